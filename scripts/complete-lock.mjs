@@ -1,0 +1,69 @@
+// Completes package-lock.json so that `npm ci` works everywhere.
+//
+// A registry may lack some platform packages of an optional dependency; npm then leaves them out of the
+// lock, and `npm ci` of npm 11 and later refuses it ("Missing: … from lock file"). A stub entry with the
+// version and the platforms it is for is all that npm asks for. Run after each change of dependencies.
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const file = new URL('../package-lock.json', import.meta.url);
+const lock = JSON.parse(readFileSync(file, 'utf8'));
+const PLATFORMS = [
+  'aix',
+  'android',
+  'darwin',
+  'freebsd',
+  'linux',
+  'netbsd',
+  'openbsd',
+  'openharmony',
+  'sunos',
+  'win32',
+];
+const PROCESSORS = [
+  'arm',
+  'arm64',
+  'ia32',
+  'loong64',
+  'mips64el',
+  'ppc64',
+  'riscv64',
+  's390x',
+  'x64',
+  'wasm32',
+];
+
+const added = [];
+for (const [path, entry] of Object.entries(lock.packages)) {
+  for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
+    if (path === '' || isLocked(path, name)) continue;
+    const words = name.split(/[-/]/);
+    lock.packages[`node_modules/${name}`] = {
+      version: version.replace(/^[\^~]/, ''),
+      dev: entry.dev,
+      optional: true,
+      os: PLATFORMS.filter((os) => words.includes(os)),
+      cpu: PROCESSORS.filter(
+        (cpu) => words.includes(cpu) || (cpu === 'arm' && words.includes('armv7')),
+      ),
+      engines: { node: '>= 10' },
+    };
+    added.push(name);
+  }
+}
+lock.packages = Object.fromEntries(
+  Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)),
+);
+writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
+console.log(
+  added.length === 0
+    ? 'the lock is complete'
+    : `added ${added.length} stubs:\n  ${added.join('\n  ')}`,
+);
+
+/** npm looks for a dependency beside its dependent, then further up. */
+function isLocked(path, name) {
+  for (let at = path; ; at = at.slice(0, at.lastIndexOf('/node_modules/'))) {
+    if (lock.packages[`${at}/node_modules/${name}`]) return true;
+    if (!at.includes('/node_modules/')) return lock.packages[`node_modules/${name}`] !== undefined;
+  }
+}

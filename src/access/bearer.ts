@@ -1,0 +1,35 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { RmError } from '../errors.ts';
+
+/** The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), the scheme in any case. */
+export function bearerToken(authorization: string): string | undefined {
+  return /^bearer +([^\s]+) *$/i.exec(authorization)?.[1];
+}
+
+/** Whether a client can send this token in a header: visible ASCII, no spaces. */
+export function isSendableToken(token: string): boolean {
+  return /^[\x21-\x7e]+$/.test(token);
+}
+
+export const TOKEN_EXPECTED = 'visible ASCII characters without spaces';
+
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** Compares by digest, so that neither content nor length shows in the time it takes. */
+export class SecretToken {
+  readonly #digest: Buffer;
+
+  /** @throws RmError `invalid_settings` */
+  constructor(token: string) {
+    if (!isSendableToken(token)) {
+      throw new RmError('invalid_settings', `token: must be ${TOKEN_EXPECTED}`);
+    }
+    this.#digest = sha256(token);
+  }
+
+  matches(token: string | undefined): boolean {
+    return timingSafeEqual(this.#digest, sha256(token ?? '')) && token !== undefined;
+  }
+}

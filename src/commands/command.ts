@@ -1,0 +1,35 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { messageOf, RmError } from '../errors.ts';
+
+export interface Command {
+  /** As in `restic-manager NAME …`. */
+  readonly name: string;
+  readonly summary: string;
+  /** What `--help` prints below the summary. */
+  readonly usage: string;
+  run(args: readonly string[]): Promise<void>;
+}
+
+/**
+ * `node:util`'s parseArgs, strict, with errors of ours.
+ * @throws RmError `usage`
+ */
+export function parseFlags<const T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new RmError('usage', messageOf(error).split('. ')[0] ?? '', { cause: error });
+  }
+}
+
+/** @throws RmError `usage` unless exactly `names.length` positional arguments were given */
+export function expectArguments(given: readonly string[], names: readonly string[]): void {
+  const missing = names[given.length];
+  if (missing !== undefined) throw new RmError('usage', `${missing} is missing`);
+  const extra = given[names.length];
+  if (extra !== undefined)
+    throw new RmError('usage', `unexpected argument ${JSON.stringify(extra)}`);
+}

@@ -1,0 +1,49 @@
+import { loadSettings } from '../config/load.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
+import { createLog, type Logger } from '../platform/log.ts';
+import { type Command, expectArguments, parseFlags } from './command.ts';
+
+/** A supervisor is promised ten seconds. */
+const SHUTDOWN_LIMIT_MS = 9_000;
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'run the control plane until SIGTERM or SIGINT',
+  usage: `restic-manager serve [--config FILE]
+
+  --config FILE  settings in YAML; RM_* variables override it (default: RM_CONFIG)
+
+Prints where it listens on standard output and logs to standard error.`,
+  async run(args) {
+    const { values, positionals } = parseFlags(args, { config: { type: 'string' } });
+    expectArguments(positionals, []);
+    const { settings, unknownVariables } = loadSettings(process.env, values.config);
+    const log = createLog(settings.logLevel);
+    for (const variable of unknownVariables) log.warn({ variable }, 'unknown variable, ignored');
+    const controlPlane = await startControlPlane(settings, log, (error) => {
+      log.fatal({ err: error }, 'cannot go on');
+      process.exit(1);
+    });
+    console.log(`listening on ${controlPlane.url}`);
+    if (controlPlane.metricsUrl) console.log(`metrics on ${controlPlane.metricsUrl}/metrics`);
+    closeOnSignal(controlPlane, log);
+  },
+};
+
+function closeOnSignal(controlPlane: ControlPlane, log: Logger): void {
+  let closing = false;
+  const close = async (signal: NodeJS.Signals) => {
+    if (closing) return;
+    closing = true;
+    log.info({ signal }, 'shutting down');
+    setTimeout(() => {
+      log.error('shutting down took too long');
+      process.exit(1);
+    }, SHUTDOWN_LIMIT_MS).unref();
+    await controlPlane.close();
+    log.info('everything is on disk');
+    process.exit(0);
+  };
+  process.on('SIGTERM', close);
+  process.on('SIGINT', close);
+}

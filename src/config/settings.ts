@@ -1,0 +1,103 @@
+import * as v from 'valibot';
+import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
+import { NETWORK_EXPECTED, parseNetwork } from '../access/networks.ts';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export const MAX_AGENT_THREADS = 64;
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+const text = (expected = 'text in quotes') => v.string(`must be ${expected}`);
+
+const listenAddress = v.pipe(
+  text('HOST:PORT'),
+  v.rawTransform(({ dataset, addIssue, NEVER }): ListenAddress => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(dataset.value);
+    const host = match?.[1] ?? match?.[2];
+    const port = Number(match?.[3]);
+    if (host !== undefined && port <= 65_535) return { host, port };
+    addIssue({ message: 'must be HOST:PORT such as 127.0.0.1:8080 or [::]:8080, port 0 to 65535' });
+    return NEVER;
+  }),
+);
+
+const network = v.pipe(
+  text(NETWORK_EXPECTED),
+  v.check((value) => parseNetwork(value) !== undefined, `must be ${NETWORK_EXPECTED}`),
+);
+const networks = v.array(network, `must be a list, each ${NETWORK_EXPECTED}`);
+
+const threads = `must be a whole number from 1 to ${MAX_AGENT_THREADS}`;
+
+/**
+ * Every setting, a row each: its key in the YAML file, its environment variable, how the variable's text
+ * becomes a value of the YAML kind, and what is allowed. `secret` values never appear in a message.
+ */
+export const SETTINGS = {
+  listen: { variable: 'RM_LISTEN', schema: listenAddress },
+  metrics_listen: { variable: 'RM_METRICS_LISTEN', schema: listenAddress },
+  metrics_token: {
+    variable: 'RM_METRICS_TOKEN',
+    secret: true,
+    schema: v.pipe(text(), v.check(isSendableToken, `must be ${TOKEN_EXPECTED}`)),
+  },
+  metrics_token_file: { variable: 'RM_METRICS_TOKEN_FILE', schema: text() },
+  metrics_trusted_cidrs: { variable: 'RM_METRICS_TRUSTED_CIDR', from: 'list', schema: networks },
+  trusted_proxies: { variable: 'RM_TRUSTED_PROXY', from: 'list', schema: networks },
+  data_dir: { variable: 'RM_DATA_DIR', schema: text() },
+  agent_threads: {
+    variable: 'RM_AGENT_THREADS',
+    from: 'number',
+    schema: v.pipe(
+      v.number(threads),
+      v.integer(threads),
+      v.minValue(1, threads),
+      v.maxValue(MAX_AGENT_THREADS, threads),
+    ),
+  },
+  tls_cert_file: { variable: 'RM_TLS_CERT_FILE', schema: text() },
+  tls_key_file: { variable: 'RM_TLS_KEY_FILE', schema: text() },
+  log_level: {
+    variable: 'RM_LOG_LEVEL',
+    schema: v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`),
+  },
+} as const satisfies Record<string, SettingRow>;
+
+export interface SettingRow {
+  readonly variable: string;
+  readonly from?: 'list' | 'number';
+  readonly secret?: boolean;
+  readonly schema: v.GenericSchema<unknown, unknown>;
+}
+
+export type SettingKey = keyof typeof SETTINGS;
+export type SettingValues = {
+  -readonly [K in SettingKey]?: v.InferOutput<(typeof SETTINGS)[K]['schema']>;
+};
+
+/** The settings of a control plane, checked and complete. */
+export interface Settings {
+  readonly listen: ListenAddress;
+  /** Without one, `/metrics` is served on `listen`. */
+  readonly metricsListen: ListenAddress | undefined;
+  readonly access: {
+    readonly token: string | undefined;
+    readonly trustedCidrs: readonly string[];
+    readonly trustedProxies: readonly string[];
+  };
+  readonly dataDir: string;
+  readonly agentThreads: number;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export const DEFAULTS = {
+  listen: { host: '127.0.0.1', port: 8080 },
+  data_dir: './data',
+  agent_threads: 1,
+  log_level: 'info',
+} as const satisfies SettingValues;

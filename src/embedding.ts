@@ -1,0 +1,97 @@
+import { type AccessRules, compileGate } from './access/gate.ts';
+import { FleetTable } from './metrics/fleet-table.ts';
+import type { Host } from './metrics/host.ts';
+import { JobHistogram, type JobSeries } from './metrics/job-histogram.ts';
+import type { JobKind, JobStatus } from './metrics/jobs.ts';
+import { packageCommit, packageVersion } from './platform/build-info.ts';
+import type { TemplatedApp } from './platform/uws.ts';
+import { mountScrapeEndpoint } from './scrape/endpoint.ts';
+import { RenderThread } from './scrape/render-thread.ts';
+import { SharedRender } from './scrape/shared-render.ts';
+
+export interface MetricsOptions {
+  /** Who may scrape. With neither `token` nor `trustedCidrs` nothing is mounted. */
+  readonly gates: AccessRules;
+  /** Labels of `rm_build_info`; default: this package's own version and commit. */
+  readonly buildInfo?: { readonly version: string; readonly commit: string };
+  /** Told why a scrape was answered with 503. */
+  readonly onScrapeFailure?: (error: unknown) => void;
+}
+
+/** Records finished jobs, from the thread that holds it. */
+export interface JobRegistry {
+  /**
+   * Counts one finished job.
+   * @param durationMs milliseconds; a fraction is cut off, a negative duration counts as 0
+   * @throws RmError `unknown_kind`, `unknown_status`, `invalid_duration`; nothing is counted then
+   */
+  observeJob(kind: JobKind, status: JobStatus, durationMs: number): void;
+  /** The handle of one series: `observe(durationMs)` at half the price. */
+  series(kind: JobKind, status: JobStatus): JobSeries;
+}
+
+/** The hosts that scrapes show; to be used from one thread only. */
+export interface Fleet {
+  /**
+   * Shows `host` as given from the next scrape on; a known host is replaced whole.
+   * @throws RmError `invalid_host`, `fleet_full`; nothing is changed then
+   */
+  upsert(host: Host): void;
+  /** @returns whether there was such a host */
+  remove(hostId: string): boolean;
+}
+
+export interface Metrics {
+  readonly registry: JobRegistry & {
+    /** Send this to another thread and give it to `attachRegistry` there. */
+    readonly shared: SharedArrayBuffer;
+  };
+  readonly fleet: Fleet;
+  /** Mounts the scrape endpoint on a uWebSockets.js app, plain or TLS. Default path: `/metrics`. */
+  mount(app: TemplatedApp, path?: string): void;
+  /** Ends the render thread; scrapes are answered with 503 from now on. */
+  close(): Promise<void>;
+}
+
+/**
+ * The metrics of a fleet, to be embedded in a control plane of your own.
+ * @throws RmError `invalid_settings` for a bad token or network
+ */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const gate = compileGate(options.gates);
+  const jobs = JobHistogram.create();
+  const fleet = new FleetTable();
+  const { version, commit } = options.buildInfo ?? {
+    version: packageVersion(),
+    commit: packageCommit(),
+  };
+  const build = { version, commit, nodeVersion: process.version };
+  const thread = new RenderThread({ fleet: fleet.buffer, jobs: jobs.buffer, build });
+  const source = new SharedRender((wants) => thread.render(wants));
+  const writer = jobs.writer();
+  return {
+    registry: {
+      shared: jobs.buffer,
+      observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
+      series: (kind, status) => writer.series(kind, status),
+    },
+    fleet,
+    mount(app, path) {
+      if (gate === undefined) return;
+      mountScrapeEndpoint(app, { gate, source, path, onFailure: options.onScrapeFailure });
+    },
+    async close() {
+      source.close();
+      await thread.close();
+    },
+  };
+}
+
+/**
+ * The registry of another thread's `createMetrics`, for the calling thread. Attach once a thread: each
+ * attachment takes one of 256 shards for good.
+ * @throws RmError `too_many_writers`
+ */
+export function attachRegistry(shared: SharedArrayBuffer): JobRegistry {
+  return JobHistogram.attach(shared).writer();
+}

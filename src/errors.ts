@@ -1,0 +1,50 @@
+/**
+ * Every error this package throws on purpose. The code is stable and meant for programs; the message
+ * names the place of the bad value and what would be right, and never contains a secret.
+ */
+export const ERROR_CODES = {
+  invalid_host: 'a host record has a field that cannot be shown in the exposition',
+  unknown_kind: 'a job kind outside the contract',
+  unknown_status: 'a job status outside the contract',
+  invalid_duration: 'a duration that is not a finite number of milliseconds below 2^53',
+  too_many_writers: 'every shard of the job histogram is taken',
+  fleet_full: 'the fleet table has no room for another host',
+  reading_contended: 'shared memory changed under every attempt to read it',
+  invalid_settings: 'one or more settings are wrong; all of them are listed',
+  usage: 'the command line is wrong',
+  listen_failed: 'the address is taken, not allowed or not of this machine',
+  data_dir_locked: 'another process serves the same data directory',
+  database_failed: 'the database could not be opened, read or written',
+  database_too_new: 'the database was written by a newer version of this package',
+  no_such_host: 'no host has that id',
+  render_failed: 'the body of a scrape could not be rendered',
+  render_too_late: 'the body of a scrape was not ready in time',
+  too_many_scrapes: 'more scrapes are waiting than the endpoint keeps',
+  closed: 'used after it was closed',
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error with a code from {@link ERROR_CODES}. */
+export class RmError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'RmError';
+    this.code = code;
+  }
+}
+
+/** The code of an error of ours, also of one that crossed a thread and lost its class on the way. */
+export function errorCode(error: unknown): ErrorCode | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  const { code } = error;
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
+    ? (code as ErrorCode)
+    : undefined;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,194 @@
+import {
+  ALERTS_CRITICAL,
+  ALERTS_INFO,
+  ALERTS_WARNING,
+  FLAG_BACKUP_SUCCEEDED,
+  FLAG_HAS_BACKUP,
+  FLAG_HAS_REPO_SIZE,
+  FLAG_ONLINE,
+  FLAGS,
+  LAST_BACKUP_MS,
+  type Page,
+  REPO_SIZE,
+  REPO_STATUS_SHIFT,
+  SNAPSHOTS,
+} from './fleet-layout.ts';
+import { REPO_STATUSES, SEVERITIES } from './host.ts';
+
+/** What `rm_build_info` says. */
+export interface BuildInfo {
+  readonly version: string;
+  readonly commit: string;
+  readonly nodeVersion: string;
+}
+
+/** Numbers about the fleet as a whole, summed over the very rows of the same scrape. */
+export interface FleetTotals {
+  readonly hosts: number;
+  readonly online: number;
+  readonly openAlerts: Readonly<Record<(typeof SEVERITIES)[number], number>>;
+}
+
+interface FamilyBase {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** A handful of rows about the fleet as a whole. */
+export interface FleetFamily extends FamilyBase {
+  readonly type: 'gauge';
+  readonly over: 'fleet';
+  /** Label values, in the order of `labels`, and the value of each row; sorted. */
+  rows(totals: FleetTotals, build: BuildInfo): readonly (readonly [readonly string[], number])[];
+}
+
+/** At most one row a host; its first labels are always `host_id,host`. */
+export interface HostFamily extends FamilyBase {
+  readonly type: 'gauge';
+  readonly over: 'hosts';
+  /** Milliseconds are shown as seconds. */
+  readonly unit?: 'milliseconds';
+  /** The values of the label after `host_id,host`, where there is one, and which of them a row has. */
+  readonly lastLabel?: {
+    readonly values: readonly string[];
+    pick(page: Page, row: number): number;
+  };
+  /** NaN: no row for this host. */
+  value(page: Page, row: number): number;
+}
+
+/** The job histogram. */
+export interface JobFamily extends FamilyBase {
+  readonly type: 'histogram';
+  readonly over: 'jobs';
+}
+
+export type Family = FleetFamily | HostFamily | JobFamily;
+
+const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
+const oneIf = (condition: boolean) => (condition ? 1 : 0);
+
+/** Every family of the exposition, sorted by name, which is the order of the body. */
+export const FAMILIES: readonly Family[] = [
+  {
+    name: 'rm_active_alerts',
+    type: 'gauge',
+    help: 'Open alerts by severity.',
+    labels: ['severity'],
+    over: 'fleet',
+    rows: ({ openAlerts }) => SEVERITIES.map((severity) => [[severity], openAlerts[severity]]),
+  },
+  {
+    name: 'rm_build_info',
+    type: 'gauge',
+    help: 'Always 1; the labels say what is running.',
+    labels: ['version', 'commit', 'node_version'],
+    over: 'fleet',
+    rows: (_, { version, commit, nodeVersion }) => [[[version, commit, nodeVersion], 1]],
+  },
+  {
+    name: 'rm_host_agent_online',
+    type: 'gauge',
+    help: 'Whether the agent of the host is connected: 1 or 0.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    value: (page, row) => oneIf(has(page, row, FLAG_ONLINE)),
+  },
+  {
+    name: 'rm_host_last_backup_success',
+    type: 'gauge',
+    help: 'Whether the last finished backup of the host succeeded: 1 or 0; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    value: (page, row) =>
+      has(page, row, FLAG_HAS_BACKUP) ? oneIf(has(page, row, FLAG_BACKUP_SUCCEEDED)) : Number.NaN,
+  },
+  {
+    name: 'rm_host_last_backup_timestamp_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the last backup of the host finished, whatever its status; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    unit: 'milliseconds',
+    value: (page, row) =>
+      has(page, row, FLAG_HAS_BACKUP) ? page.double(LAST_BACKUP_MS, row) : Number.NaN,
+  },
+  {
+    name: 'rm_host_open_alerts',
+    type: 'gauge',
+    help: 'Open alerts attached to the host.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    value: (page, row) =>
+      page.word(ALERTS_CRITICAL, row) +
+      page.word(ALERTS_INFO, row) +
+      page.word(ALERTS_WARNING, row),
+  },
+  {
+    name: 'rm_host_repo_size_bytes',
+    type: 'gauge',
+    help: "Total size of the host's repository from its latest statistics; no row while unknown.",
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    value: (page, row) =>
+      has(page, row, FLAG_HAS_REPO_SIZE) ? page.double(REPO_SIZE, row) : Number.NaN,
+  },
+  {
+    name: 'rm_host_repo_status',
+    type: 'gauge',
+    help: "Always 1; the label status says how the host's repository is: unknown, ready or init_failed.",
+    labels: ['host_id', 'host', 'status'],
+    over: 'hosts',
+    lastLabel: {
+      values: REPO_STATUSES,
+      pick: (page, row) => page.word(FLAGS, row) >> REPO_STATUS_SHIFT,
+    },
+    value: () => 1,
+  },
+  {
+    name: 'rm_host_snapshot_count',
+    type: 'gauge',
+    help: "Snapshots in the host's repository.",
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    value: (page, row) => page.double(SNAPSHOTS, row),
+  },
+  {
+    name: 'rm_hosts_online',
+    type: 'gauge',
+    help: 'Hosts whose agent is connected.',
+    labels: [],
+    over: 'fleet',
+    rows: ({ online }) => [[[], online]],
+  },
+  {
+    name: 'rm_hosts_total',
+    type: 'gauge',
+    help: 'Hosts whose agent has connected at least once.',
+    labels: [],
+    over: 'fleet',
+    rows: ({ hosts }) => [[[], hosts]],
+  },
+  {
+    name: 'rm_job_duration_seconds',
+    type: 'histogram',
+    help: 'Durations of finished jobs by kind and status, since the control plane started.',
+    labels: ['kind', 'status'],
+    over: 'jobs',
+  },
+];
+
+export function fleetTotals(pages: Iterable<Page>): FleetTotals {
+  const totals = { hosts: 0, online: 0, openAlerts: { critical: 0, info: 0, warning: 0 } };
+  for (const page of pages) {
+    totals.hosts += page.rowCount;
+    for (let row = 0; row < page.rowCount; row++) {
+      if (has(page, row, FLAG_ONLINE)) totals.online++;
+      totals.openAlerts.critical += page.word(ALERTS_CRITICAL, row);
+      totals.openAlerts.info += page.word(ALERTS_INFO, row);
+      totals.openAlerts.warning += page.word(ALERTS_WARNING, row);
+    }
+  }
+  return totals;
+}

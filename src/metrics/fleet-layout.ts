@@ -1,0 +1,138 @@
+/*
+ * The fleet table's shared memory, named once for the thread that writes it and those that read it.
+ *
+ *   control    a few 32-bit words
+ *   directory  the pages in use, in the order of their hosts
+ *   pages      PAGE_ROWS hosts each, sorted by ULID: a block of numbers, column after column
+ *   text       the label text of each host, `host_id="…",host="…"`, escaped, in units of TEXT_UNIT bytes
+ *
+ * Everything is reserved at once and lazily zeroed by the operating system: what no host uses costs no
+ * memory, and no thread ever has to learn of a larger buffer.
+ *
+ * A version is odd while what it protects is being changed: STRUCTURE_VERSION the directory and which
+ * page a host lives in, a page's VERSION its rows and their text. A reader takes a version, copies,
+ * and takes it again; equal and even means that the copy is one moment's state (a seqlock).
+ */
+export const PAGE_ROWS = 64;
+export const MAX_PAGES = 32_768;
+export const TEXT_UNIT = 32;
+const TEXT_BYTES_RESERVED = 256 * 1024 * 1024;
+
+// control, 32-bit words
+export const STRUCTURE_VERSION = 0;
+export const PAGE_COUNT = 1;
+const CONTROL_BYTES = 64;
+
+// a page: a header and integer columns in 32-bit words, then columns of doubles
+export const VERSION = 0;
+export const ROW_COUNT = 1;
+const PAGE_HEADER_WORDS = 16;
+
+export const WORD_COLUMNS = 6;
+export const TEXT_START = 0; // in units of TEXT_UNIT
+export const TEXT_LENGTH = 1; // in bytes
+export const FLAGS = 2;
+export const ALERTS_CRITICAL = 3;
+export const ALERTS_INFO = 4;
+export const ALERTS_WARNING = 5;
+
+export const DOUBLE_COLUMNS = 3;
+export const LAST_BACKUP_MS = 0;
+export const REPO_SIZE = 1;
+export const SNAPSHOTS = 2;
+
+export const FLAG_ONLINE = 1;
+export const FLAG_HAS_BACKUP = 2;
+export const FLAG_BACKUP_SUCCEEDED = 4;
+export const FLAG_HAS_REPO_SIZE = 8;
+export const REPO_STATUS_SHIFT = 4; // an index into REPO_STATUSES
+
+export const PAGE_WORDS = PAGE_HEADER_WORDS + WORD_COLUMNS * PAGE_ROWS;
+export const PAGE_DOUBLES = DOUBLE_COLUMNS * PAGE_ROWS;
+export const PAGE_BYTES = PAGE_WORDS * 4 + PAGE_DOUBLES * 8;
+
+const DIRECTORY_BYTES = MAX_PAGES * 4;
+const PAGES_OFFSET = CONTROL_BYTES + DIRECTORY_BYTES;
+const TEXT_OFFSET = PAGES_OFFSET + MAX_PAGES * PAGE_BYTES;
+
+export interface FleetMemory {
+  readonly control: Int32Array;
+  readonly directory: Int32Array;
+  /** All pages as bytes, to copy one whole. */
+  readonly pages: Uint8Array;
+  readonly text: Uint8Array;
+}
+
+export function allocateFleetBuffer(): SharedArrayBuffer {
+  return new SharedArrayBuffer(TEXT_OFFSET + TEXT_BYTES_RESERVED);
+}
+
+export function viewFleetBuffer(buffer: SharedArrayBuffer): FleetMemory {
+  return {
+    control: new Int32Array(buffer, 0, CONTROL_BYTES / 4),
+    directory: new Int32Array(buffer, CONTROL_BYTES, MAX_PAGES),
+    pages: new Uint8Array(buffer, PAGES_OFFSET, MAX_PAGES * PAGE_BYTES),
+    text: new Uint8Array(buffer, TEXT_OFFSET, TEXT_BYTES_RESERVED),
+  };
+}
+
+/** The columns of one page, in shared memory or in a reader's copy. */
+export class Page {
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number) {
+    this.words = new Int32Array(buffer, byteOffset, PAGE_WORDS);
+    this.doubles = new Float64Array(buffer, byteOffset + PAGE_WORDS * 4, PAGE_DOUBLES);
+  }
+
+  get rowCount(): number {
+    return this.words[ROW_COUNT] as number;
+  }
+
+  word(column: number, row: number): number {
+    return this.words[PAGE_HEADER_WORDS + column * PAGE_ROWS + row] as number;
+  }
+
+  double(column: number, row: number): number {
+    return this.doubles[column * PAGE_ROWS + row] as number;
+  }
+
+  setWord(column: number, row: number, value: number): void {
+    this.words[PAGE_HEADER_WORDS + column * PAGE_ROWS + row] = value;
+  }
+
+  setDouble(column: number, row: number, value: number): void {
+    this.doubles[column * PAGE_ROWS + row] = value;
+  }
+
+  /** Opens a gap at `row` (`by` 1) or closes the one there (`by` -1), and counts the rows anew. */
+  shift(row: number, by: 1 | -1): void {
+    const count = this.rowCount;
+    const from = by === 1 ? row : row + 1;
+    for (let column = 0; column < WORD_COLUMNS; column++) {
+      const start = PAGE_HEADER_WORDS + column * PAGE_ROWS;
+      this.words.copyWithin(start + from + by, start + from, start + count);
+    }
+    for (let column = 0; column < DOUBLE_COLUMNS; column++) {
+      const start = column * PAGE_ROWS;
+      this.doubles.copyWithin(start + from + by, start + from, start + count);
+    }
+    this.words[ROW_COUNT] = count + by;
+  }
+
+  /** Moves the rows from `first` on to the start of an empty page. */
+  moveTail(first: number, to: Page): void {
+    const moved = this.rowCount - first;
+    for (let row = 0; row < moved; row++) {
+      for (let column = 0; column < WORD_COLUMNS; column++) {
+        to.setWord(column, row, this.word(column, first + row));
+      }
+      for (let column = 0; column < DOUBLE_COLUMNS; column++) {
+        to.setDouble(column, row, this.double(column, first + row));
+      }
+    }
+    this.words[ROW_COUNT] = first;
+    to.words[ROW_COUNT] = moved;
+  }
+}

@@ -1,0 +1,103 @@
+/** The kinds and statuses of a restic job, sorted: their order is the order of the exposition. */
+export const JOB_KINDS = [
+  'backup',
+  'check',
+  'diff',
+  'forget',
+  'init',
+  'prune',
+  'restore',
+  'unlock',
+  'update',
+] as const;
+export const JOB_STATUSES = ['cancelled', 'failed', 'succeeded'] as const;
+
+export type JobKind = (typeof JOB_KINDS)[number];
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+export const SERIES_COUNT = JOB_KINDS.length * JOB_STATUSES.length;
+
+/** Upper bounds of the duration buckets in seconds, inclusive; `+Inf` follows them. */
+export const BUCKET_BOUNDS_SECONDS = [1, 5, 30, 60, 300, 1800, 3600, 21600, 86400] as const;
+export const BUCKET_COUNT = BUCKET_BOUNDS_SECONDS.length + 1;
+
+export function isJobKind(value: string): value is JobKind {
+  return (JOB_KINDS as readonly string[]).includes(value);
+}
+
+export function isJobStatus(value: string): value is JobStatus {
+  return (JOB_STATUSES as readonly string[]).includes(value);
+}
+
+/**
+ * Series are numbered kind by kind, which is also the order in which the exposition lists them.
+ * NaN for a kind or status outside the contract.
+ */
+export function seriesIndex(kind: JobKind, status: JobStatus): number {
+  return kindIndex(kind) * JOB_STATUSES.length + statusIndex(status);
+}
+
+/*
+ * Two switches over literals instead of Maps or objects: a finished job names its series by strings, and
+ * comparing pointers of interned strings costs less than half of two hash look-ups.
+ */
+function kindIndex(kind: JobKind): number {
+  switch (kind) {
+    case 'backup':
+      return 0;
+    case 'check':
+      return 1;
+    case 'diff':
+      return 2;
+    case 'forget':
+      return 3;
+    case 'init':
+      return 4;
+    case 'prune':
+      return 5;
+    case 'restore':
+      return 6;
+    case 'unlock':
+      return 7;
+    case 'update':
+      return 8;
+    default:
+      return Number.NaN;
+  }
+}
+
+function statusIndex(status: JobStatus): number {
+  switch (status) {
+    case 'cancelled':
+      return 0;
+    case 'failed':
+      return 1;
+    case 'succeeded':
+      return 2;
+    default:
+      return Number.NaN;
+  }
+}
+
+/*
+ * No two bounds (in milliseconds) share an octave, that is, a value of floor(log2). So the octave of a
+ * duration leaves at most one bound to compare with: two table reads and one comparison, no search.
+ */
+const bucketBelow = new Uint8Array(32);
+const boundInOctave = new Float64Array(32).fill(Number.POSITIVE_INFINITY);
+for (let octave = 0; octave < 32; octave++) {
+  const inside = BUCKET_BOUNDS_SECONDS.findIndex((s) => 31 - Math.clz32(s * 1000) === octave);
+  const bound = BUCKET_BOUNDS_SECONDS[inside];
+  if (bound !== undefined) boundInOctave[octave] = bound * 1000;
+  bucketBelow[octave] = BUCKET_BOUNDS_SECONDS.filter((s) => s * 1000 < 2 ** octave).length;
+}
+
+/** The bucket of a duration in whole milliseconds, not negative. */
+export function bucketOf(durationMs: number): number {
+  if (durationMs >= 2 ** 32) return BUCKET_COUNT - 1;
+  const leadingZeros = Math.clz32(durationMs);
+  if (leadingZeros === 32) return 0;
+  const octave = 31 - leadingZeros;
+  const below = bucketBelow[octave] as number;
+  return durationMs > (boundInOctave[octave] as number) ? below + 1 : below;
+}

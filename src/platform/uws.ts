@@ -1,0 +1,42 @@
+import type * as Uws from 'uWebSockets.js';
+import { createRequire } from 'node:module';
+import { RmError } from '../errors.ts';
+
+export type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from 'uWebSockets.js';
+
+/**
+ * Two builds of uWebSockets.js are installed: a current one, and an older one for systems whose C
+ * library the current one is too new for. The first that loads is taken; the code uses only what both
+ * have.
+ */
+const BUILDS = ['uWebSockets.js', 'uWebSockets.js-compat'];
+
+let loaded: typeof Uws | undefined;
+
+export function uws(): typeof Uws {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): typeof Uws {
+  const require = createRequire(import.meta.url);
+  const failures: string[] = [];
+  for (const build of BUILDS) {
+    try {
+      return require(build);
+    } catch (error) {
+      failures.push(`${build}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  throw new RmError(
+    'listen_failed',
+    `no build of uWebSockets.js loads under Node ${process.version} here; install with the Node and npm that will run it\n${failures.join('\n')}`,
+  );
+}

@@ -1,0 +1,17 @@
+export type Encoding = 'identity' | 'gzip';
+
+/** One reader's hold on a rendered body. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  /** To be called once, when the bytes are no longer needed. */
+  release(): void;
+}
+
+/** Where an endpoint gets its bodies from: the shared render of its own thread, or another thread's. */
+export interface RenderSource {
+  /**
+   * A body no older than this call.
+   * @throws RmError `render_failed`, `render_too_late`, `too_many_scrapes`, `closed`
+   */
+  render(encoding: Encoding, timeoutMs: number): Promise<Body>;
+}

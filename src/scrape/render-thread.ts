@@ -1,0 +1,83 @@
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { RmError } from '../errors.ts';
+import { workerFile } from '../platform/worker-file.ts';
+import type { RenderResult, RenderTask, RenderThreadData } from './render.worker.ts';
+
+/** A render that takes longer is given up, and its thread with it. */
+export const RENDER_LIMIT_MS = 30_000;
+
+/** Bodies kept at one time, for readers that are slow to take them. */
+const MAX_BODIES = 16;
+/** Buffers kept for the next render; more is only memory. */
+const MAX_SPARE_BUFFERS = 2;
+
+/** A rendered body in shared memory. Its buffer is used again once it is recycled. */
+export interface RenderedBody {
+  readonly identity: Uint8Array;
+  readonly gzip: Uint8Array;
+  recycle(): void;
+}
+
+/** The one thread that renders, replaced by piscina when it dies. */
+export class RenderThread {
+  readonly #pool: Piscina<RenderTask, RenderResult>;
+  readonly #spare: SharedArrayBuffer[] = [];
+  #bodies = 0;
+
+  constructor(data: RenderThreadData) {
+    this.#pool = new Piscina({
+      filename: fileURLToPath(workerFile('render', import.meta.url)),
+      workerData: data,
+      minThreads: 1,
+      maxThreads: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+    });
+    // A thread that dies between two tasks: piscina has already started the next one.
+    this.#pool.on('error', () => {});
+  }
+
+  /** The threads of the pool, for tests that kill one. @internal */
+  get threads() {
+    return this.#pool.threads;
+  }
+
+  /** Renders once and throws the body away: the first scrape then finds a thread that is up. */
+  async warmUp(): Promise<void> {
+    (await this.render({ gzip: true })).recycle();
+  }
+
+  /** @throws RmError `render_failed`, `too_many_scrapes` */
+  async render({ gzip }: { gzip: boolean }): Promise<RenderedBody> {
+    if (this.#bodies >= MAX_BODIES) {
+      throw new RmError('too_many_scrapes', `${MAX_BODIES} bodies are still being read`);
+    }
+    this.#bodies++;
+    try {
+      const result = await this.#pool.run(
+        { buffer: this.#spare.pop(), gzip },
+        { signal: AbortSignal.timeout(RENDER_LIMIT_MS) },
+      );
+      return this.#body(result);
+    } catch (error) {
+      // The buffer is not used again: a dying thread may still be writing to it.
+      this.#bodies--;
+      throw new RmError('render_failed', 'the render thread failed', { cause: error });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  #body({ buffer, identityLength, gzipLength }: RenderResult): RenderedBody {
+    return {
+      identity: new Uint8Array(buffer, 0, identityLength),
+      gzip: new Uint8Array(buffer, identityLength, gzipLength),
+      recycle: () => {
+        this.#bodies--;
+        if (this.#spare.length < MAX_SPARE_BUFFERS) this.#spare.push(buffer);
+      },
+    };
+  }
+}

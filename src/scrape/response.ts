@@ -1,0 +1,80 @@
+import type { HttpResponse } from '../platform/uws.ts';
+
+/**
+ * Bytes handed to the socket at a time. A large body handed over whole keeps the loop, and with it the
+ * agents, waiting for tens of milliseconds; a slice stays well under one.
+ */
+const SLICE_BYTES = 256 * 1024;
+
+/** A response that may be gone by the time somebody wants to answer: using a gone one would throw. */
+export class PendingResponse {
+  readonly #res: HttpResponse;
+  #state: 'open' | 'sending' | 'gone' = 'open';
+  #onGone: () => void = () => {};
+
+  /** Must be made before anything is awaited. */
+  constructor(res: HttpResponse) {
+    this.#res = res;
+    res.onAborted(() => this.#leave());
+  }
+
+  /** Answers with a line of text. */
+  sendText(status: string, headers: Readonly<Record<string, string>>, line: string): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'gone';
+    this.#res.cork(() => {
+      this.#head(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
+      this.#res.end(`${line}\n`);
+    });
+  }
+
+  /** Answers as `HEAD` wants it: no body. */
+  sendHead(status: string, headers: Readonly<Record<string, string>>): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'gone';
+    this.#res.cork(() => {
+      this.#head(status, headers);
+      this.#res.endWithoutBody();
+    });
+  }
+
+  /** Sends `body` in slices; `onGone` is called once, when the bytes are no longer needed. */
+  sendBody(headers: Readonly<Record<string, string>>, body: Uint8Array, onGone: () => void): void {
+    if (this.#state !== 'open') return onGone();
+    this.#state = 'sending';
+    this.#onGone = onGone;
+    this.#res.onWritable(() => this.#sendSlice(body));
+    this.#res.cork(() => {
+      this.#head('200 OK', headers);
+      this.#sendSlice(body);
+    });
+  }
+
+  /** @returns whether the socket took the slice, which is what uWS asks of an onWritable handler */
+  #sendSlice(body: Uint8Array): boolean {
+    if (this.#state !== 'sending') return true;
+    const offset = this.#res.getWriteOffset();
+    const slice = body.subarray(offset, offset + SLICE_BYTES);
+    const [accepted, done] = this.#res.tryEnd(slice, body.length);
+    if (done) this.#leave();
+    // uWS calls onWritable only after a refusal; and between slices the agents have their turn.
+    else if (accepted) setImmediate(() => this.#sendNext(body));
+    return accepted;
+  }
+
+  #sendNext(body: Uint8Array): void {
+    if (this.#state === 'sending') this.#res.cork(() => this.#sendSlice(body));
+  }
+
+  #head(status: string, headers: Readonly<Record<string, string>>): void {
+    this.#res.writeStatus(status);
+    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+  }
+
+  #leave(): void {
+    this.#state = 'gone';
+    const onGone = this.#onGone;
+    this.#onGone = () => {};
+    onGone();
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The database's history: entry n brings version n to version n + 1 (`PRAGMA user_version`). Entries are
+ * added, never changed. Times are Unix milliseconds.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE hosts (
+    host_id          TEXT PRIMARY KEY,
+    host             TEXT NOT NULL,
+    token_digest     BLOB NOT NULL UNIQUE,
+    enrolled_at      INTEGER NOT NULL,
+    -- pending: enrolled, never connected. Who is online is only true while a control plane runs.
+    status           TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'offline', 'online')),
+    connection       INTEGER,
+    offline_since    INTEGER,
+    agent_version    TEXT,
+    hostname         TEXT,
+    restic_version   TEXT,
+    os               TEXT,
+    arch             TEXT,
+    boot_time        INTEGER,
+    last_backup_at   INTEGER,
+    last_backup_ok   INTEGER,
+    repo_size_bytes  INTEGER,
+    repo_status      TEXT NOT NULL DEFAULT 'unknown'
+                     CHECK (repo_status IN ('unknown', 'ready', 'init_failed')),
+    snapshot_count   INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX hosts_offline ON hosts (offline_since) WHERE status = 'offline';
+
+  -- A job id is the agent's choice, so it is unique within its host only.
+  CREATE TABLE jobs (
+    host_id      TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
+    job_id       TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    started_at   INTEGER NOT NULL,
+    status       TEXT,                -- NULL: not finished
+    finished_at  INTEGER,
+    exit_code    INTEGER,
+    error        TEXT,
+    recorded_at  INTEGER NOT NULL,    -- by this machine's clock, for pruning
+    PRIMARY KEY (host_id, job_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX jobs_finished ON jobs (host_id, kind, finished_at) WHERE finished_at IS NOT NULL;
+  CREATE INDEX jobs_recorded ON jobs (recorded_at);
+
+  -- Open alerts only: one a host and kind; resolving deletes.
+  CREATE TABLE alerts (
+    host_id    TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
+    kind       TEXT NOT NULL,
+    severity   TEXT NOT NULL CHECK (severity IN ('critical', 'info', 'warning')),
+    opened_at  INTEGER NOT NULL,
+    PRIMARY KEY (host_id, kind)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
