@@ -117,7 +117,9 @@ function start(): void {
       if (operations.length > 1) return operations.flatMap((operation) => commit([operation]));
       return [{ failure: describe(error) }];
     }
-    operations.forEach((operation, index) => trackConnection(operation, answers[index]));
+    for (const [index, operation] of operations.entries()) {
+      trackConnection(operation, answers[index]);
+    }
     for (const hostId of database.touched) show(hostId);
     return answers.map((answer) => ({ answer }));
   }
