@@ -20,10 +20,11 @@ Prints where it listens on standard output and logs to standard error.`,
     const { settings, unknownVariables } = loadSettings(process.env, values.config);
     const log = createLog(settings.logLevel);
     for (const variable of unknownVariables) log.warn({ variable }, 'unknown variable, ignored');
-    const controlPlane = await startControlPlane(settings, log, (error) => {
+    const onDeath = (error: unknown) => {
       log.fatal({ err: error }, 'cannot go on');
       process.exit(1);
-    });
+    };
+    const controlPlane = await startControlPlane({ settings, log, onDeath });
     console.log(`listening on ${controlPlane.url}`);
     if (controlPlane.metricsUrl) console.log(`metrics on ${controlPlane.metricsUrl}/metrics`);
     closeOnSignal(controlPlane, log);

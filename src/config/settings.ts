@@ -13,14 +13,22 @@ export interface ListenAddress {
 
 const text = (expected = 'text in quotes') => v.string(`must be ${expected}`);
 
+export const LISTEN_EXPECTED = 'HOST:PORT such as 127.0.0.1:8080 or [::]:8080, port 0 to 65535';
+
+/** Reads what {@link LISTEN_EXPECTED} says; undefined for anything else. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host !== undefined && port <= 65_535 ? { host, port } : undefined;
+}
+
 const listenAddress = v.pipe(
   text('HOST:PORT'),
   v.rawTransform(({ dataset, addIssue, NEVER }): ListenAddress => {
-    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(dataset.value);
-    const host = match?.[1] ?? match?.[2];
-    const port = Number(match?.[3]);
-    if (host !== undefined && port <= 65_535) return { host, port };
-    addIssue({ message: 'must be HOST:PORT such as 127.0.0.1:8080 or [::]:8080, port 0 to 65535' });
+    const address = parseListenAddress(dataset.value);
+    if (address !== undefined) return address;
+    addIssue({ message: `must be ${LISTEN_EXPECTED}` });
     return NEVER;
   }),
 );

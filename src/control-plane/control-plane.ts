@@ -15,6 +15,15 @@ import { AgentLoops } from './agent-loops.ts';
 import { Listener } from './listener.ts';
 import { mountRoutes } from './routes.ts';
 
+export interface ControlPlaneOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  /** Told when a thread died without which this control plane is of no use. */
+  readonly onDeath: (error: RmError) => void;
+  /** Told the size of each scrape that the main thread answered; extra agent loops answer their own. */
+  readonly onScrape?: (bytes: number) => void;
+}
+
 export interface ControlPlane {
   /** Where agents connect, as `http://HOST:PORT`. */
   readonly url: string;
@@ -30,14 +39,10 @@ type Closer = () => void | Promise<void>;
 
 /**
  * Starts the parts and wires them.
- * @param onDeath told when a thread died without which this control plane is of no use
  * @throws RmError `listen_failed`, `data_dir_locked`, `database_failed`, `database_too_new`
  */
-export async function startControlPlane(
-  settings: Settings,
-  log: Logger,
-  onDeath: (error: RmError) => void,
-): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { settings, onDeath } = options;
   const closers: Closer[] = [];
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
@@ -49,7 +54,7 @@ export async function startControlPlane(
     store.onDeath(onDeath);
     closers.push(() => store.close());
 
-    const scrape = await startScrape(settings, log, jobs, fleet, closers);
+    const scrape = await startScrape(options, jobs, fleet, closers);
     const shared = settings.metricsListen === undefined ? scrape : undefined;
     const client = store.connect();
     const listener = new Listener(settings.tls);
@@ -89,8 +94,7 @@ export async function startControlPlane(
 
 /** The render thread and the endpoint's options; nothing without a gate, since then there is no endpoint. */
 async function startScrape(
-  settings: Settings,
-  log: Logger,
+  { settings, log, onScrape }: ControlPlaneOptions,
   jobs: JobHistogram,
   fleet: SharedArrayBuffer,
   closers: Closer[],
@@ -113,7 +117,7 @@ async function startScrape(
     const cause = error instanceof Error ? error.cause : undefined;
     log.error({ err: error, cause: cause && messageOf(cause) }, 'a scrape was answered with 503');
   };
-  return { gate, source, onFailure };
+  return { gate, source, onFailure, onScrape };
 }
 
 async function listenForMetrics(

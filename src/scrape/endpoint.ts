@@ -14,6 +14,8 @@ export interface ScrapeEndpointOptions {
   readonly path?: string | undefined;
   /** Told why a scrape was answered with 503; the client is not. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Told the size of each body, as sent, once the socket took the last of it. */
+  readonly onScrape?: ((bytes: number) => void) | undefined;
 }
 
 /** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
@@ -48,7 +50,13 @@ function answer(res: HttpResponse, req: HttpRequest, options: ScrapeEndpointOpti
   if (method === 'head') return response.sendHead('200 OK', headers);
   const timeoutMs = scrapeTimeoutMs(req.getHeader('x-prometheus-scrape-timeout-seconds'));
   options.source.render(encoding, timeoutMs).then(
-    (body) => response.sendBody(headers, body.bytes, () => body.release()),
+    (body) => {
+      const { length } = body.bytes;
+      response.sendBody(headers, body.bytes, (complete) => {
+        body.release();
+        if (complete) options.onScrape?.(length);
+      });
+    },
     (error) => {
       options.onFailure?.(error);
       response.sendText('503 Service Unavailable', {}, reason(error));

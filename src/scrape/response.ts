@@ -10,12 +10,12 @@ const SLICE_BYTES = 256 * 1024;
 export class PendingResponse {
   readonly #res: HttpResponse;
   #state: 'open' | 'sending' | 'gone' = 'open';
-  #onGone: () => void = () => {};
+  #onGone: (complete: boolean) => void = () => {};
 
   /** Must be made before anything is awaited. */
   constructor(res: HttpResponse) {
     this.#res = res;
-    res.onAborted(() => this.#leave());
+    res.onAborted(() => this.#leave(false));
   }
 
   /** Answers with a line of text. */
@@ -38,9 +38,16 @@ export class PendingResponse {
     });
   }
 
-  /** Sends `body` in slices; `onGone` is called once, when the bytes are no longer needed. */
-  sendBody(headers: Readonly<Record<string, string>>, body: Uint8Array, onGone: () => void): void {
-    if (this.#state !== 'open') return onGone();
+  /**
+   * Sends `body` in slices; `onGone` is called once, when the bytes are no longer needed: `complete` if
+   * the socket took them all, not if the client left before.
+   */
+  sendBody(
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+    onGone: (complete: boolean) => void,
+  ): void {
+    if (this.#state !== 'open') return onGone(false);
     this.#state = 'sending';
     this.#onGone = onGone;
     this.#res.onWritable(() => this.#sendSlice(body));
@@ -56,7 +63,7 @@ export class PendingResponse {
     const offset = this.#res.getWriteOffset();
     const slice = body.subarray(offset, offset + SLICE_BYTES);
     const [accepted, done] = this.#res.tryEnd(slice, body.length);
-    if (done) this.#leave();
+    if (done) this.#leave(true);
     // uWS calls onWritable only after a refusal; and between slices the agents have their turn.
     else if (accepted) setImmediate(() => this.#sendNext(body));
     return accepted;
@@ -71,10 +78,10 @@ export class PendingResponse {
     for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
   }
 
-  #leave(): void {
+  #leave(complete: boolean): void {
     this.#state = 'gone';
     const onGone = this.#onGone;
     this.#onGone = () => {};
-    onGone();
+    onGone(complete);
   }
 }
