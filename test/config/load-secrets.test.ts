@@ -1,0 +1,157 @@
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import type { Environment } from '../../src/config/load.ts';
+import { dir, faults, file, refusal, settings } from './loading.ts';
+
+const SECRET = 'hunter2';
+
+describe('the token of a file', () => {
+  const token = (content: string) =>
+    settings({ RM_METRICS_TOKEN_FILE: file(content) }).access.token;
+
+  it.each([
+    ['no newline', 'hunter2'],
+    ['a newline', 'hunter2\n'],
+    ['a newline of another system', 'hunter2\r\n'],
+  ])('may end in %s', (_, content) => {
+    expect(token(content)).toBe('hunter2');
+  });
+
+  it.each([
+    ['empty', ''],
+    ['only a newline', '\n'],
+    ['two lines', 'hunter2\nhunter3\n'],
+    ['an empty line at the end', 'hunter2\n\n'],
+    ['a space at the end', 'hunter2 \n'],
+    ['a space in front', ' hunter2\n'],
+    ['a carriage return alone', 'hunter2\r'],
+    ['a byte order mark', '\uFEFFhunter2\n'],
+    ['letters that no header can carry', 'hünter2\n'],
+    ['a NUL', 'hunter2\0'],
+  ])('is refused, not trimmed or sent as it is: %s', (_, content) => {
+    const path = file(content);
+    expect(faults({ RM_METRICS_TOKEN_FILE: path })).toEqual([
+      expect.stringMatching(/^RM_METRICS_TOKEN_FILE\b.* must hold visible ASCII characters/),
+    ]);
+    expect(faults({ RM_METRICS_TOKEN_FILE: path })[0]).toContain(path);
+  });
+
+  it.each([
+    ['missing', join(dir, 'no-such-token')],
+    ['a directory', dir],
+  ])('is named if it is %s', (_, path) => {
+    expect(faults({ RM_METRICS_TOKEN_FILE: path })).toEqual([
+      expect.stringMatching(/^RM_METRICS_TOKEN_FILE\b.* cannot be read: /),
+    ]);
+    expect(faults({}, `metrics_token_file: ${path}\n`)).toEqual([
+      expect.stringMatching(/\bmetrics_token_file: cannot be read: /),
+    ]);
+  });
+});
+
+describe('token and token file are never set together', () => {
+  const path = file(SECRET);
+
+  it.each<[string, Environment, string]>([
+    ['in the environment', { RM_METRICS_TOKEN: SECRET, RM_METRICS_TOKEN_FILE: path }, ''],
+    ['in the file', {}, `metrics_token: ${SECRET}\nmetrics_token_file: ${path}\n`],
+    ['token above', { RM_METRICS_TOKEN: SECRET }, `metrics_token_file: ${path}\n`],
+    ['token file above', { RM_METRICS_TOKEN_FILE: path }, `metrics_token: ${SECRET}\n`],
+    ['file missing', { RM_METRICS_TOKEN: SECRET, RM_METRICS_TOKEN_FILE: join(dir, 'none') }, ''],
+  ])('%s', (_, env, yaml) => {
+    const [fault, ...more] = faults(env, yaml);
+    expect(more).toEqual([]);
+    expect(fault).toMatch(/METRICS_TOKEN_FILE|metrics_token_file/);
+    expect(fault).toMatch(/METRICS_TOKEN\b|metrics_token\b/);
+  });
+
+  it('an empty one is not set', () => {
+    const both = { RM_METRICS_TOKEN: '', RM_METRICS_TOKEN_FILE: path };
+    expect(settings(both).access.token).toBe(SECRET);
+    expect(
+      settings({ ...both, RM_METRICS_TOKEN: 'x', RM_METRICS_TOKEN_FILE: '' }).access.token,
+    ).toBe('x');
+  });
+
+  // The one fault must not hide the other until it is mended.
+  it.fails('is told also where the token itself is bad', () => {
+    const bad = { RM_METRICS_TOKEN: `${SECRET} 2`, RM_METRICS_TOKEN_FILE: path };
+    expect(faults(bad)).toHaveLength(2);
+  });
+});
+
+describe('a fault names the very source of the setting', () => {
+  const missing = join(dir, 'no-such-token');
+
+  it.fails('a token file of the environment', () => {
+    expect(faults({ RM_METRICS_TOKEN_FILE: missing })[0]).toMatch(/^RM_METRICS_TOKEN_FILE: /);
+  });
+
+  it.fails('a token file of the configuration file', () => {
+    expect(faults({}, `metrics_token_file: ${missing}\n`)[0]).toMatch(
+      /^rm\.yaml: metrics_token_file: /,
+    );
+  });
+
+  it.fails('both, where they contradict each other', () => {
+    const [fault] = faults({ RM_METRICS_TOKEN: SECRET }, `metrics_token_file: ${missing}\n`);
+    expect(fault).toContain('rm.yaml: metrics_token_file');
+    expect(fault).toContain('RM_METRICS_TOKEN');
+    expect(fault).not.toContain('RM_METRICS_TOKEN_FILE');
+  });
+});
+
+/** Everything of an error that a log might show, its stack and causes with it. */
+function everything(env: Environment, yaml?: string): string {
+  const error = refusal(env, yaml === undefined ? undefined : file(yaml));
+  return `${error.message}\n${JSON.stringify(error)}\n${inspect(error, { depth: Infinity })}`;
+}
+
+describe('a secret is never shown', () => {
+  it.each<[string, Environment, string?]>([
+    ['a bad token in the environment', { RM_METRICS_TOKEN: `${SECRET} 2` }],
+    ['a bad token in the file', {}, `metrics_token: ${SECRET} 2\n`],
+    ['a good one beside other faults', { RM_METRICS_TOKEN: SECRET, RM_LOG_LEVEL: 'loud' }],
+    ['a good one in the file', { RM_LOG_LEVEL: 'loud' }, `metrics_token: ${SECRET}\n`],
+    ['a bad one in a token file', { RM_METRICS_TOKEN_FILE: file(`${SECRET} 2`) }],
+    ['both set', { RM_METRICS_TOKEN: SECRET, RM_METRICS_TOKEN_FILE: file(SECRET) }],
+    ['a list', {}, `metrics_token: [${SECRET}]\n`],
+    ['a map', {}, `metrics_token: {${SECRET}: ${SECRET}}\n`],
+    ['a number', {}, 'metrics_token: 4711\n'],
+    ['text of two lines', {}, `metrics_token: |\n  ${SECRET}\n  ${SECRET}\n`],
+    ['a token twice', {}, `metrics_token: ${SECRET}\nmetrics_token: ${SECRET}\n`],
+    ['a token under a mistyped key', {}, `metrics_tokn: ${SECRET}\n`],
+    ['a token in a mistyped variable', { RM_METRICS_TOKN: SECRET, RM_LOG_LEVEL: 'loud' }],
+    ['no space behind the colon', {}, `metrics_token:${SECRET}\n`],
+    ['the same, with more below', {}, `metrics_token:${SECRET}\nlog_level: info\n`],
+    ['a quote left open', {}, `metrics_token: "${SECRET}\n`],
+    ['a quote too many', {}, `metrics_token: "${SECRET}"${SECRET}"\n`],
+    ['an escape that is none', {}, `metrics_token: "\\${SECRET}"\n`],
+    ['a map on its line', {}, `metrics_token: ${SECRET}: ${SECRET}\n`],
+    ['a character that starts no value', {}, `metrics_token: @${SECRET}\n`],
+    ['a backtick', {}, `metrics_token: \`${SECRET}\`\n`],
+    ['a percent sign', {}, `metrics_token: %${SECRET}\n`],
+    ['an exclamation mark', {}, `metrics_token: !x!${SECRET}\n`],
+    ['a brace', {}, `metrics_token: {${SECRET}\n`],
+    ['a bracket', {}, `metrics_token: ${SECRET}\nlisten: [\n`],
+    ['the token alone', {}, `${SECRET}\n`],
+    ['the token in a list', {}, `- metrics_token: ${SECRET}\n`],
+  ])('%s', (_, env, yaml) => {
+    const shown = everything(env, yaml);
+    expect(shown).not.toContain(SECRET);
+    expect(shown).not.toContain('4711');
+  });
+
+  it.fails.each([
+    // To YAML, a star is the name of something above.
+    ['a token with a star in front', `metrics_token: *${SECRET}\n`],
+    ['no space behind the colon, in braces', `{metrics_token:${SECRET}}\n`],
+    ['the same, in quotes', `"metrics_token:${SECRET}":\n`],
+    ['an equals sign for the colon, in braces', `{metrics_token=${SECRET}}\n`],
+    ['a slip of the indentation', `listen:\n  metrics_token: ${SECRET}\n`],
+    ['the same, in a list', `trusted_proxies:\n  - metrics_token: ${SECRET}\n`],
+  ])('%s', (_, yaml) => {
+    expect(everything({}, yaml)).not.toContain(SECRET);
+  });
+});

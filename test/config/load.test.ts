@@ -1,0 +1,467 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Environment, loadSettings } from '../../src/config/load.ts';
+import { SETTINGS, type SettingKey, type Settings } from '../../src/config/settings.ts';
+import { createCertificate } from '../support/certificate.ts';
+import { dir, faults, file, settings } from './loading.ts';
+
+const pair = createCertificate(dir);
+const renewed = { cert: join(dir, 'renewed.pem'), key: join(dir, 'renewed.key') };
+writeFileSync(renewed.cert, pair.certPem);
+writeFileSync(renewed.key, pair.keyPem);
+
+interface Precedence {
+  readonly read: (settings: Settings) => unknown;
+  readonly byDefault: unknown;
+  readonly yaml: string;
+  readonly fromYaml: unknown;
+  readonly variable: string;
+  readonly text: string;
+  readonly fromText: unknown;
+  /** What else must be set for this to be allowed. */
+  readonly beside?: Environment;
+}
+
+const PRECEDENCE: Record<SettingKey, Precedence> = {
+  listen: {
+    read: ({ listen }) => listen,
+    byDefault: { host: '127.0.0.1', port: 8080 },
+    yaml: '0.0.0.0:1',
+    fromYaml: { host: '0.0.0.0', port: 1 },
+    variable: 'RM_LISTEN',
+    text: '[::1]:2',
+    fromText: { host: '::1', port: 2 },
+  },
+  metrics_listen: {
+    read: ({ metricsListen }) => metricsListen,
+    byDefault: undefined,
+    yaml: '0.0.0.0:1',
+    fromYaml: { host: '0.0.0.0', port: 1 },
+    variable: 'RM_METRICS_LISTEN',
+    text: 'localhost:2',
+    fromText: { host: 'localhost', port: 2 },
+  },
+  metrics_token: {
+    read: ({ access }) => access.token,
+    byDefault: undefined,
+    yaml: 'in-yaml',
+    fromYaml: 'in-yaml',
+    variable: 'RM_METRICS_TOKEN',
+    text: 'in-env',
+    fromText: 'in-env',
+  },
+  metrics_token_file: {
+    read: ({ access }) => access.token,
+    byDefault: undefined,
+    yaml: file('of-yaml\n'),
+    fromYaml: 'of-yaml',
+    variable: 'RM_METRICS_TOKEN_FILE',
+    text: file('of-env\n'),
+    fromText: 'of-env',
+  },
+  metrics_trusted_cidrs: {
+    read: ({ access }) => access.trustedCidrs,
+    byDefault: [],
+    yaml: '[10.0.0.0/8, "2001:db8::/32"]',
+    fromYaml: ['10.0.0.0/8', '2001:db8::/32'],
+    variable: 'RM_METRICS_TRUSTED_CIDR',
+    text: '192.0.2.0/24, 2001:db8::1,::1',
+    fromText: ['192.0.2.0/24', '2001:db8::1', '::1'],
+  },
+  trusted_proxies: {
+    read: ({ access }) => access.trustedProxies,
+    byDefault: [],
+    yaml: '[10.0.0.1]',
+    fromYaml: ['10.0.0.1'],
+    variable: 'RM_TRUSTED_PROXY',
+    text: '10.0.0.2',
+    fromText: ['10.0.0.2'],
+  },
+  data_dir: {
+    read: ({ dataDir }) => dataDir,
+    byDefault: './data',
+    yaml: '/var/lib/of yaml',
+    fromYaml: '/var/lib/of yaml',
+    variable: 'RM_DATA_DIR',
+    text: '/var/lib/of env',
+    fromText: '/var/lib/of env',
+  },
+  agent_threads: {
+    read: ({ agentThreads }) => agentThreads,
+    byDefault: 1,
+    yaml: '2',
+    fromYaml: 2,
+    variable: 'RM_AGENT_THREADS',
+    text: '64',
+    fromText: 64,
+  },
+  tls_cert_file: {
+    read: ({ tls }) => tls?.certFile,
+    byDefault: undefined,
+    yaml: pair.cert,
+    fromYaml: pair.cert,
+    variable: 'RM_TLS_CERT_FILE',
+    text: renewed.cert,
+    fromText: renewed.cert,
+    beside: { RM_TLS_KEY_FILE: pair.key },
+  },
+  tls_key_file: {
+    read: ({ tls }) => tls?.keyFile,
+    byDefault: undefined,
+    yaml: pair.key,
+    fromYaml: pair.key,
+    variable: 'RM_TLS_KEY_FILE',
+    text: renewed.key,
+    fromText: renewed.key,
+    beside: { RM_TLS_CERT_FILE: pair.cert },
+  },
+  log_level: {
+    read: ({ logLevel }) => logLevel,
+    byDefault: 'info',
+    yaml: 'silent',
+    fromYaml: 'silent',
+    variable: 'RM_LOG_LEVEL',
+    text: 'trace',
+    fromText: 'trace',
+  },
+};
+
+it('the table of precedence has every setting', () => {
+  expect(Object.keys(PRECEDENCE)).toEqual(Object.keys(SETTINGS));
+});
+
+describe.each(Object.entries(PRECEDENCE))('%s', (key, row) => {
+  const { read, byDefault, fromYaml, fromText, variable, text, beside = {} } = row;
+  const yaml = `${key}: ${row.yaml}\n`;
+
+  it('has its default', () => {
+    expect(read(settings({}))).toEqual(byDefault);
+    expect(read(settings({}, ''))).toEqual(byDefault);
+  });
+
+  it('is taken from the file', () => {
+    expect(read(settings(beside, yaml))).toEqual(fromYaml);
+  });
+
+  it('is taken from the environment', () => {
+    expect(read(settings({ ...beside, [variable]: text }))).toEqual(fromText);
+  });
+
+  it('is taken from the environment if both have it', () => {
+    expect(read(settings({ ...beside, [variable]: text }, yaml))).toEqual(fromText);
+  });
+
+  it('an empty variable is the same as none', () => {
+    expect(read(settings({ [variable]: '' }))).toEqual(byDefault);
+    expect(read(settings({ [variable]: undefined }))).toEqual(byDefault);
+    expect(read(settings({ ...beside, [variable]: '' }, yaml))).toEqual(fromYaml);
+  });
+
+  it.each(['', '""', "''", 'null', '~'])('the YAML value %j is the same as none', (empty) => {
+    expect(read(settings({}, `${key}: ${empty}\n`))).toEqual(byDefault);
+  });
+});
+
+it('an empty list is the same as none', () => {
+  expect(settings({}, 'metrics_trusted_cidrs: []\ntrusted_proxies: []\n').access).toEqual({
+    token: undefined,
+    trustedCidrs: [],
+    trustedProxies: [],
+  });
+});
+
+describe('the configuration file', () => {
+  const at = (port: number) => file(`listen: 127.0.0.1:${port}\n`);
+  const port = (env: Environment, configFile?: string) =>
+    loadSettings(env, configFile).settings.listen.port;
+
+  it('is the one of RM_CONFIG', () => {
+    expect(port({ RM_CONFIG: at(1) })).toBe(1);
+  });
+
+  it('is the one of --config if both are given, and the other is not even read', () => {
+    expect(port({ RM_CONFIG: at(1) }, at(2))).toBe(2);
+    expect(port({ RM_CONFIG: join(dir, 'missing.yaml') }, at(2))).toBe(2);
+  });
+
+  it('is none if RM_CONFIG is empty', () => {
+    expect(port({ RM_CONFIG: '' })).toBe(8080);
+  });
+
+  it.each([
+    ['empty', ''],
+    ['only comments', '# listen: 127.0.0.1:1\n'],
+    ['of another system', '\uFEFFlisten: 127.0.0.1:8080\r\n'],
+  ])('may be %s', (_, content) => {
+    expect(port({}, file(content))).toBe(8080);
+  });
+
+  it.each(['missing.yaml', ''])('cannot be read: %j', (name) => {
+    const path = join(dir, name);
+    expect(() => loadSettings({}, path)).toThrow(`${path}: cannot be read: `);
+    expect(() => loadSettings({ RM_CONFIG: path })).toThrow(`${path}: cannot be read: `);
+  });
+
+  it.each([
+    ['a key of ours, twice', 'log_level: info\nlisten: 127.0.0.1:1\nlog_level: warn\n', 3],
+    ['a bracket left open', 'log_level: info\nmetrics_trusted_cidrs: [10.0.0.0/8\n', 3],
+    ['a quote left open', 'log_level: info\nlisten: "127.0.0.1:1\n', 3],
+    ['a tab as indentation', 'trusted_proxies:\n\t- 10.0.0.1\n', 2],
+    ['a key inside of a value', 'log_level: listen: 127.0.0.1:1\n', 1],
+    ['two documents', 'log_level: info\n---\nlog_level: warn\n', 2],
+  ])('is no YAML, and the place is named: %s', (_, yaml, line) => {
+    const found = faults({}, yaml);
+    expect(found).not.toEqual([]);
+    for (const fault of found) expect(fault).toMatch(/^rm\.yaml: line \d+, column \d+: not valid/);
+    expect(found[0]).toContain(`line ${line},`);
+  });
+
+  it.each([
+    ['a list', '- listen\n'],
+    ['text', 'listen\n'],
+    ['a key without its space', 'listen:127.0.0.1\n'],
+    ['a number', '8080\n'],
+  ])('is no map of settings but %s', (_, yaml) => {
+    expect(faults({}, yaml)).toEqual(['rm.yaml: must be a map of settings']);
+  });
+
+  it.each([
+    'lissten',
+    'LISTEN',
+    'RM_LISTEN',
+    'metrics_trusted_cidr', // the variable's name has no plural, the key's has
+    'trusted_proxy',
+    'constructor',
+    'toString',
+    '__proto__',
+  ])('has the unknown key %s', (key) => {
+    expect(faults({}, `${key}: 127.0.0.1:1\n`)).toEqual([
+      expect.stringMatching(new RegExp(`^rm\\.yaml: ${key}: unknown key; known are .*log_level$`)),
+    ]);
+  });
+
+  it('an unknown key without a value is unknown all the same', () => {
+    expect(faults({}, 'lissten:\n')).toHaveLength(1);
+  });
+
+  // `---` and comments are what is left of a file in which everything is commented out.
+  it.fails.each(['---\n', '---\n# listen: 127.0.0.1:1\n', '~\n'])('may be nothing: %j', (yaml) => {
+    expect(settings({}, yaml)).toEqual(settings({}));
+  });
+
+  it.fails('may say the same list twice, but not a list within itself', () => {
+    expect(
+      settings({}, 'metrics_trusted_cidrs: &lan [10.0.0.1]\ntrusted_proxies: *lan\n').access,
+    ).toMatchObject({ trustedCidrs: ['10.0.0.1'], trustedProxies: ['10.0.0.1'] });
+    expect(faults({}, 'metrics_trusted_cidrs: &lan [*lan]\n')).toHaveLength(1);
+  });
+});
+
+describe('a bad value', () => {
+  const LISTEN = [
+    '127.0.0.1',
+    '8080',
+    ':8080',
+    '127.0.0.1:',
+    '127.0.0.1:65536',
+    '127.0.0.1:100000',
+    '127.0.0.1:-1',
+    '127.0.0.1:http',
+    '127.0.0.1:80 ',
+    ' 127.0.0.1:80',
+    '127.0.0.1:80:80',
+    'local host:80',
+    '::1:8080',
+    '[::1]',
+    '[::1]8080',
+    '[]:8080',
+    '[::1:8080',
+    '[fe80::1%eth0]:8080',
+    'http://127.0.0.1:8080',
+    '127.0.0.1:8080/metrics',
+    '10.0.0.0/8:80',
+  ];
+  const NETWORKS = [
+    '10.0.0.0/33',
+    '10.0.0.0/8/8',
+    '010.0.0.0/8',
+    'localhost',
+    '10.0.0.0/8;10.1.0.0/16',
+    '10.0.0.0/8 10.1.0.0/16',
+    '10.0.0.0/8,garbage',
+    // Nothing between commas is a slip; to read it as no gate would open what was to be closed.
+    '10.0.0.0/8,',
+    ',',
+    ' ',
+  ];
+  const BAD: readonly [string, readonly string[]][] = [
+    ['RM_LISTEN', LISTEN],
+    ['RM_METRICS_LISTEN', LISTEN],
+    ['RM_METRICS_TRUSTED_CIDR', NETWORKS],
+    ['RM_TRUSTED_PROXY', NETWORKS],
+    [
+      'RM_AGENT_THREADS',
+      ['0', '65', '1.5', '-1', '+1', ' 2', '0x2', '1e1', 'two', '9'.repeat(400)],
+    ],
+    ['RM_LOG_LEVEL', ['INFO', 'verbose', 'warning', 'info ', '30']],
+    ['RM_METRICS_TOKEN', ['a b', ' ab', 'ab ', 'ab\n', 'ünï', 'a\0']],
+  ];
+
+  it.each(BAD.flatMap(([variable, texts]) => texts.map((text) => [variable, text] as const)))(
+    'of %s is named with its place: %j',
+    (variable, text) => {
+      expect(faults({ [variable]: text })).toEqual([
+        expect.stringMatching(new RegExp(`^${variable}: must be `)),
+      ]);
+    },
+  );
+
+  it('is shown, with what would be right', () => {
+    expect(faults({ RM_LOG_LEVEL: 'loud' })).toEqual([
+      'RM_LOG_LEVEL: must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
+    ]);
+    expect(faults({ RM_AGENT_THREADS: '65' })).toEqual([
+      'RM_AGENT_THREADS: must be a whole number from 1 to 64, not 65',
+    ]);
+  });
+
+  it.each([
+    ['listen', '8080'],
+    ['listen', '[127.0.0.1, 8080]'],
+    ['listen', '{host: 127.0.0.1, port: 8080}'],
+    ['metrics_listen', 'true'],
+    ['metrics_token', '12345'],
+    ['metrics_token', '[a]'],
+    ['metrics_token', 'true'],
+    ['metrics_token_file', '1'],
+    ['metrics_trusted_cidrs', '10.0.0.0/8'],
+    ['metrics_trusted_cidrs', '10.0.0.0/8, 10.1.0.0/16'],
+    ['metrics_trusted_cidrs', '[10]'],
+    ['metrics_trusted_cidrs', '[10.0.0.0/8, null]'],
+    ['metrics_trusted_cidrs', '[[10.0.0.0/8]]'],
+    ['metrics_trusted_cidrs', '{10.0.0.0/8: true}'],
+    ['trusted_proxies', '10.0.0.1'],
+    ['data_dir', '1'],
+    ['data_dir', '[./data]'],
+    ['agent_threads', '"2"'],
+    ['agent_threads', '1.5'],
+    ['agent_threads', '0'],
+    ['agent_threads', '65'],
+    ['agent_threads', '.inf'],
+    ['agent_threads', '.nan'],
+    ['agent_threads', 'two'],
+    ['tls_cert_file', '1'],
+    ['tls_key_file', 'true'],
+    ['log_level', 'verbose'],
+    ['log_level', '30'],
+    ['log_level', 'false'],
+  ])('in the file is named with file and key: %s: %s', (key, value) => {
+    expect(faults({}, `${key}: ${value}\n`)).toEqual([
+      expect.stringMatching(new RegExp(`^rm\\.yaml: ${key}: must be `)),
+    ]);
+  });
+
+  it('in the file is a fault also where the environment overrides it', () => {
+    expect(faults({ RM_LOG_LEVEL: 'info' }, 'log_level: loud\n')).toHaveLength(1);
+  });
+});
+
+it.each([
+  ['127.0.0.1:0', '127.0.0.1', 0],
+  ['0.0.0.0:65535', '0.0.0.0', 65535],
+  ['localhost:80', 'localhost', 80],
+  ['backup-1.example.org:80', 'backup-1.example.org', 80],
+  ['[::]:8080', '::', 8080],
+  ['[::1]:0', '::1', 0],
+  ['[2001:DB8::1]:80', '2001:DB8::1', 80],
+  ['[::ffff:127.0.0.1]:80', '::ffff:127.0.0.1', 80],
+])('listens on %s', (text, host, port) => {
+  expect(settings({ RM_LISTEN: text }).listen).toEqual({ host, port });
+  expect(settings({}, `listen: "${text}"\n`).listen).toEqual({ host, port });
+});
+
+it.each(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])(
+  'logs from %s on',
+  (level) => {
+    expect(settings({ RM_LOG_LEVEL: level }).logLevel).toBe(level);
+  },
+);
+
+it('every fault is told at once, each by its source', () => {
+  const env = {
+    RM_LISTEN: 'nowhere',
+    RM_TRUSTED_PROXY: 'proxy.example',
+    RM_LOG_LEVEL: 'loud',
+    RM_METRICS_TOKEN_FILE: join(dir, 'no-such-token'),
+    RM_TLS_CERT_FILE: pair.cert,
+  };
+  const yaml = 'lissten: 127.0.0.1:1\nagent_threads: 0\nmetrics_listen: 80\nlog_level: 1\n';
+  const found = faults(env, yaml);
+  const sources = [
+    /^rm\.yaml: lissten: /,
+    /^rm\.yaml: agent_threads: /,
+    /^rm\.yaml: metrics_listen: /,
+    /^rm\.yaml: log_level: /,
+    /^RM_LISTEN: /,
+    /^RM_TRUSTED_PROXY: /,
+    /^RM_LOG_LEVEL: /,
+    /^RM_METRICS_TOKEN_FILE\b/,
+    /\bRM_TLS_KEY_FILE\b/,
+  ];
+  for (const source of sources) {
+    expect(found.filter((fault) => source.test(fault))).toHaveLength(1);
+  }
+  expect(found).toHaveLength(sources.length);
+});
+
+it('the error has the code that ends the start, and a line a fault', () => {
+  expect(() => loadSettings({ RM_LISTEN: 'nowhere', RM_LOG_LEVEL: 'loud' })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_settings',
+      message: expect.stringMatching(/^RM_LISTEN: [^\n]+\nRM_LOG_LEVEL: [^\n]+$/),
+    }),
+  );
+});
+
+it('variables that only look like ours are reported, by name', () => {
+  const env = {
+    RM_LISTN: '127.0.0.1:1',
+    RM_LISTEN: '127.0.0.1:1',
+    RM_CONFIG: file(''),
+    RM_METRICS_TRUSTED_CIDRS: '10.0.0.0/8', // the key's plural on the variable
+    RM_: '',
+    RMX_LISTEN: '1',
+    rm_listen: '1',
+    PATH: '/bin',
+  };
+  const { unknownVariables } = loadSettings(env);
+  expect(unknownVariables.toSorted()).toEqual(['RM_', 'RM_LISTN', 'RM_METRICS_TRUSTED_CIDRS']);
+  expect(loadSettings({ PATH: '/bin' }).unknownVariables).toEqual([]);
+});
+
+it('the environment is left as it was', () => {
+  const env = Object.freeze({
+    RM_CONFIG: file('log_level: warn\n'),
+    RM_TRUSTED_PROXY: '10.0.0.1,10.0.0.2',
+    RM_METRICS_TOKEN: 's3cret',
+    RM_DATA_DIR: '',
+    RM_UNKNOWN: '1',
+  });
+  const before = { ...env };
+  loadSettings(env);
+  expect(env).toEqual(before);
+});
+
+it('one load leaves nothing behind for the next', () => {
+  settings({ RM_TRUSTED_PROXY: '10.0.0.1', RM_LISTEN: '[::1]:1' }, 'agent_threads: 3\n');
+  expect(settings({})).toEqual({
+    listen: { host: '127.0.0.1', port: 8080 },
+    metricsListen: undefined,
+    access: { token: undefined, trustedCidrs: [], trustedProxies: [] },
+    dataDir: './data',
+    agentThreads: 1,
+    tls: undefined,
+    logLevel: 'info',
+  });
+});
