@@ -1,0 +1,305 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { posix } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/*
+ * The picture of the architecture, checked by reading the imports of every file in src.
+ */
+
+/**
+ * From top to bottom; a unit is a folder, or a file beside the folders. An import goes down, or stays
+ * within its folder; units of one layer do not know each other.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  ['cli'],
+  ['index', 'commands'],
+  ['control-plane', 'embedding', 'demo'],
+  ['scrape', 'agents', 'config'],
+  ['access', 'store'],
+  ['metrics', 'platform'],
+  ['errors'],
+];
+
+/** What somebody else's control plane gets when it embeds the endpoint, in types and at run time. */
+const EMBEDDED = ['index', 'embedding', 'scrape', 'access', 'metrics', 'platform', 'errors'];
+
+/** The one file that loads a package by a name that is not written in an import. */
+const UWS = 'platform/uws.ts';
+
+const MAX_FILES_A_PACKAGE = 2;
+
+interface Import {
+  /** The file that is imported, relative to src, or the name of a package. */
+  readonly to: string;
+  readonly outside: boolean;
+  /** Whether it is gone at run time: `import type`, but not `import { type … }`, which still loads. */
+  readonly typeOnly: boolean;
+}
+
+interface Source {
+  readonly imports: readonly Import[];
+  /** The names of the threads it starts, by `workerFile(NAME, import.meta.url)`. */
+  readonly starts: readonly string[];
+  readonly text: string;
+}
+
+const FROM = /^(import|export)\s+(type\s)?(?:(?!^(?:import|export)\b)[^;])*?\bfrom '([^']+)';$/gm;
+const SIDE_EFFECT = /^import '([^']+)';$/gm;
+const DYNAMIC = /\bimport\(\s*'([^']+)'/g;
+const STARTS = /\bworkerFile\('([^']+)'/g;
+/** Ways to load code that the patterns above do not see. */
+const HIDDEN = /\bimport\((?!\s*')|\bcreateRequire\b|\brequire\(|\bgetBuiltinModule\b/;
+
+function parse(file: string, text: string): Source {
+  const resolve = (specifier: string, typeOnly: boolean): Import => {
+    const outside = !specifier.startsWith('.');
+    const to = outside ? packageName(specifier) : posix.join(posix.dirname(file), specifier);
+    return { to, outside, typeOnly };
+  };
+  return {
+    imports: [
+      ...[...text.matchAll(FROM)].map(([, , type, from = '']) => resolve(from, type !== undefined)),
+      ...[...text.matchAll(SIDE_EFFECT)].map(([, from = '']) => resolve(from, false)),
+      ...[...text.matchAll(DYNAMIC)].map(([, from = '']) => resolve(from, false)),
+    ],
+    starts: [...text.matchAll(STARTS)].map(([, name = '']) => name),
+    text,
+  };
+}
+
+function packageName(specifier: string): string {
+  if (isBuiltin(specifier)) return specifier;
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+const SRC = new URL('../src/', import.meta.url);
+const sources = new Map(
+  readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.[cm]?[jt]sx?$/.test(file))
+    .map((file) => file.replaceAll('\\', '/'))
+    .sort()
+    .map((file) => [file, parse(file, readFileSync(new URL(file, SRC), 'utf8'))]),
+);
+const files = [...sources.keys()];
+const threadEntries = files.filter((file) => file.endsWith('.worker.ts'));
+const entryPoints = ['index.ts', 'cli.ts', ...files.filter((file) => unit(file) === 'commands')];
+
+function importsOf(file: string): readonly Import[] {
+  return sources.get(file)?.imports ?? [];
+}
+
+/** `scrape` for `scrape/endpoint.ts`, `errors` for `errors.ts`. */
+function unit(file: string): string {
+  return file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
+}
+
+function layer(file: string): number {
+  return LAYERS.findIndex((units) => units.includes(unit(file)));
+}
+
+/** Every edge between two files of src that breaks the rule, as text. */
+function edges(breaks: (from: string, to: string, typeOnly: boolean) => string | undefined) {
+  return files.flatMap((from) =>
+    importsOf(from)
+      .filter(({ outside }) => !outside)
+      .flatMap(({ to, typeOnly }) => {
+        const why = breaks(from, to, typeOnly);
+        return why === undefined ? [] : [`src/${from} imports src/${to}: ${why}`];
+      }),
+  );
+}
+
+/** The shortest ways by which `start` reaches files and packages, each with the way's every step. */
+function reach(start: string, follow: (edge: Import) => boolean): Map<string, string> {
+  const ways = new Map([[start, start]]);
+  for (const [at, way] of ways) {
+    for (const edge of importsOf(at)) {
+      if (follow(edge) && !ways.has(edge.to)) ways.set(edge.to, `${way} → ${edge.to}`);
+    }
+  }
+  return ways;
+}
+
+const atRunTime = ({ typeOnly }: Import) => !typeOnly;
+
+/** How those of `starts` that can reach `target` at run time do so. */
+function ways(starts: readonly string[], target: string): string[] {
+  return starts.flatMap((start) => reach(start, atRunTime).get(target) ?? []);
+}
+
+/** The circles of imports, each told once, from its first file in the alphabet. */
+function circles(): string[] {
+  return files.flatMap((first) => {
+    const later = ({ to, outside }: Import) => !outside && to >= first;
+    const back = [...reach(first, later)].find(([file]) =>
+      importsOf(file).some(({ to }) => to === first),
+    );
+    return back === undefined ? [] : [`${back[1]} → ${first}`];
+  });
+}
+
+describe('reading imports', () => {
+  it.each<[string, Partial<Import>[]]>([
+    ["import { a } from './b.ts';", [{ to: 'x/b.ts', outside: false, typeOnly: false }]],
+    ["import {\n  a,\n  type B,\n} from '../b.ts';", [{ to: 'b.ts', typeOnly: false }]],
+    ["import { type A } from './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    ["import type { A } from './b.ts';", [{ to: 'x/b.ts', typeOnly: true }]],
+    ["import type {\n  A,\n} from './b.ts';", [{ to: 'x/b.ts', typeOnly: true }]],
+    ["import type * as B from 'b';", [{ to: 'b', outside: true, typeOnly: true }]],
+    ["import b, { type C } from 'b/c.js';", [{ to: 'b', outside: true, typeOnly: false }]],
+    ["import { c } from '@a/b/c';", [{ to: '@a/b', outside: true }]],
+    ["import { join } from 'node:path/posix';", [{ to: 'node:path/posix', outside: true }]],
+    ["export { a } from './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    ["export type { A } from './b.ts';", [{ to: 'x/b.ts', typeOnly: true }]],
+    ["export * from './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    ["import './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    ["const b = await import('./b.ts');", [{ to: 'x/b.ts', typeOnly: false }]],
+    [
+      "import { a } from './a.ts';\nimport type { B } from './b.ts';",
+      [
+        { to: 'x/a.ts', typeOnly: false },
+        { to: 'x/b.ts', typeOnly: true },
+      ],
+    ],
+    ["export type A = string;\nexport { b } from './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    ["export type A = 'a'\nimport { b } from './b.ts';", [{ to: 'x/b.ts', typeOnly: false }]],
+    [" * import { a } from './b.ts';", []],
+    ["// import { a } from './b.ts';", []],
+  ])('%j', (text, imports) => {
+    expect(parse('x/y.ts', text).imports).toEqual(
+      imports.map((edge) => expect.objectContaining(edge)),
+    );
+  });
+
+  it('misses none: every one that a file has is read', () => {
+    const missed = files.filter((file) => {
+      const { text, imports } = sources.get(file) ?? { text: '', imports: [] };
+      return (
+        (text.match(/\bfrom '[^']+';$|^import '|\bimport\(/gm) ?? []).length !== imports.length
+      );
+    });
+    expect(missed).toEqual([]);
+  });
+
+  it('leads to files that are there, written as they are called', () => {
+    expect(edges((_, to) => (sources.has(to) ? undefined : 'there is no such file'))).toEqual([]);
+  });
+
+  it('is not got round: nothing is loaded by a name that the imports do not show', () => {
+    const hiding = files.filter((file) => HIDDEN.test(sources.get(file)?.text ?? ''));
+    expect(hiding).toEqual([UWS]);
+  });
+});
+
+describe('layers', () => {
+  it('every file has its layer', () => {
+    expect(files.filter((file) => layer(file) === -1)).toEqual([]);
+    expect(LAYERS.flat().filter((name) => !files.some((file) => unit(file) === name))).toEqual([]);
+  });
+
+  it('imports go down or stay within their folder', () => {
+    const wrong = edges((from, to) => {
+      if (unit(from) === unit(to) || layer(to) > layer(from)) return undefined;
+      return layer(to) === layer(from)
+        ? `${unit(from)} and ${unit(to)} are of one layer and do not know each other`
+        : `${unit(to)} is above ${unit(from)}`;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('imports go in no circle, not even those of types', () => {
+    expect(circles()).toEqual([]);
+  });
+
+  it('who embeds the endpoint gets no store, no agents and no settings', () => {
+    const everywhere = ({ outside }: Import) => !outside;
+    const foreign = [...reach('index.ts', everywhere)]
+      .filter(([file]) => !EMBEDDED.includes(unit(file)))
+      .map(([, way]) => way);
+    expect(foreign).toEqual([]);
+  });
+});
+
+describe('threads', () => {
+  it.each(threadEntries)('src/%s is started by one file beside it', (entry) => {
+    const [folder, name] = [posix.dirname(entry), posix.basename(entry, '.worker.ts')];
+    const starters = files.filter(
+      (file) => posix.dirname(file) === folder && sources.get(file)?.starts.includes(name),
+    );
+    expect(starters, 'its starters').toHaveLength(1);
+    expect(starters.filter((file) => file.endsWith('.worker.ts'))).toEqual([]);
+  });
+
+  it('a thread is started by the name of an entry in the same folder', () => {
+    const wrong = files.flatMap((file) =>
+      (sources.get(file)?.starts ?? [])
+        .map((name) => posix.join(posix.dirname(file), `${name}.worker.ts`))
+        .filter((to) => !sources.has(to) || posix.dirname(to) !== posix.dirname(file))
+        .map((to) => `src/${file} starts src/${to}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('a thread is started by nothing but workerFile', () => {
+    const starting = files.filter((file) => {
+      const { text, starts } = sources.get(file) ?? { text: '', starts: [] };
+      return (text.match(/\bnew (?:Worker|Piscina)\(/g) ?? []).length !== starts.length;
+    });
+    expect(starting).toEqual([]);
+  });
+
+  it("a thread's entry is imported by nobody, except for its types", () => {
+    const wrong = edges((_, to, typeOnly) =>
+      to.endsWith('.worker.ts') && !typeOnly
+        ? 'a thread is started, not imported; its types by `import type`'
+        : undefined,
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('SQLite is reached from the store thread, and from nowhere else', () => {
+    const STORE = 'store/store.worker.ts';
+    expect(ways([STORE], 'node:sqlite')).toHaveLength(1);
+    const others = [...threadEntries, ...entryPoints].filter((entry) => entry !== STORE);
+    expect(ways(others, 'node:sqlite')).toEqual([]);
+  });
+
+  it('uWebSockets.js is reached neither from the store, nor from the render thread', () => {
+    expect(ways(['cli.ts'], UWS)).toHaveLength(1);
+    expect(ways(['store/store.worker.ts', 'scrape/render.worker.ts'], UWS)).toEqual([]);
+  });
+
+  it('who embeds the endpoint brings the app, and loads no second uWebSockets.js', () => {
+    expect(ways(['index.ts'], UWS)).toEqual([]);
+  });
+});
+
+describe('outside packages', () => {
+  const outside = files.flatMap((file) =>
+    importsOf(file)
+      .filter((edge) => edge.outside && !isBuiltin(edge.to))
+      .map(({ to }) => ({ file, name: to })),
+  );
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+
+  it.each([...new Set(outside.map(({ name }) => name))].sort())(
+    '%s enters through one or two files, and is installed with the package',
+    (name) => {
+      const through = new Set(outside.filter((edge) => edge.name === name).map(({ file }) => file));
+      expect([...through].slice(MAX_FILES_A_PACKAGE)).toEqual([]);
+      expect(Object.keys(manifest.dependencies)).toContain(name);
+    },
+  );
+
+  it('metrics has none', () => {
+    expect(
+      outside
+        .filter(({ file }) => unit(file) === 'metrics')
+        .map(({ file, name }) => `src/${file} imports ${name}`),
+    ).toEqual([]);
+  });
+});
