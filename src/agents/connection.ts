@@ -12,6 +12,11 @@ const MINUTE_MS = 60_000;
  */
 type State = 'strange' | 'greeted' | 'closed';
 
+/** uWS copies the properties of what it is given to the socket, so the connection is one of them. */
+export interface SocketData {
+  readonly connection: AgentConnection;
+}
+
 /** An agent's socket and what is remembered of it. */
 export class AgentConnection {
   readonly number: number;
@@ -19,7 +24,7 @@ export class AgentConnection {
   readonly openedAt = performance.now();
   lastMessageAt = this.openedAt;
   #state: State = 'strange';
-  #socket: WebSocket<AgentConnection> | undefined;
+  #socket: WebSocket<SocketData> | undefined;
   #outbox: string[] = [];
   #badAt: number[] = [];
 
@@ -32,7 +37,7 @@ export class AgentConnection {
     return this.#state;
   }
 
-  open(socket: WebSocket<AgentConnection>): void {
+  open(socket: WebSocket<SocketData>): void {
     this.#socket = socket;
   }
 

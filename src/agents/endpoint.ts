@@ -6,7 +6,7 @@ import type {
   us_socket_context_t,
 } from '../platform/uws.ts';
 import { CONNECTIONS_PER_LOOP, type Disconnect } from '../store/operations.ts';
-import { AgentConnection } from './connection.ts';
+import { AgentConnection, type SocketData } from './connection.ts';
 import { handleFrame, type MessageContext, refuse } from './messages.ts';
 import { CLOSE, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
 
@@ -38,7 +38,7 @@ export class AgentEndpoint {
   }
 
   mount(app: TemplatedApp): void {
-    app.ws<AgentConnection>(PATH, {
+    app.ws<SocketData>(PATH, {
       // Twice the limit, so that a frame somewhat too long gets an answer and not just a closed socket.
       maxPayloadLength: 2 * MAX_MESSAGE_BYTES,
       maxBackpressure: MAX_UNREAD_BYTES,
@@ -48,13 +48,14 @@ export class AgentEndpoint {
       sendPingsAutomatically: false,
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: (socket) => {
-        const connection = socket.getUserData();
+        const { connection } = socket.getUserData();
         connection.open(socket);
         this.#connections.set(connection.number, connection);
         if (this.#draining) connection.end(CLOSE.restarting, 'restarting');
       },
-      message: (socket, frame, isBinary) => this.#receive(socket.getUserData(), frame, isBinary),
-      close: (socket) => this.#left(socket.getUserData()),
+      message: (socket, frame, isBinary) =>
+        this.#receive(socket.getUserData().connection, frame, isBinary),
+      close: (socket) => this.#left(socket.getUserData().connection),
     });
     app.any(PATH, (res, req) => this.#refusePlainHttp(res, req));
   }
@@ -76,37 +77,52 @@ export class AgentEndpoint {
     const key = req.getHeader('sec-websocket-key');
     const protocol = req.getHeader('sec-websocket-protocol');
     const extensions = req.getHeader('sec-websocket-extensions');
-    this.#authenticated(res, req, (hostId) => {
+    this.#authenticate(res, req, (hostId) => {
       const connection = new AgentConnection(this.#nextConnection++, hostId);
-      res.upgrade(connection, key, protocol, extensions, context);
+      // Never inside res.cork: where the C library can grow the socket's memory in place, uWS goes on to
+      // read the new WebSocket as the HTTP response that it was, and now and then closes it.
+      res.upgrade<SocketData>({ connection }, key, protocol, extensions, context);
     });
   }
 
   #refusePlainHttp(res: HttpResponse, req: HttpRequest): void {
-    this.#authenticated(res, req, () => {
-      res.writeStatus('426 Upgrade Required').writeHeader('Upgrade', 'websocket');
-      res.end('agents connect by WebSocket\n');
-    });
+    this.#authenticate(res, req, () =>
+      res.cork(() =>
+        answer(
+          res,
+          '426 Upgrade Required',
+          { Upgrade: 'websocket' },
+          'agents connect by WebSocket',
+        ),
+      ),
+    );
   }
 
-  /** Calls `then` (corked) if the request carries a host's token, and answers 401 if not. */
-  #authenticated(res: HttpResponse, req: HttpRequest, then: (hostId: string) => void): void {
+  /**
+   * Calls `then` if the request carries a host's token, and answers 401 if not. For every host that this
+   * loop knows that happens at once, within uWS's handler, where an upgrade is simplest; the store is
+   * asked only about tokens that nobody knows yet, or nobody ever will.
+   */
+  #authenticate(res: HttpResponse, req: HttpRequest, then: (hostId: string) => void): void {
+    const { store } = this.#context;
+    const token = bearerToken(req.getHeader('authorization'));
+    if (token === undefined) return answer(res, ...UNAUTHORIZED);
+    const tokenDigest = sha256(token);
+    const known = store.hostOfToken(tokenDigest);
+    if (known !== undefined) return then(known);
     let aborted = false;
     res.onAborted(() => {
       aborted = true;
     });
-    const answer = (write: () => void) => {
-      if (!aborted) res.cork(write);
-    };
-    const unauthorized = () => {
-      res.writeStatus('401 Unauthorized').writeHeader('WWW-Authenticate', 'Bearer');
-      res.end('unauthorized\n');
-    };
-    const token = bearerToken(req.getHeader('authorization'));
-    if (token === undefined) return answer(unauthorized);
-    this.#context.store.submit('authenticate', { tokenDigest: sha256(token) }).then(
-      (hostId) => answer(hostId === undefined ? unauthorized : () => then(hostId)),
-      () => answer(() => res.writeStatus('503 Service Unavailable').end('try again later\n')),
+    store.submit('authenticate', { tokenDigest }).then(
+      (hostId) => {
+        if (aborted) return;
+        if (hostId === undefined) res.cork(() => answer(res, ...UNAUTHORIZED));
+        else then(hostId);
+      },
+      () => {
+        if (!aborted) res.cork(() => answer(res, '503 Service Unavailable', {}, 'try again later'));
+      },
     );
   }
 
@@ -154,4 +170,21 @@ export class AgentEndpoint {
       }
     }
   }
+}
+
+const UNAUTHORIZED = [
+  '401 Unauthorized',
+  { 'WWW-Authenticate': 'Bearer' },
+  'unauthorized',
+] as const;
+
+function answer(
+  res: HttpResponse,
+  status: string,
+  headers: Readonly<Record<string, string>>,
+  line: string,
+): void {
+  res.writeStatus(status);
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  res.end(`${line}\n`);
 }

@@ -40,7 +40,7 @@ parentPort?.once('message', async () => {
   source?.close();
   tell({ closed: true });
 });
-// uWS calls the type opaque, and it is: a number for the parent's addChildAppDescriptor.
+await store.ready;
 tell({ descriptor: app.getDescriptor() });
 
 function tell(status: AgentLoopStatus): void {

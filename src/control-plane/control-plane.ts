@@ -57,6 +57,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const scrape = await startScrape(options, jobs, fleet, closers);
     const shared = settings.metricsListen === undefined ? scrape : undefined;
     const client = store.connect();
+    await client.ready;
     const listener = new Listener(settings.tls);
     closers.push(() => listener.close());
     if (settings.agentThreads === 1) {

@@ -62,11 +62,6 @@ export class FleetTable {
     return this.#size;
   }
 
-  /** A copy of the ids of all hosts, sorted. */
-  hostIds(): string[] {
-    return this.#pages.flatMap(({ ids }) => ids);
-  }
-
   /**
    * Shows `host` as given from the next scrape on, new or known; a known host is replaced whole.
    * @throws RmError `invalid_host`, `fleet_full`; the table is unchanged then

@@ -65,6 +65,16 @@ export class FleetDatabase {
     return row && hostFromRow(row);
   }
 
+  /** Every host with the SHA-256 of its token, pending ones included. */
+  enrolled(): [hostId: string, tokenDigest: Uint8Array][] {
+    const rows = this.#prepare('SELECT host_id, token_digest FROM hosts').all();
+    return rows as unknown as [string, Uint8Array][];
+  }
+
+  tokenDigest(hostId: string): Uint8Array | undefined {
+    return this.#get<[Uint8Array]>('SELECT token_digest FROM hosts WHERE host_id = ?', hostId)?.[0];
+  }
+
   hasHost(hostId: string): boolean {
     return this.#get('SELECT 1 FROM hosts WHERE host_id = ?', hostId) !== undefined;
   }

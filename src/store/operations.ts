@@ -85,10 +85,20 @@ export interface Disconnect {
   readonly reason: 'replaced' | 'removed';
 }
 
-/** From the store to a loop: the outcomes of its oldest unanswered operations, or a connection to close. */
+/** Hosts that were enrolled, with the SHA-256 of their tokens, and hosts that were removed. */
+export interface Enrolments {
+  readonly added: readonly (readonly [hostId: string, tokenDigest: Uint8Array])[];
+  readonly removed: readonly string[];
+}
+
+/**
+ * From the store to a loop: the outcomes of its oldest unanswered operations, a connection to close, or
+ * who may connect from now on (the first of these names every host).
+ */
 export type StoreMessage =
   | { readonly outcomes: readonly Outcome[] }
-  | { readonly disconnect: Disconnect };
+  | { readonly disconnect: Disconnect }
+  | { readonly enrolments: Enrolments };
 
 /** A loop numbers its connections from `loop * CONNECTIONS_PER_LOOP` on, so that the store finds the loop. */
 export const CONNECTIONS_PER_LOOP = 2 ** 40;

@@ -3,6 +3,7 @@ import { type ErrorCode, RmError } from '../errors.ts';
 import type {
   Answer,
   Disconnect,
+  Enrolments,
   Operation,
   OperationName,
   Outcome,
@@ -35,6 +36,9 @@ export class StoreClient {
   /** Told to close a connection of this loop. */
   onDisconnect: (disconnect: Disconnect) => void = () => {};
   readonly loop: number;
+  /** Resolves when every enrolled host is known here. */
+  readonly ready: Promise<void>;
+  readonly #hostByTokenDigest = new Map<string, string>();
   readonly #port: MessagePort;
   readonly #progress: Int32Array;
   #outgoing: Operation[] = [];
@@ -47,10 +51,24 @@ export class StoreClient {
     this.loop = loop;
     this.#port = port;
     this.#progress = progress;
-    port.on('message', (message: StoreMessage) => {
-      if ('disconnect' in message) this.onDisconnect(message.disconnect);
-      else this.#settle(message.outcomes);
+    this.ready = new Promise((resolve) => {
+      port.on('message', (message: StoreMessage) => {
+        if ('outcomes' in message) this.#settle(message.outcomes);
+        else if ('disconnect' in message) this.onDisconnect(message.disconnect);
+        else {
+          this.#enrol(message.enrolments);
+          resolve();
+        }
+      });
     });
+  }
+
+  /**
+   * The host whose token has this SHA-256, from this loop's own memory. A host that another process has
+   * enrolled a moment ago may only be known to the operation `authenticate`.
+   */
+  hostOfToken(tokenDigest: Buffer): string | undefined {
+    return this.#hostByTokenDigest.get(tokenDigest.toString('latin1'));
   }
 
   /**
@@ -79,6 +97,17 @@ export class StoreClient {
     const unanswered = this.#pending.splice(0).slice(this.#answered);
     this.#answered = 0;
     for (const { reject } of unanswered) reject(new RmError('closed', 'the store was closed'));
+  }
+
+  #enrol({ added, removed }: Enrolments): void {
+    for (const [hostId, digest] of added) {
+      this.#hostByTokenDigest.set(Buffer.from(digest).toString('latin1'), hostId);
+    }
+    if (removed.length === 0) return;
+    const gone = new Set(removed);
+    for (const [digest, hostId] of this.#hostByTokenDigest) {
+      if (gone.has(hostId)) this.#hostByTokenDigest.delete(digest);
+    }
   }
 
   #flush(): void {

@@ -12,6 +12,7 @@ import {
   type Answer,
   CONNECTIONS_PER_LOOP,
   type Disconnect,
+  type Enrolments,
   type Operation,
   type OperationName,
   type Outcome,
@@ -44,7 +45,7 @@ interface Client {
 
 /** Operations in one transaction at the most: a longer one would only delay its acknowledgements. */
 const BATCH_LIMIT = 1_000;
-const EXTERNAL_CHANGE_POLL_MS = 200;
+const EXTERNAL_CHANGE_POLL_MS = 50;
 const OFFLINE_ALERT_POLL_MS = 5_000;
 const PRUNE_POLL_MS = 60_000;
 const PRUNE_PAUSE_MS = 100;
@@ -66,6 +67,8 @@ function start(): void {
   const fleet = fleetBuffer && new FleetTable(fleetBuffer);
   const database = new FleetDatabase(db);
   const timers: NodeJS.Timeout[] = [];
+  /** All hosts that the loops know. */
+  const enrolled = new Set(fleet && database.enrolled().map(([hostId]) => hostId));
   if (fleet) {
     transaction(db, () => database.forgetConnections());
     for (const host of database.hosts()) fleet.upsert(host);
@@ -80,6 +83,7 @@ function start(): void {
     if ('close' in message) return close();
     const { loop, port, progress } = message.attach;
     clients.set(loop, { port, progress });
+    send(port, { enrolments: { added: fleet ? database.enrolled() : [], removed: [] } });
     port.on('message', (operations: readonly Operation[]) => takeAll(port, operations));
   });
   tell({ ready: true });
@@ -146,9 +150,26 @@ function start(): void {
       }
     } else if (name === 'goodbye' && online.get(request.hostId) === request.connection) {
       online.delete(request.hostId);
+    } else if (name === 'addHost') {
+      const { hostId } = answer as Answer<'addHost'>;
+      const digest = database.tokenDigest(hostId);
+      if (digest) follow([[hostId, digest]], []);
     } else if (name === 'removeHost') {
-      disconnectRemoved(request.hostId);
+      follow([], [request.hostId]);
     }
+  }
+
+  /** Takes notice of hosts that were enrolled or removed, by us or by another process. */
+  function follow(added: Enrolments['added'], removed: Enrolments['removed']): void {
+    for (const [hostId] of added) enrolled.add(hostId);
+    for (const hostId of removed) {
+      enrolled.delete(hostId);
+      fleet?.remove(hostId);
+      const connection = online.get(hostId);
+      online.delete(hostId);
+      if (connection !== undefined) disconnect({ connection, reason: 'removed' });
+    }
+    for (const { port } of clients.values()) send(port, { enrolments: { added, removed } });
   }
 
   function show(hostId: string): void {
@@ -158,28 +179,22 @@ function start(): void {
     else fleet.upsert(host);
   }
 
-  function disconnectRemoved(hostId: string): void {
-    const connection = online.get(hostId);
-    online.delete(hostId);
-    if (connection !== undefined) disconnect({ connection, reason: 'removed' });
-  }
-
+  const dataVersionQuery = db.prepare('PRAGMA data_version');
   let dataVersion = currentDataVersion();
 
   /** `data_version` moves when another process commits: `hosts add` and `hosts remove` do. */
   function followOtherProcesses(): void {
     const version = currentDataVersion();
-    if (version === dataVersion || !fleet) return;
+    if (version === dataVersion) return;
     dataVersion = version;
-    for (const hostId of fleet.hostIds()) {
-      if (database.hasHost(hostId)) continue;
-      fleet.remove(hostId);
-      disconnectRemoved(hostId);
-    }
+    const hosts = new Map(database.enrolled());
+    const added = [...hosts].filter(([hostId]) => !enrolled.has(hostId));
+    const removed = [...enrolled].filter((hostId) => !hosts.has(hostId));
+    if (added.length + removed.length > 0) follow(added, removed);
   }
 
   function currentDataVersion(): number {
-    return Number(db.prepare('PRAGMA data_version').get()?.data_version);
+    return Number(dataVersionQuery.get()?.data_version);
   }
 
   let offlineCheckedUntil = 0;
