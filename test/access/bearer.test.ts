@@ -57,6 +57,11 @@ describe('SecretToken', () => {
     expect(secret.matches(token)).toBe(false);
   });
 
+  it('refuses thousands of others: it is the whole digest that is compared', () => {
+    const others = Array.from({ length: 5000 }, (_, number) => `s3cret${number}`);
+    expect(others.filter((token) => secret.matches(token))).toEqual([]);
+  });
+
   it('refuses a request without a token', () => {
     expect(secret.matches(undefined)).toBe(false);
   });
