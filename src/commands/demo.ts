@@ -1,2 +1,195 @@
-import type { Command } from './command.ts';
-export const demo: Command = { name: 'demo', summary: '', usage: '', async run() {} };
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  DEFAULTS,
+  LISTEN_EXPECTED,
+  type ListenAddress,
+  parseListenAddress,
+  type Settings,
+} from '../config/settings.ts';
+import {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  startControlPlane,
+} from '../control-plane/control-plane.ts';
+import { Activity } from '../demo/activity.ts';
+import { AgentsThread } from '../demo/agents.ts';
+import { enrol } from '../demo/enrolment.ts';
+import { type PlannedHost, planFleet } from '../demo/fleet.ts';
+import { introduction } from '../demo/introduction.ts';
+import { openFileLimit } from '../demo/open-files.ts';
+import { showProgress } from '../demo/progress.ts';
+import { errorCode, RmError } from '../errors.ts';
+import { createLog } from '../platform/log.ts';
+import { type Command, expectArguments, parseFlags } from './command.ts';
+
+const MAX_HOSTS = 18_000;
+const SPARE_FILES = 200;
+const SHUTDOWN_LIMIT_MS = 5_000;
+
+export const demo: Command = {
+  name: 'demo',
+  summary: 'try it: a control plane with simulated agents, which leaves nothing behind',
+  usage: `restic-manager demo [--hosts N] [--listen HOST:PORT]
+
+  --hosts N           hosts to make up, 1 to ${MAX_HOSTS} (default: 100)
+  --listen HOST:PORT  where to listen (default: 127.0.0.1:8080, or a free port if that is taken)
+
+Prints how to look at the metrics, and runs until Ctrl-C. Settings of serve mean nothing to it.`,
+  async run(args) {
+    const { values, positionals } = parseFlags(args, {
+      hosts: { type: 'string', default: '100' },
+      listen: { type: 'string' },
+    });
+    expectArguments(positionals, []);
+    await runDemo({ hosts: hostCount(values.hosts), listen: listenAddress(values.listen) });
+  },
+};
+
+interface DemoOptions {
+  readonly hosts: number;
+  /** Undefined: the default, or elsewhere if that is taken. */
+  readonly listen: ListenAddress | undefined;
+}
+
+/** Closes what was started, in reverse. */
+type Closer = () => void | Promise<void>;
+
+async function runDemo(options: DemoOptions): Promise<void> {
+  const end = endSignal();
+  const closers: Closer[] = [];
+  try {
+    await start(options, end, closers);
+    if (!end.aborted) await once(end, 'abort');
+  } finally {
+    setTimeout(() => process.exit(1), SHUTDOWN_LIMIT_MS).unref();
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+/**
+ * Aborted when the demo is to end: by a signal, or because nobody is there to see it any more. Signals
+ * may come twice (npm passes on a Ctrl-C that we have got from the terminal already), so a second one
+ * means nothing.
+ */
+function endSignal(): AbortSignal {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  process.stdout.on('error', end);
+  return controller.signal;
+}
+
+/** Returns early, with everything to close in `closers`, when the end comes before the start is over. */
+async function start(
+  { hosts, listen }: DemoOptions,
+  end: AbortSignal,
+  closers: Closer[],
+): Promise<void> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'restic-manager-demo-'));
+  process.once('exit', () => rmSync(dataDir, { recursive: true, force: true }));
+  const token = randomBytes(8).toString('hex');
+  const log = createLog('warn');
+  const onDeath = (error: unknown) => {
+    log.fatal({ err: error }, 'cannot go on');
+    process.exit(1);
+  };
+  let lastScrape: { at: number; bytes: number } | undefined;
+  const onScrape = (bytes: number) => {
+    lastScrape = { at: performance.now(), bytes };
+  };
+  const settings = demoSettings(dataDir, token);
+  const controlPlane = await listenThereOrElsewhere(listen, { settings, log, onDeath, onScrape });
+  closers.push(() => controlPlane.close());
+  if (end.aborted) return;
+
+  const url = reachable(controlPlane.url);
+  const isDefault = listen !== undefined || url.endsWith(`:${DEFAULTS.listen.port}`);
+  const takenPort = isDefault ? undefined : DEFAULTS.listen.port;
+  process.stdout.write(introduction({ hosts, url, token, takenPort }));
+
+  const plans = planFleet(hosts);
+  const agents = plans.filter(connects).length;
+  const activity = new Activity();
+  closers.push(
+    showProgress(process.stdout, () => ({
+      agents,
+      connected: activity.read('connected'),
+      jobsFinished: activity.read('jobsFinished'),
+      jobsFailed: activity.read('jobsFailed'),
+      lastScrape: lastScrape && { ...lastScrape, agoMs: performance.now() - lastScrape.at },
+    })),
+  );
+  const enrolled = await enrol(plans, controlPlane.store, end);
+  if (end.aborted) return;
+  const connecting = enrolled.filter(({ plan }) => connects(plan));
+  const thread = new AgentsThread({ url, hosts: connecting, activity, onDeath });
+  closers.push(() => thread.close());
+}
+
+function connects({ fate }: PlannedHost): boolean {
+  return fate !== 'pending';
+}
+
+function demoSettings(dataDir: string, token: string): Settings {
+  return {
+    listen: DEFAULTS.listen,
+    metricsListen: undefined,
+    access: { token, trustedCidrs: [], trustedProxies: [] },
+    dataDir,
+    agentThreads: 1,
+    tls: undefined,
+    logLevel: 'warn',
+  };
+}
+
+async function listenThereOrElsewhere(
+  listen: ListenAddress | undefined,
+  options: ControlPlaneOptions,
+): Promise<ControlPlane> {
+  const at = (address: ListenAddress) =>
+    startControlPlane({ ...options, settings: { ...options.settings, listen: address } });
+  if (listen !== undefined) return at(listen);
+  try {
+    return await at(DEFAULTS.listen);
+  } catch (error) {
+    if (errorCode(error) !== 'listen_failed') throw error;
+    return at({ ...DEFAULTS.listen, port: 0 });
+  }
+}
+
+/** Not every system connects to the address that stands for all of its own. */
+function reachable(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
+}
+
+function hostCount(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_HOSTS) {
+    throw new RmError(
+      'usage',
+      `--hosts: must be a whole number from 1 to ${MAX_HOSTS}, not ${JSON.stringify(text)}`,
+    );
+  }
+  // Both ends of an agent's connection are in this process.
+  const room = Math.floor((openFileLimit() - SPARE_FILES) / 2);
+  if (count > room) {
+    throw new RmError(
+      'usage',
+      `--hosts: at most ${room} with the open files that are allowed here (ulimit -n), not ${count}`,
+    );
+  }
+  return count;
+}
+
+function listenAddress(text: string | undefined): ListenAddress | undefined {
+  if (text === undefined) return undefined;
+  const address = parseListenAddress(text);
+  if (address === undefined) {
+    throw new RmError('usage', `--listen: must be ${LISTEN_EXPECTED}, not ${JSON.stringify(text)}`);
+  }
+  return address;
+}

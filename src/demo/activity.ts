@@ -1,0 +1,20 @@
+const COUNTERS = { connected: 0, jobsFinished: 1, jobsFailed: 2 } as const;
+
+/** What the simulated agents are at, counted in shared memory by their thread. */
+export class Activity {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+
+  constructor(buffer = new SharedArrayBuffer(4 * Object.keys(COUNTERS).length)) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+  }
+
+  add(counter: keyof typeof COUNTERS, difference: number): void {
+    Atomics.add(this.#words, COUNTERS[counter], difference);
+  }
+
+  read(counter: keyof typeof COUNTERS): number {
+    return Atomics.load(this.#words, COUNTERS[counter]);
+  }
+}

@@ -1,0 +1,34 @@
+import { Worker } from 'node:worker_threads';
+import { workerFile } from '../platform/worker-file.ts';
+import type { Activity } from './activity.ts';
+import type { AgentsThreadData } from './agents.worker.ts';
+import type { EnrolledHost } from './enrolment.ts';
+
+export interface AgentsThreadOptions {
+  /** The control plane's, as `http://HOST:PORT`. */
+  readonly url: string;
+  readonly hosts: readonly EnrolledHost[];
+  readonly activity: Activity;
+  /** Told when the thread ends before it was closed. */
+  readonly onDeath: (error: unknown) => void;
+}
+
+/** The simulated agents, in a thread of their own. */
+export class AgentsThread {
+  readonly #worker: Worker;
+
+  constructor({ url, hosts, activity, onDeath }: AgentsThreadOptions) {
+    const data: AgentsThreadData = {
+      url: `${url.replace(/^http/, 'ws')}/ws/agent`,
+      hosts,
+      activity: activity.buffer,
+    };
+    this.#worker = new Worker(workerFile('agents', import.meta.url), { workerData: data });
+    this.#worker.on('error', onDeath);
+  }
+
+  /** Ends the thread, and its sockets with it: goodbyes of thousands would keep a Ctrl-C waiting. */
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,46 @@
+export interface Introduction {
+  /** How many hosts are enrolled. */
+  readonly hosts: number;
+  /** `http://HOST:PORT` */
+  readonly url: string;
+  readonly token: string;
+  /** The default port, if it was to be used and is taken. */
+  readonly takenPort: number | undefined;
+}
+
+/** What a newcomer reads first: what this is, and what to copy and paste. Made for 80 columns. */
+export function introduction({ hosts, url, token, takenPort }: Introduction): string {
+  const metrics = `${url}/metrics`;
+  // The brackets of an IPv6 address are a pattern to some shells.
+  const quoted = metrics.includes('[') ? `'${metrics}'` : metrics;
+  return `restic-manager demo: a control plane on a temporary database and the simulated
+agents of ${hosts} host${hosts === 1 ? '' : 's'}, which tell of hours of backups in seconds; some fail or
+stay away. Ctrl-C ends it and leaves nothing behind.
+
+  ${metrics}${takenPort === undefined ? '' : `  (port ${takenPort} is taken)`}
+
+Look at the metrics; with --compressed they come as Prometheus gets them:
+
+curl -H 'Authorization: Bearer ${token}' ${quoted}
+
+Or have Prometheus collect them. Save this as prometheus-demo.yml:
+
+${scrapeConfig(new URL(url).host, token)}
+Then run it, and open http://127.0.0.1:9090:
+
+prometheus --config.file=prometheus-demo.yml --storage.tsdb.path=$(mktemp -d)
+
+`;
+}
+
+function scrapeConfig(target: string, token: string): string {
+  return `global:
+  scrape_interval: 5s
+scrape_configs:
+  - job_name: restic-manager
+    authorization:
+      credentials: '${token}'
+    static_configs:
+      - targets: ['${target}']
+`;
+}

@@ -1,0 +1,176 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { promisify } from 'node:util';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
+import { FAMILIES } from '../../src/metrics/families.ts';
+import { JOB_KINDS } from '../../src/metrics/jobs.ts';
+import { RunningCli } from '../support/cli.ts';
+import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
+
+const shell = (command: string) => promisify(execFile)('sh', ['-c', command]);
+
+/** A demo whose temporary files are in a directory of the test's. */
+function startDemo(args: readonly string[], variables = {}) {
+  const directory = temporaryDirectory();
+  const demo = new RunningCli(['demo', ...args], { TMPDIR: directory, ...variables });
+  return { demo, temporaryFiles: () => readdirSync(directory) };
+}
+
+/** Listens on a port until the test is over, unless somebody does already. */
+async function occupy(port: number): Promise<number> {
+  const server = createServer();
+  onTestFinished(() => void server.close());
+  server.listen(port, '127.0.0.1');
+  await Promise.race([once(server, 'listening'), once(server, 'error').catch(() => {})]);
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : port;
+}
+
+const values = (body: string, family: string) =>
+  body
+    .split('\n')
+    .filter((line) => line.startsWith(`${family}{`) || line.startsWith(`${family} `))
+    .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
+
+const jobCount = (body: string, kind: string, status: string) =>
+  sample(body, `rm_job_duration_seconds_count{kind="${kind}",status="${status}"}`) ?? Number.NaN;
+
+describe('a small fleet', () => {
+  test('is shown by the curl line and the Prometheus config that are printed', async () => {
+    const { demo, temporaryFiles } = startDemo(['--hosts', '12', '--listen', '127.0.0.1:0'], {
+      // What serve would refuse to start with.
+      RM_LISTEN: 'nowhere',
+      RM_METRICS_TOKEN_FILE: '/does/not/exist',
+    });
+    const [curl] = await demo.output(/^curl .*$/m);
+    const [, config = ''] = await demo.output(/^(global:\n(?:.+\n)+)\n/m);
+
+    const target = /http:\/\/([^/]+)\/metrics/.exec(curl)?.[1];
+    const token = /Bearer (\w+)/.exec(curl)?.[1];
+    expect(parse(config)).toMatchObject({
+      scrape_configs: [
+        {
+          authorization: { credentials: token },
+          static_configs: [{ targets: [target] }],
+        },
+      ],
+    });
+
+    const failing = /^rm_host_last_backup_success\{.*,host="db-01\.fra"\} 0$/m;
+    const body = await eventually(async () => {
+      const { stdout } = await shell(curl);
+      const done = JOB_KINDS.filter((kind) => jobCount(stdout, kind, 'succeeded') > 0);
+      expect(done).toEqual(expect.arrayContaining(['backup', 'init']));
+      expect(done.length).toBeGreaterThan(3);
+      expect(values(stdout, 'rm_hosts_total')).toEqual([11]);
+      // One was never backed up, one has no repository.
+      expect(values(stdout, 'rm_host_last_backup_success')).toHaveLength(9);
+      expect(values(stdout, 'rm_host_repo_size_bytes')).toHaveLength(10);
+      expect(stdout).toMatch(failing);
+      expect(stdout).toMatch(/rm_host_repo_status\{.*status="init_failed"\} 1/);
+      return stdout;
+    }, 50_000);
+
+    for (const { name, type } of FAMILIES) {
+      expect(values(body, type === 'histogram' ? `${name}_count` : name), name).not.toEqual([]);
+    }
+    const [online = 0] = values(body, 'rm_hosts_online');
+    expect(online).toBeGreaterThanOrEqual(7); // one is gone for good, one now and then
+    expect(online).toBeLessThanOrEqual(11);
+    expect(Math.max(...values(body, 'rm_host_repo_size_bytes'))).toBeGreaterThan(2 ** 30);
+    expect(sample(body, 'rm_active_alerts{severity="critical"}')).toBeGreaterThan(0);
+    expect(sample(body, 'rm_active_alerts{severity="warning"}')).toBeGreaterThan(0);
+    expect(body).toContain('host="laptop-zoë"');
+    const labels = 'kind="backup",status="succeeded"';
+    const sum = sample(body, `rm_job_duration_seconds_sum{${labels}}`) ?? 0;
+    expect(sum / jobCount(body, 'backup', 'succeeded')).toBeGreaterThan(60);
+
+    expect(temporaryFiles()).toHaveLength(1);
+    expect(await demo.end('SIGINT')).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+
+  test('says when it was scraped, and how much that was', async () => {
+    const { demo } = startDemo(['--hosts', '2', '--listen', '127.0.0.1:0']);
+    const [curl] = await demo.output(/^curl .*$/m);
+    await shell(curl);
+    await demo.output(
+      /^1\/1 agents \| \d+ jobs finished, \d+ failed \| last scrape \d+ s ago, \d+ kB$/m,
+    );
+  });
+
+  test('asks for the token', async () => {
+    const { demo } = startDemo(['--hosts', '1', '--listen', '127.0.0.1:0']);
+    const [url] = await demo.output(/http:\S+\/metrics/);
+    expect((await fetch(url)).status).toBe(401);
+  });
+});
+
+describe('the end', () => {
+  test.each(['SIGTERM', 'SIGHUP'] as const)('comes with %s, too', async (signal) => {
+    const { demo, temporaryFiles } = startDemo(['--hosts', '3', '--listen', '127.0.0.1:0']);
+    await demo.output(/^curl/m);
+    expect(await demo.end(signal)).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+
+  test('may come while it is still starting', async () => {
+    const { demo, temporaryFiles } = startDemo(['--hosts', '2000', '--listen', '127.0.0.1:0']);
+    await eventually(() => expect(temporaryFiles()).toHaveLength(1));
+    expect(await demo.end('SIGINT')).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+
+  test('may come while hosts are being enrolled', async () => {
+    const { demo, temporaryFiles } = startDemo(['--hosts', '9000', '--listen', '127.0.0.1:0']);
+    await demo.output(/^restic-manager demo/);
+    expect(await demo.end('SIGINT')).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+
+  test('comes when nobody reads the output any more', async () => {
+    const { demo, temporaryFiles } = startDemo(['--hosts', '3', '--listen', '127.0.0.1:0']);
+    demo.process.stdout?.destroy();
+    expect(await demo.exited).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+});
+
+describe('a port that is taken', () => {
+  test('is not insisted on if it is the default', async () => {
+    await occupy(8080);
+    const { demo } = startDemo(['--hosts', '1']);
+    await demo.output(
+      /^ {2}http:\/\/127\.0\.0\.1:(?!8080\b)\d+\/metrics {2}\(port 8080 is taken\)$/m,
+    );
+    expect(await demo.end('SIGINT')).toBe(0);
+  });
+
+  test('is an error if it was asked for', async () => {
+    const port = await occupy(0);
+    const { demo, temporaryFiles } = startDemo(['--listen', `127.0.0.1:${port}`]);
+    expect(await demo.exited).toBe(1);
+    expect(demo.stderr).toContain(`127.0.0.1:${port}: cannot listen`);
+    expect(temporaryFiles()).toEqual([]);
+  });
+});
+
+test.each([
+  [['--hosts', '0'], '--hosts: must be a whole number from 1 to 18000, not "0"'],
+  [['--hosts', '18001'], '--hosts: must be a whole number from 1 to 18000, not "18001"'],
+  [['--hosts', '1e3'], '--hosts: must be a whole number from 1 to 18000, not "1e3"'],
+  [['--hosts', ''], '--hosts: must be a whole number from 1 to 18000, not ""'],
+  [['--hosts=-1'], '--hosts: must be a whole number from 1 to 18000, not "-1"'],
+  [['--listen', '8080'], '--listen: must be HOST:PORT'],
+  [['twelve'], 'unexpected argument "twelve"'],
+  [['--host', '3'], "Unknown option '--host'"],
+])('demo %j is refused with a hint', async (args, message) => {
+  const { demo, temporaryFiles } = startDemo(args);
+  expect(await demo.exited).toBe(2);
+  expect(demo.stderr).toContain(message);
+  expect(demo.stderr).toContain('Try restic-manager demo --help');
+  expect(temporaryFiles()).toEqual([]);
+});

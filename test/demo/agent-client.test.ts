@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import { expect, onTestFinished, test } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AgentClient } from '../../src/demo/agent-client.ts';
+
+interface Message {
+  readonly type: string;
+  readonly id?: string;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** A control plane whose every word is the test's. */
+async function startServer() {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  onTestFinished(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return { server, url: `ws://127.0.0.1:${port}/ws/agent` };
+}
+
+async function nextConnection(server: WebSocketServer) {
+  const [socket, request] = (await once(server, 'connection')) as [
+    WebSocket,
+    { headers: Record<string, string> },
+  ];
+  const messages: Message[] = [];
+  const wake = new Set<() => void>();
+  socket.on('message', (data) => {
+    messages.push(JSON.parse(String(data)));
+    for (const resolve of wake) resolve();
+  });
+  const receive = async (): Promise<Message> => {
+    for (;;) {
+      const message = messages.shift();
+      if (message) return message;
+      await new Promise<void>((resolve) => wake.add(resolve));
+    }
+  };
+  const send = (type: string, payload: object) => socket.send(JSON.stringify({ type, payload }));
+  return { socket, receive, send, authorization: request.headers.authorization };
+}
+
+function clientOf(url: string) {
+  const presence: boolean[] = [];
+  const client = new AgentClient({
+    url,
+    token: 'secret',
+    hello: { protocol_version: 1 },
+    onPresence: (connected) => presence.push(connected),
+  });
+  onTestFinished(() => client.disconnect());
+  return { client, presence };
+}
+
+const WELCOME = { host_id: 'H', host: 'h', heartbeat_seconds: 30 };
+
+test('what was not acknowledged is sent again, in order, to whoever welcomes it next', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  let connecting = nextConnection(server);
+  client.connect();
+  const reports = ['a', 'b', 'c'].map((name) => client.report('job.started', { name }));
+
+  const first = await connecting;
+  expect(first.authorization).toBe('Bearer secret');
+  expect(await first.receive()).toEqual({ type: 'hello', payload: { protocol_version: 1 } });
+  first.send('welcome', WELCOME);
+  const sent = [await first.receive(), await first.receive(), await first.receive()];
+  expect(sent.map(({ payload }) => payload.name)).toEqual(['a', 'b', 'c']);
+  first.send('ack', { id: sent[1]?.id });
+  await reports[1];
+  connecting = nextConnection(server);
+  first.socket.terminate();
+
+  const second = await connecting;
+  expect((await second.receive()).type).toBe('hello');
+  second.send('welcome', WELCOME);
+  const again = [await second.receive(), await second.receive()];
+  expect(again).toEqual([sent[0], sent[2]]);
+  for (const { id } of again) second.send('ack', { id });
+  await Promise.all(reports);
+  expect(presence).toEqual([true, false, true]);
+});
+
+test('nothing but a hello is sent before the welcome', async () => {
+  const { server, url } = await startServer();
+  const { client } = clientOf(url);
+  const connecting = nextConnection(server);
+  client.connect();
+  const { receive, send } = await connecting;
+  expect((await receive()).type).toBe('hello');
+  void client.report('repo.stats', { snapshot_count: 1 });
+  send('welcome', { ...WELCOME, heartbeat_seconds: 0.01 });
+  expect((await receive()).type).toBe('repo.stats');
+  expect(await receive()).toMatchObject({ type: 'heartbeat' });
+});
+
+test('an agent that was told to disconnect stays away until it is told to connect', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  let connecting = nextConnection(server);
+  client.connect();
+  const { receive, send } = await connecting;
+  await receive();
+  send('welcome', WELCOME);
+  const report = client.report('repo.stats', {});
+  await receive();
+  await client.disconnect();
+  expect(presence).toEqual([true, false]);
+  connecting = nextConnection(server);
+  client.connect();
+  const back = await connecting;
+  await back.receive();
+  back.send('welcome', WELCOME);
+  const { id } = await back.receive();
+  back.send('ack', { id });
+  await report;
+});

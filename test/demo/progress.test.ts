@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { progressLine } from '../../src/demo/progress.ts';
+
+const progress = {
+  agents: 99,
+  connected: 97,
+  jobsFinished: 1_234,
+  jobsFailed: 56,
+  lastScrape: { agoMs: 3_400, bytes: 86_901 },
+};
+
+test('an 80-column terminal shows all of it', () => {
+  expect(progressLine(progress, 80)).toBe(
+    '97/99 agents | 1234 jobs finished, 56 failed | last scrape 3 s ago, 87 kB',
+  );
+  expect(progressLine({ ...progress, lastScrape: undefined }, 80)).toBe(
+    '97/99 agents | 1234 jobs finished, 56 failed | last scrape: none yet',
+  );
+});
+
+test.each([
+  [61_000, '1 min ago'],
+  [7_300_000, '2 h ago'],
+])('%d ms without a scrape are %s', (agoMs, shown) => {
+  const lastScrape = { agoMs, bytes: 71_400_000 };
+  expect(progressLine({ ...progress, lastScrape }, 200)).toContain(`${shown}, 71.4 MB`);
+});
+
+test('the line is shorter than any terminal is wide, so it never wraps', () => {
+  const large = { ...progress, agents: 17_999, connected: 17_998, jobsFinished: 12_345_678 };
+  for (let columns = 1; columns < 200; columns++) {
+    for (const shown of [progress, large]) {
+      expect(progressLine(shown, columns).length).toBeLessThan(columns);
+    }
+  }
+});
