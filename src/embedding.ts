@@ -4,7 +4,7 @@ import type { Host } from './metrics/host.ts';
 import { JobHistogram, type JobSeries } from './metrics/job-histogram.ts';
 import type { JobKind, JobStatus } from './metrics/jobs.ts';
 import { packageCommit, packageVersion } from './platform/build-info.ts';
-import type { TemplatedApp } from './platform/uws.ts';
+import type { MountableApp } from './platform/uws.ts';
 import { mountScrapeEndpoint } from './scrape/endpoint.ts';
 import { RenderThread } from './scrape/render-thread.ts';
 import { SharedRender } from './scrape/shared-render.ts';
@@ -48,7 +48,7 @@ export interface Metrics {
   };
   readonly fleet: Fleet;
   /** Mounts the scrape endpoint on a uWebSockets.js app, plain or TLS. Default path: `/metrics`. */
-  mount(app: TemplatedApp, path?: string): void;
+  mount(app: MountableApp, path?: string): void;
   /** Ends the render thread; scrapes are answered with 503 from now on. */
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { RmError } from '../errors.ts';
 
@@ -5,10 +6,11 @@ export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Reads four decimal parts or an IPv6 address; an IPv4-mapped one comes out as IPv4. */
 export function parseAddress(text: string): Address | undefined {
-  // ipaddr.js also reads 0x7f.1 and 010.0.0.1; what one reader takes for another address than the next
-  // has no place in an access rule. Zone ids name an interface of somebody else's machine.
+  // ipaddr.js also reads 0x7f.1 and 010.0.0.1, also as the tail of an IPv6 address, and takes ::10.0.0.1
+  // for ::ffff:10.0.0.1; what one reader takes for another address than the next has no place in an
+  // access rule. Zone ids name an interface of somebody else's machine.
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
-  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  if (!isIPv6(text) || text.includes('%') || /^::\d+\./.test(text)) return undefined;
   return unmapped(ipaddr.IPv6.parse(text));
 }
 

@@ -226,7 +226,9 @@ function string(value: unknown, field: string): string {
 }
 
 function identifier(value: unknown, field: string): string {
-  if (typeof value !== 'string' || value === '' || longerThan(value, MAX_ID_LENGTH)) {
+  // A lone surrogate is no character, and SQLite would store all of them as the same one.
+  const isText = typeof value === 'string' && value.isWellFormed();
+  if (!isText || value === '' || longerThan(value, MAX_ID_LENGTH)) {
     throw wrong(field, `a string of 1 to ${MAX_ID_LENGTH} characters`);
   }
   return value;

@@ -37,22 +37,27 @@ export interface LoadedSettings {
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
   const faults: string[] = [];
+  const sources: Sources = new Map();
   const file = configFile ?? (env.RM_CONFIG || undefined);
   const values: SettingValues = {
     ...DEFAULTS,
-    ...(file === undefined ? {} : fromFile(file, faults)),
-    ...fromEnvironment(env, faults),
+    ...(file === undefined ? {} : fromFile(file, sources, faults)),
+    ...fromEnvironment(env, sources, faults),
   };
-  const settings = complete(values, faults);
+  const settings = complete(values, sources, faults);
   if (faults.length > 0) throw new SettingsError(faults);
   return { settings, unknownVariables: unknownVariables(env) };
 }
 
-function fromEnvironment(env: Environment, faults: string[]): SettingValues {
+/** Where each setting that is set comes from, as a fault names it. */
+type Sources = Map<SettingKey, string>;
+
+function fromEnvironment(env: Environment, sources: Sources, faults: string[]): SettingValues {
   const values: SettingValues = {};
   for (const [key, row] of rows()) {
     const text = env[row.variable];
     if (text === undefined || text === '') continue;
+    sources.set(key, row.variable);
     accept(values, key, row, fromText(text, row), row.variable, faults);
   }
   return values;
@@ -65,42 +70,49 @@ function fromText(text: string, row: SettingRow): unknown {
   return text;
 }
 
-function fromFile(file: string, faults: string[]): SettingValues {
+function fromFile(file: string, sources: Sources, faults: string[]): SettingValues {
   const values: SettingValues = {};
-  const known = new Map(rows());
-  for (const [key, value] of Object.entries(readYaml(file, faults))) {
-    const row = known.get(key as SettingKey);
-    if (row === undefined) {
-      faults.push(`${file}: ${key}: unknown key; known are ${[...known.keys()].join(', ')}`);
+  const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
+  for (const [name, value] of Object.entries(readYaml(file, faults))) {
+    const [key, row] = known.get(name) ?? [];
+    if (key === undefined || row === undefined) {
+      // A slip such as {metrics_token:SECRET} makes a key of key and value.
+      const shown = /^[\w-]+$/.test(name) ? name : 'not a name';
+      faults.push(`${file}: ${shown}: unknown key; known are ${[...known.keys()].join(', ')}`);
     } else if (value !== null && value !== '') {
-      accept(values, key as SettingKey, row, value, `${file}: ${key}`, faults);
+      const source = `${file}: ${key}`;
+      sources.set(key, source);
+      accept(values, key, row, value, source, faults);
     }
   }
   return values;
 }
 
 function readYaml(file: string, faults: string[]): Readonly<Record<string, unknown>> {
-  try {
-    const lines = new LineCounter();
-    // Without `prettyErrors`, which would quote the line at fault, and that may be the one with the token.
-    const document = parseDocument(readFileSync(file, 'utf8'), {
-      lineCounter: lines,
-      prettyErrors: false,
-    });
-    for (const error of document.errors) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      faults.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
-    }
-    if (document.errors.length > 0 || document.contents === null) return {};
-    if (!isMap(document.contents)) {
-      faults.push(`${file}: must be a map of settings`);
-      return {};
-    }
-    return document.toJS();
-  } catch (error) {
-    faults.push(`${file}: cannot be read: ${messageOf(error)}`);
-    return {};
+  const text = readOr(faults, file, file);
+  if (text === undefined) return {};
+  const lines = new LineCounter();
+  // None of the messages is shown, and none logged: they quote the line at fault, and that may be the
+  // one with the token.
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
+  for (const error of document.errors) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    faults.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
   }
+  if (document.errors.length > 0) return {};
+  try {
+    const value: unknown = document.toJS();
+    if (value === null) return {};
+    if (isMap(document.contents)) return value as Readonly<Record<string, unknown>>;
+    faults.push(`${file}: must be a map of settings`);
+  } catch {
+    faults.push(`${file}: not valid YAML (an alias, *NAME, without its &NAME)`);
+  }
+  return {};
 }
 
 function accept(
@@ -116,34 +128,46 @@ function accept(
     Object.assign(values, { [key]: result.output });
     return;
   }
-  const shown = row.secret ? '' : `, not ${JSON.stringify(value)}`;
-  for (const message of new Set(result.issues.map((issue) => issue.message))) {
-    faults.push(`${source}: ${message}${shown}`);
-  }
+  const told = result.issues.map(({ message, input }) =>
+    row.secret ? message : `${message}, not ${shown(input)}`,
+  );
+  for (const message of new Set(told)) faults.push(`${source}: ${message}`);
 }
 
-function complete(values: SettingValues, faults: string[]): Settings {
+/** What is in a list or a map is not shown: a slip of the indentation may have put the token there. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a map';
+  return String(value);
+}
+
+function complete(values: SettingValues, sources: Sources, faults: string[]): Settings {
   return {
     listen: values.listen ?? DEFAULTS.listen,
     metricsListen: values.metrics_listen,
     access: {
-      token: metricsToken(values, faults),
+      token: metricsToken(values, sources, faults),
       trustedCidrs: values.metrics_trusted_cidrs ?? [],
       trustedProxies: values.trusted_proxies ?? [],
     },
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,
-    tls: tlsFiles(values, faults),
+    tls: tlsFiles(values, sources, faults),
     logLevel: values.log_level ?? DEFAULTS.log_level,
   };
 }
 
-function metricsToken(values: SettingValues, faults: string[]): string | undefined {
+function metricsToken(
+  values: SettingValues,
+  sources: Sources,
+  faults: string[],
+): string | undefined {
   const { metrics_token: token, metrics_token_file: file } = values;
   if (file === undefined) return token;
-  const source = name('metrics_token_file');
-  if (token !== undefined) {
-    faults.push(`${source}: set together with ${name('metrics_token')}; set one of them`);
+  const source = sources.get('metrics_token_file') ?? '';
+  const other = sources.get('metrics_token'); // also of a token that was refused
+  if (other !== undefined) {
+    faults.push(`${source}: set together with ${other}; set one of them`);
     return undefined;
   }
   const read = readOr(faults, source, file)?.replace(/\r?\n$/, '');
@@ -153,47 +177,45 @@ function metricsToken(values: SettingValues, faults: string[]): string | undefin
   return undefined;
 }
 
-function tlsFiles(values: SettingValues, faults: string[]): Settings['tls'] {
+function tlsFiles(values: SettingValues, sources: Sources, faults: string[]): Settings['tls'] {
   const { tls_cert_file: certFile, tls_key_file: keyFile } = values;
   if (certFile === undefined && keyFile === undefined) return undefined;
+  const certSource = sources.get('tls_cert_file') ?? '';
+  const keySource = sources.get('tls_key_file') ?? '';
   if (certFile === undefined || keyFile === undefined) {
-    const [set, missing] = certFile
-      ? (['tls_cert_file', 'tls_key_file'] as const)
-      : (['tls_key_file', 'tls_cert_file'] as const);
-    faults.push(`${name(missing)}: must be set, since ${name(set)} is`);
+    const [source, missing] = certFile
+      ? ([certSource, 'tls_key_file'] as const)
+      : ([keySource, 'tls_cert_file'] as const);
+    faults.push(`${source}: set without ${SETTINGS[missing].variable} or ${missing}; set both`);
     return undefined;
   }
   const certificate = readPem(
-    'tls_cert_file',
+    certSource,
     certFile,
     'certificate',
     faults,
     (pem) => new X509Certificate(pem),
   );
-  const key = readPem('tls_key_file', keyFile, 'private key', faults, (pem) =>
-    createPrivateKey(pem),
-  );
+  const key = readPem(keySource, keyFile, 'private key', faults, (pem) => createPrivateKey(pem));
   if (certificate && key && !certificate.checkPrivateKey(key)) {
-    faults.push(
-      `${name('tls_key_file')}: ${keyFile}: is not the key of the certificate ${certFile}`,
-    );
+    faults.push(`${keySource}: ${keyFile}: is not the key of the certificate ${certFile}`);
   }
   return { certFile, keyFile };
 }
 
 function readPem<T>(
-  key: SettingKey,
+  source: string,
   file: string,
   what: string,
   faults: string[],
   parse: (pem: string) => T,
 ): T | undefined {
-  const pem = readOr(faults, name(key), file);
+  const pem = readOr(faults, source, file);
   if (pem === undefined) return undefined;
   try {
     return parse(pem);
   } catch {
-    faults.push(`${name(key)}: ${file}: must hold a ${what} in PEM`);
+    faults.push(`${source}: ${file}: must hold a ${what} in PEM`);
     return undefined;
   }
 }
@@ -205,11 +227,6 @@ function readOr(faults: string[], source: string, file: string): string | undefi
     faults.push(`${source}: cannot be read: ${messageOf(error)}`);
     return undefined;
   }
-}
-
-/** Where a value may have come from, for faults that are about more than one. */
-function name(key: SettingKey): string {
-  return `${SETTINGS[key].variable} or ${key}`;
 }
 
 function rows(): [SettingKey, SettingRow][] {

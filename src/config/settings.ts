@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { NETWORK_EXPECTED, parseNetwork } from '../access/networks.ts';
@@ -18,7 +19,8 @@ export const LISTEN_EXPECTED = 'HOST:PORT such as 127.0.0.1:8080 or [::]:8080, p
 /** Reads what {@link LISTEN_EXPECTED} says; undefined for anything else. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
+  const [, v6, name] = match ?? [];
+  const host = v6 === undefined ? name : isIPv6(v6) ? v6 : undefined;
   const port = Number(match?.[3]);
   return host !== undefined && port <= 65_535 ? { host, port } : undefined;
 }

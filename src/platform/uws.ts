@@ -11,6 +11,33 @@ export type {
   WebSocket,
 } from 'uWebSockets.js';
 
+/*
+ * All that the scrape endpoint asks of uWebSockets.js, so that it can be mounted on the app of an embedder
+ * with whichever release that is.
+ */
+export interface MountableApp {
+  any(pattern: string, handler: (res: ScrapeResponse, req: ScrapeRequest) => void): unknown;
+}
+
+export interface ScrapeRequest {
+  getMethod(): string;
+  getHeader(lowerCaseName: string): string;
+  forEach(visit: (name: string, value: string) => void): void;
+}
+
+export interface ScrapeResponse {
+  getRemoteAddress(): ArrayBuffer;
+  onAborted(handler: () => void): unknown;
+  onWritable(handler: (offset: number) => boolean): unknown;
+  cork(write: () => void): unknown;
+  writeStatus(status: string): unknown;
+  writeHeader(name: string, value: string): unknown;
+  end(body: string): unknown;
+  endWithoutBody(): unknown;
+  tryEnd(chunk: Uint8Array, totalSize: number): [accepted: boolean, done: boolean];
+  getWriteOffset(): number;
+}
+
 /**
  * Two builds of uWebSockets.js are installed: a current one, and an older one for systems whose C
  * library the current one is too new for. The first that loads is taken; the code uses only what both

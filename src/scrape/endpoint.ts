@@ -1,7 +1,7 @@
 import type { Gate } from '../access/gate.ts';
 import { errorCode } from '../errors.ts';
 import { CONTENT_TYPE } from '../metrics/text-format.ts';
-import type { HttpRequest, HttpResponse, TemplatedApp } from '../platform/uws.ts';
+import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../platform/uws.ts';
 import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
 import { RENDER_LIMIT_MS } from './render-thread.ts';
@@ -19,11 +19,11 @@ export interface ScrapeEndpointOptions {
 }
 
 /** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
-export function mountScrapeEndpoint(app: TemplatedApp, options: ScrapeEndpointOptions): void {
+export function mountScrapeEndpoint(app: MountableApp, options: ScrapeEndpointOptions): void {
   app.any(options.path ?? '/metrics', (res, req) => answer(res, req, options));
 }
 
-function answer(res: HttpResponse, req: HttpRequest, options: ScrapeEndpointOptions): void {
+function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpointOptions): void {
   const { gate } = options;
   const response = new PendingResponse(res);
   const method = req.getMethod();
@@ -65,7 +65,7 @@ function answer(res: HttpResponse, req: HttpRequest, options: ScrapeEndpointOpti
 }
 
 /** Every header line counts: `getHeader` knows only the first, which the client itself may have sent. */
-function allForwardedFor(req: HttpRequest): string | undefined {
+function allForwardedFor(req: ScrapeRequest): string | undefined {
   const values: string[] = [];
   req.forEach((name, value) => {
     if (name === 'x-forwarded-for') values.push(value);

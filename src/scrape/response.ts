@@ -1,4 +1,4 @@
-import type { HttpResponse } from '../platform/uws.ts';
+import type { ScrapeResponse } from '../platform/uws.ts';
 
 /**
  * Bytes handed to the socket at a time. A large body handed over whole keeps the loop, and with it the
@@ -8,12 +8,12 @@ const SLICE_BYTES = 256 * 1024;
 
 /** A response that may be gone by the time somebody wants to answer: using a gone one would throw. */
 export class PendingResponse {
-  readonly #res: HttpResponse;
+  readonly #res: ScrapeResponse;
   #state: 'open' | 'sending' | 'gone' = 'open';
   #onGone: (complete: boolean) => void = () => {};
 
   /** Must be made before anything is awaited. */
-  constructor(res: HttpResponse) {
+  constructor(res: ScrapeResponse) {
     this.#res = res;
     res.onAborted(() => this.#leave(false));
   }

@@ -1,0 +1,71 @@
+// Packs the package and uses it as its users do: publint, are-the-types-wrong, and an empty project that
+// installs the tarball, imports it, type-checks against it and runs the command.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const USE = `
+import { createMetrics } from 'restic-manager-metrics';
+import uWS from 'uWebSockets.js-compat';
+
+const metrics = createMetrics({ gates: { token: 'secret' } });
+metrics.registry.observeJob('backup', 'succeeded', 1500);
+metrics.fleet.upsert({ hostId: '01ARZ3NDEKTSV4RRFFQ69G5FAV', host: 'web-1', online: true });
+const app = uWS.App();
+metrics.mount(app);
+app.listen('127.0.0.1', 0, async (socket) => {
+  if (!socket) throw new Error('cannot listen');
+  const url = 'http://127.0.0.1:' + uWS.us_socket_local_port(socket) + '/metrics';
+  const response = await fetch(url, { headers: { Authorization: 'Bearer secret' } });
+  console.log(response.status, (await response.text()).match(/rm_host_agent_online.+ 1/)?.[0]);
+  app.close();
+  await metrics.close();
+});
+`;
+
+const run = (command, args, options = {}) => {
+  console.log(`$ ${command} ${args.join(' ')}`);
+  return execFileSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...options,
+  });
+};
+
+const directory = mkdtempSync(join(tmpdir(), 'restic-manager-package-'));
+try {
+  const packed = run('npm', ['pack', '--silent', '--pack-destination', directory])
+    .trim()
+    .split('\n');
+  const tarball = join(directory, packed.at(-1));
+  console.log(run('npx', ['publint', tarball]));
+  console.log(run('npx', ['attw', '--profile', 'esm-only', tarball]));
+
+  const project = join(directory, 'project');
+  execFileSync('mkdir', [project]);
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');
+  run('npm', ['install', '--silent', '--no-audit', tarball], { cwd: project });
+  writeFileSync(join(project, 'use.ts'), USE);
+  run(
+    process.execPath,
+    [
+      resolve('node_modules/typescript/bin/tsc'),
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      '',
+      '--skipLibCheck',
+      'use.ts',
+    ],
+    { cwd: project },
+  );
+  console.log(run(process.execPath, ['use.ts'], { cwd: project }));
+  console.log(run('npx', ['restic-manager', '--version'], { cwd: project }));
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,11 @@
+// Prints what vitest counted as the line that every CI can read. No result file is a failure.
+import { readFileSync } from 'node:fs';
+
+const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites, numTotalTests } =
+  JSON.parse(readFileSync(process.argv[2], 'utf8'));
+if (numTotalTests === 0) throw new Error('no test was run');
+// A file that could not even be loaded has no failed tests of its own.
+const failed = numFailedTests > 0 ? numFailedTests : numFailedTestSuites;
+const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : '';
+console.log(`${numPassedTests} passed, ${failed} failed${skipped}`);
+if (failed > 0) process.exitCode = 1;
