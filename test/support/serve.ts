@@ -3,17 +3,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 export const TOKEN = 'a-token-for-tests';
 
 export type Variables = Readonly<Record<string, string>>;
 
+/** Has `end` called when what owns a resource is over: a test, unless something else is said. */
+export type AtEnd = (end: () => void) => void;
+
 /** A directory that goes with the test. */
-export function temporaryDirectory(): string {
+export function temporaryDirectory(atEnd: AtEnd = onTestFinished): string {
   const directory = mkdtempSync(join(tmpdir(), 'restic-manager-test-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -38,7 +41,11 @@ export class Served {
     this.#log = log;
   }
 
-  static async start(variables: Variables = {}, dataDir = temporaryDirectory()): Promise<Served> {
+  static async start(
+    variables: Variables = {},
+    dataDir = temporaryDirectory(),
+    atEnd: AtEnd = onTestFinished,
+  ): Promise<Served> {
     const env: Record<string, string | undefined> = {
       ...ownVariables(),
       RM_LISTEN: '127.0.0.1:0',
@@ -50,7 +57,7 @@ export class Served {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    onTestFinished(() => void child.kill('SIGKILL'));
+    atEnd(() => void child.kill('SIGKILL'));
     const log: string[] = [];
     child.stderr.on('data', (chunk) => log.push(String(chunk)));
     const wanted = env.RM_METRICS_LISTEN ? 2 : 1;
@@ -95,6 +102,27 @@ export class Served {
   }
 }
 
+/**
+ * One server for all tests of the enclosing `describe`, for those that leave nothing behind that another
+ * one could see. @returns how a test gets at it
+ */
+export function servedForAll(variables: Variables | (() => Variables) = {}): () => Served {
+  const ends: (() => void)[] = [];
+  const atEnd: AtEnd = (end) => ends.push(end);
+  let served: Served | undefined;
+  beforeAll(async () => {
+    const own = typeof variables === 'function' ? variables() : variables;
+    served = await Served.start(own, temporaryDirectory(atEnd), atEnd);
+  });
+  afterAll(() => {
+    for (const end of ends.reverse()) end();
+  });
+  return () => {
+    if (served === undefined) throw new Error('to be called from a test');
+    return served;
+  };
+}
+
 export interface CliResult {
   readonly code: number;
   readonly stdout: string;
@@ -105,7 +133,9 @@ export interface CliResult {
 export function cli(args: readonly string[], variables: Variables = {}): Promise<CliResult> {
   return new Promise((resolve) => {
     const env = { ...ownVariables(), ...variables };
-    execFile(process.execPath, [CLI, ...args], { env }, (error, stdout, stderr) => {
+    // What should end and does not is killed, so that it shows as an exit code of -1.
+    const options = { env, timeout: 30_000, killSignal: 'SIGKILL' } as const;
+    execFile(process.execPath, [CLI, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
   });
