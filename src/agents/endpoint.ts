@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { bearerToken, sha256 } from '../access/bearer.ts';
 import type {
   HttpRequest,
@@ -15,6 +16,7 @@ const HELLO_WITHIN_MS = 10_000;
 const SILENCE_MS = 90_000;
 const SWEEP_MS = 1_000;
 const GOODBYE_AGAIN_MS = 5_000;
+const CLOSE_GRACE_MS = 200;
 /** Answers an agent may leave unread before its socket is closed. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
 
@@ -68,9 +70,10 @@ export class AgentEndpoint {
     this.#draining = true;
     clearInterval(this.#sweep);
     await this.#context.store.idle();
-    for (const connection of [...this.#connections.values()]) {
-      connection.end(CLOSE.restarting, 'restarting');
-    }
+    const connections = [...this.#connections.values()];
+    for (const connection of connections) connection.end(CLOSE.restarting, 'restarting');
+    // Closing a socket that has something unread resets it, and a reset may overtake the close frame.
+    if (connections.length > 0) await setTimeout(CLOSE_GRACE_MS);
   }
 
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
@@ -151,7 +154,9 @@ export class AgentEndpoint {
   #sayGoodbye({ hostId, number }: Pick<AgentConnection, 'hostId' | 'number'>): void {
     this.#context.store.submit('goodbye', { hostId, connection: number }).catch(() => {
       if (this.#draining) return;
-      setTimeout(() => this.#sayGoodbye({ hostId, number }), GOODBYE_AGAIN_MS).unref();
+      void setTimeout(GOODBYE_AGAIN_MS, undefined, { ref: false }).then(() =>
+        this.#sayGoodbye({ hostId, number }),
+      );
     });
   }
 

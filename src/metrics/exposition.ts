@@ -3,6 +3,7 @@ import {
   FAMILIES,
   type Family,
   type FleetFamily,
+  type FleetTotals,
   fleetTotals,
   type HostFamily,
   type JobFamily,
@@ -49,17 +50,23 @@ export function expositionBound({ pages, build }: ExpositionInput): number {
 /** Writes the whole body into `target`, which has room for `expositionBound` bytes; @returns its length */
 export function writeExposition(input: ExpositionInput, target: Buffer): number {
   const out = new TextWriter(target);
+  const totals = fleetTotals(input.pages);
   for (const family of FAMILIES) {
     out.copy(headers.get(family) as Buffer);
-    writeFamily(out, family, input);
+    writeFamily(out, family, input, totals);
   }
   return out.length;
 }
 
-function writeFamily(out: TextWriter, family: Family, input: ExpositionInput): void {
+function writeFamily(
+  out: TextWriter,
+  family: Family,
+  input: ExpositionInput,
+  totals: FleetTotals,
+): void {
   switch (family.over) {
     case 'fleet':
-      return writeFleetFamily(out, family, input);
+      return writeFleetFamily(out, family, totals, input.build);
     case 'hosts':
       return writeHostFamily(out, family, input.pages);
     case 'jobs':
@@ -67,9 +74,13 @@ function writeFamily(out: TextWriter, family: Family, input: ExpositionInput): v
   }
 }
 
-function writeFleetFamily(out: TextWriter, family: FleetFamily, input: ExpositionInput): void {
-  const totals = fleetTotals(input.pages.map(({ page }) => page));
-  for (const [values, value] of family.rows(totals, input.build)) {
+function writeFleetFamily(
+  out: TextWriter,
+  family: FleetFamily,
+  totals: FleetTotals,
+  build: BuildInfo,
+): void {
+  for (const [values, value] of family.rows(totals, build)) {
     const labels = family.labels.map((name, index) => [name, values[index] ?? '']);
     const text = labelText(Object.fromEntries(labels));
     out.text(text === '' ? `${family.name} ` : `${family.name}{${text}} `);

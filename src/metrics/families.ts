@@ -179,9 +179,9 @@ export const FAMILIES: readonly Family[] = [
   },
 ];
 
-export function fleetTotals(pages: Iterable<Page>): FleetTotals {
+export function fleetTotals(pages: readonly { readonly page: Page }[]): FleetTotals {
   const totals = { hosts: 0, online: 0, openAlerts: { critical: 0, info: 0, warning: 0 } };
-  for (const page of pages) {
+  for (const { page } of pages) {
     totals.hosts += page.rowCount;
     for (let row = 0; row < page.rowCount; row++) {
       if (has(page, row, FLAG_ONLINE)) totals.online++;
