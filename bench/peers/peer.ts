@@ -1,0 +1,72 @@
+import type { Host } from '../../src/index.ts';
+import { fleetTotals } from '../support/fleet.ts';
+import type { FinishedJob } from '../support/jobs.ts';
+
+/** What every contestant is loaded with. */
+export interface Loaded {
+  readonly hosts: readonly Host[];
+  readonly jobs: readonly FinishedJob[];
+}
+
+/** Somebody else's way to show a fleet. */
+export interface FleetPeer {
+  upsert(host: Host): void;
+  render(): Promise<string>;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+export const BUCKET_SECONDS = [1, 5, 30, 60, 300, 1800, 3600, 21600, 86400] as const;
+
+/** Labels of `rm_build_info`, the same for all. */
+export const BUILD = { version: '0.1.0', commit: '0123456789abcdef0123456789abcdef01234567' };
+
+type SetGauge = (labels: Labels, value: number) => void;
+
+interface Library {
+  gauge(name: string, help: string, labelNames: readonly string[]): SetGauge;
+  observe(labels: Labels, seconds: number): void;
+}
+
+/** Fills a metrics library with the families of `docs/prometheus.md`; @returns how to change a host */
+export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) => void {
+  const plain = (name: string, labelNames: readonly string[] = []) =>
+    library.gauge(name, `${name}.`, labelNames);
+  const ofHost = (name: string) => plain(name, ['host_id', 'host']);
+
+  const totals = fleetTotals(hosts);
+  const alerts = plain('rm_active_alerts', ['severity']);
+  for (const severity of ['critical', 'info', 'warning'] as const) {
+    alerts({ severity }, totals[severity]);
+  }
+  plain('rm_build_info', ['version', 'commit', 'node_version'])(
+    { ...BUILD, node_version: process.version },
+    1,
+  );
+  const online = ofHost('rm_host_agent_online');
+  const success = ofHost('rm_host_last_backup_success');
+  const timestamp = ofHost('rm_host_last_backup_timestamp_seconds');
+  const openAlerts = ofHost('rm_host_open_alerts');
+  const size = ofHost('rm_host_repo_size_bytes');
+  const status = plain('rm_host_repo_status', ['host_id', 'host', 'status']);
+  const snapshots = ofHost('rm_host_snapshot_count');
+  plain('rm_hosts_online')({}, totals.online);
+  plain('rm_hosts_total')({}, totals.hosts);
+  for (const { kind, status, ms } of jobs) library.observe({ kind, status }, ms / 1000);
+
+  const upsert = (host: Host) => {
+    const labels = { host_id: host.hostId, host: host.host };
+    const { lastBackup, openAlerts: open = {} } = host;
+    online(labels, Number(host.online));
+    if (lastBackup !== undefined) {
+      success(labels, Number(lastBackup.succeeded));
+      timestamp(labels, lastBackup.finishedAtMs / 1000);
+    }
+    openAlerts(labels, (open.critical ?? 0) + (open.info ?? 0) + (open.warning ?? 0));
+    if (host.repoSizeBytes !== undefined) size(labels, host.repoSizeBytes);
+    status({ ...labels, status: host.repoStatus ?? 'unknown' }, 1);
+    snapshots(labels, host.snapshotCount ?? 0);
+  };
+  for (const host of hosts) upsert(host);
+  return upsert;
+}

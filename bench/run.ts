@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { observe } from './observe.ts';
+import type { BenchDefinition } from './support/bench.ts';
+import { circumstances } from './support/machine.ts';
+import { Progress } from './support/progress.ts';
+import type { ResultFile } from './support/result.ts';
+import { table } from './support/table.ts';
+
+const BENCHES: readonly BenchDefinition[] = [observe];
+
+const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick]
+
+  NAME         one of ${BENCHES.map(({ name }) => name).join(', ')}; default: all
+  --hosts N    this size of fleet only
+  --json PATH  writes the figures: to this file, or for all benches into this directory
+  --quick      rough figures in seconds`;
+
+interface Options {
+  readonly hosts: number | undefined;
+  readonly json: string | undefined;
+  readonly quick: boolean;
+}
+
+const { name, ...options } = commandLine();
+const bench = BENCHES.find((one) => one.name === name);
+if (bench === undefined) runAll(options);
+else await runOne(bench, options);
+
+async function runOne(bench: BenchDefinition, { hosts, json, quick }: Options): Promise<void> {
+  const progress = new Progress(bench.name);
+  const measured = circumstances(commandText(bench.name, { hosts, quick }));
+  const { rows, notes } = await bench.run({ hosts, quick, progress });
+  progress.end();
+  console.log(`${bench.name}: ${bench.question}\n\n${table(rows)}\n`);
+  for (const note of notes) console.log(`note: ${note}`);
+  if (json === undefined) return;
+  const { name, question } = bench;
+  const file: ResultFile = { bench: name, question, quick, measured, rows, notes };
+  mkdirSync(dirname(json), { recursive: true });
+  writeFileSync(json, `${JSON.stringify(file, null, 1)}\n`);
+}
+
+/** A process for each, so that none inherits the memory and the compiled code of another. */
+function runAll({ hosts, json, quick }: Options): void {
+  for (const { name } of BENCHES) {
+    const args = [fileURLToPath(import.meta.url), name];
+    if (hosts !== undefined) args.push('--hosts', String(hosts));
+    if (quick) args.push('--quick');
+    if (json !== undefined) args.push('--json', join(json, `${name}.json`));
+    const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+    if (status !== 0) {
+      console.error(`${name}: failed`);
+      process.exitCode = 1;
+    }
+    console.log('');
+  }
+}
+
+function commandText(name: string, { hosts, quick }: Omit<Options, 'json'>): string {
+  const hostsFlag = hosts === undefined ? '' : ` --hosts ${hosts}`;
+  return `npm run bench -- ${name}${hostsFlag}${quick ? ' --quick' : ''}`;
+}
+
+function commandLine(): Options & { readonly name: string | undefined } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        hosts: { type: 'string' },
+        json: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    const [name, ...rest] = positionals;
+    const hosts = values.hosts === undefined ? undefined : Number(values.hosts);
+    if (hosts !== undefined && !(Number.isSafeInteger(hosts) && hosts > 0)) {
+      throw new Error(`--hosts: a whole number above 0, not ${values.hosts}`);
+    }
+    if (rest.length > 0) throw new Error(`one bench at a time, not also ${rest.join(', ')}`);
+    if (name !== undefined && !BENCHES.some((one) => one.name === name)) {
+      throw new Error(`there is no bench ${name}`);
+    }
+    return { name, hosts, json: values.json, quick: values.quick };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}

@@ -1,0 +1,77 @@
+import { ulid } from 'ulid';
+import type { Host } from '../../src/index.ts';
+import { logNormal, pick, type Random, seededRandom } from './random.ts';
+
+/*
+ * The fleet that every contestant shows: believable names and values, the same in every run. What a
+ * body costs depends on both: names outside of ASCII, times with milliseconds, sizes of 13 digits.
+ */
+
+const NOON = Date.UTC(2026, 0, 15, 12);
+const DAY_MS = 86_400_000;
+
+const SITES = ['fra1', 'zrh2', 'lis1', 'osa1', 'ams3'] as const;
+const ROLES = [
+  { role: 'web', gib: 12 },
+  { role: 'db', gib: 240 },
+  { role: 'app', gib: 30 },
+  { role: 'mail', gib: 400 },
+  { role: 'nas', gib: 3_000 },
+  { role: 'ci', gib: 90 },
+] as const;
+const PEOPLE = ['zoë', 'amir', 'björn', 'елена', 'grace', 'håkon', 'josé', '健二', 'linh'] as const;
+
+/** Hosts in the order of their ids, which is that of their enrolment. */
+export function benchFleet(size: number): Host[] {
+  const random = seededRandom(size);
+  const ids = Array.from({ length: size }, (_, index) => {
+    const enrolledAt = NOON - 700 * DAY_MS + Math.floor((index * 650 * DAY_MS) / size);
+    return ulid(enrolledAt, random);
+  }).sort();
+  return ids.map((hostId, index) => host(random, hostId, index));
+}
+
+/** The same host after its next backup: the change that a fleet sees most. */
+export function afterBackup(host: Host, random: Random): Host {
+  return {
+    ...host,
+    lastBackup: { finishedAtMs: NOON + Math.floor(random() * DAY_MS), succeeded: true },
+    repoSizeBytes: Math.floor((host.repoSizeBytes ?? 2 ** 30) * (1 + random() / 1000)),
+    snapshotCount: (host.snapshotCount ?? 0) + 1,
+  };
+}
+
+/** What the families about the fleet as a whole say of `hosts`. */
+export function fleetTotals(hosts: readonly Host[]) {
+  const totals = { hosts: hosts.length, online: 0, critical: 0, info: 0, warning: 0 };
+  for (const { online, openAlerts = {} } of hosts) {
+    totals.online += Number(online);
+    totals.critical += openAlerts.critical ?? 0;
+    totals.info += openAlerts.info ?? 0;
+    totals.warning += openAlerts.warning ?? 0;
+  }
+  return totals;
+}
+
+function host(random: Random, hostId: string, index: number): Host {
+  const { name, gib } = nameAndSize(random, index);
+  const known = { hostId, host: name, online: random() < 0.95 };
+  if (random() < 0.03) return { ...known, repoStatus: 'init_failed', openAlerts: { critical: 1 } };
+  const succeeded = random() < 0.96;
+  return {
+    ...known,
+    lastBackup: { finishedAtMs: NOON - Math.floor(random() * DAY_MS), succeeded },
+    repoSizeBytes: Math.floor(logNormal(random, gib, 0.8) * 2 ** 30),
+    repoStatus: 'ready',
+    snapshotCount: 1 + Math.floor(random() * 400),
+    ...(!succeeded && { openAlerts: { warning: 1 + Math.floor(random() * 2) } }),
+  };
+}
+
+/** `db-fra1-0042.backup.example.net`, `laptop-zoë-17` */
+function nameAndSize(random: Random, index: number): { name: string; gib: number } {
+  if (random() < 0.3) return { name: `laptop-${pick(random, PEOPLE)}-${index}`, gib: 60 };
+  const { role, gib } = pick(random, ROLES);
+  const number = String(index).padStart(4, '0');
+  return { name: `${role}-${pick(random, SITES)}-${number}.backup.example.net`, gib };
+}
