@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   invalid_settings: 'one or more settings are wrong; all of them are listed',
   usage: 'the command line is wrong',
   listen_failed: 'the address is taken, not allowed or not of this machine',
+  no_uws_build: 'no build of uWebSockets.js loads under this Node on this system',
   data_dir_locked: 'another process serves the same data directory',
   database_failed: 'the database could not be opened, read or written',
   database_too_new: 'the database was written by a newer version of this package',

@@ -83,17 +83,18 @@ function asJson({ hostId, host, status, lastBackup, openAlerts }: ListedHost) {
   };
 }
 
+/** The name comes last: how wide a terminal shows it is hard to tell in some scripts. */
 function table(listed: readonly ListedHost[]): string {
   const rows = [
-    ['HOST ID', 'HOST', 'STATUS', 'LAST BACKUP', 'OPEN ALERTS'],
+    ['HOST ID', 'STATUS', 'LAST BACKUP', 'OPEN ALERTS', 'HOST'],
     ...listed.map(({ hostId, host, status, lastBackup, openAlerts }) => [
       hostId,
-      host,
       status,
       lastBackup
         ? `${new Date(lastBackup.finishedAtMs).toISOString()} ${lastBackup.succeeded ? 'ok' : 'FAILED'}`
         : 'never',
       openAlerts.join(', ') || '-',
+      host,
     ]),
   ];
   const widths = rows[0]?.map((_, column) =>

@@ -24,14 +24,16 @@ Prints where it listens on standard output and logs to standard error.`,
       log.fatal({ err: error }, 'cannot go on');
       process.exit(1);
     };
-    const controlPlane = await startControlPlane({ settings, log, onDeath });
+    const starting = startControlPlane({ settings, log, onDeath });
+    closeOnSignal(starting, log);
+    const controlPlane = await starting;
     console.log(`listening on ${controlPlane.url}`);
     if (controlPlane.metricsUrl) console.log(`metrics on ${controlPlane.metricsUrl}/metrics`);
-    closeOnSignal(controlPlane, log);
   },
 };
 
-function closeOnSignal(controlPlane: ControlPlane, log: Logger): void {
+/** A signal during the start counts as well, once there is something to close. */
+function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
   let closing = false;
   const close = async (signal: NodeJS.Signals) => {
     if (closing) return;
@@ -41,7 +43,7 @@ function closeOnSignal(controlPlane: ControlPlane, log: Logger): void {
       log.error('shutting down took too long');
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
-    await controlPlane.close();
+    await (await starting).close();
     log.info('everything is on disk');
     process.exit(0);
   };

@@ -63,7 +63,7 @@ function load(): typeof Uws {
     }
   }
   throw new RmError(
-    'listen_failed',
+    'no_uws_build',
     `no build of uWebSockets.js loads under Node ${process.version} here; install with the Node and npm that will run it\n${failures.join('\n')}`,
   );
 }

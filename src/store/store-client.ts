@@ -86,7 +86,7 @@ export class StoreClient {
 
   /** Resolves when everything submitted so far was answered. */
   async idle(): Promise<void> {
-    while (this.#answered < this.#pending.length) {
+    while (this.#answered < this.#pending.length && !this.#closed) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, RmError } from '../errors.ts';
 import { workerFile } from '../platform/worker-file.ts';
@@ -8,11 +9,16 @@ import { StoreClient, type StoreLink } from './store-client.ts';
 export class Store {
   readonly #worker: Worker;
   readonly #clients: StoreClient[] = [];
+  readonly #exited: Promise<unknown>;
+  #alive = true;
   #loops = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
+    this.#exited = once(worker, 'exit').then(() => {
+      this.#alive = false;
+    });
   }
 
   /**
@@ -66,10 +72,11 @@ export class Store {
   }
 
   async #close(): Promise<void> {
-    for (const client of this.#clients) await client.idle();
-    const exited = new Promise((resolve) => this.#worker.once('exit', resolve));
-    this.#post({ close: true });
-    await exited;
+    const idle = Promise.all(this.#clients.map((client) => client.idle()));
+    // A thread that has died answers nothing any more.
+    await Promise.race([idle, this.#exited]);
+    if (this.#alive) this.#post({ close: true });
+    await this.#exited;
     for (const client of this.#clients) client.close();
   }
 
