@@ -19,11 +19,19 @@ export interface Target {
   /** `HOST:PORT`. */
   readonly address: string;
   readonly token: string;
+  /** Labels of all its series; `instance` is the address otherwise. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface Series {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
+}
+
+export interface RangeSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Times in Unix seconds. */
+  readonly points: readonly (readonly [time: number, value: number])[];
 }
 
 /** A real Prometheus that scrapes each target every second, ended with the test. */
@@ -62,15 +70,24 @@ export class Prometheus {
 
   /** An instant query. */
   async query(expression: string): Promise<Series[]> {
-    const response = await fetch(`${this.#url}/api/v1/query`, {
-      method: 'POST',
-      body: new URLSearchParams({ query: expression }),
+    const result = await this.#ask<VectorEntry>('query', { query: expression });
+    return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+
+  /** A range query; times in Unix seconds. */
+  async queryRange(
+    expression: string,
+    range: { readonly start: number; readonly end: number; readonly step: number },
+  ): Promise<RangeSeries[]> {
+    const { start, end, step } = range;
+    const parameters = { start: String(start), end: String(end), step: String(step) };
+    const result = await this.#ask<MatrixEntry>('query_range', {
+      query: expression,
+      ...parameters,
     });
-    const answer = (await response.json()) as QueryAnswer;
-    if (answer.status !== 'success') throw new Error(`${expression}: ${answer.error}`);
-    return answer.data.result.map(({ metric, value }) => ({
+    return result.map(({ metric, values }) => ({
       labels: metric,
-      value: Number(value[1]),
+      points: values.map(([time, value]) => [time, Number(value)]),
     }));
   }
 
@@ -89,15 +106,30 @@ export class Prometheus {
       answer.data.activeTargets.map(({ labels, lastError }) => [labels.job, lastError]),
     );
   }
+
+  async #ask<Entry>(what: string, parameters: Record<string, string>): Promise<readonly Entry[]> {
+    const response = await fetch(`${this.#url}/api/v1/${what}`, {
+      method: 'POST',
+      body: new URLSearchParams(parameters),
+    });
+    const answer = (await response.json()) as QueryAnswer<Entry>;
+    if (answer.status !== 'success') throw new Error(`${parameters.query}: ${answer.error}`);
+    return answer.data.result;
+  }
 }
 
-type QueryAnswer =
-  | {
-      readonly status: 'success';
-      readonly data: {
-        readonly result: readonly { metric: Record<string, string>; value: [number, string] }[];
-      };
-    }
+interface VectorEntry {
+  readonly metric: Record<string, string>;
+  readonly value: [number, string];
+}
+
+interface MatrixEntry {
+  readonly metric: Record<string, string>;
+  readonly values: [number, string][];
+}
+
+type QueryAnswer<Entry> =
+  | { readonly status: 'success'; readonly data: { readonly result: readonly Entry[] } }
   | { readonly status: 'error'; readonly error: string };
 
 interface TargetsAnswer {
@@ -125,13 +157,13 @@ export function lint(exposition: string): Promise<{ code: number | null; output:
 function configuration(dir: string, targets: readonly Target[]): object {
   return {
     global: { scrape_interval: '1s', scrape_timeout: '1s' },
-    scrape_configs: targets.map(({ job, address, token }) => {
+    scrape_configs: targets.map(({ job, address, token, labels }) => {
       const file = join(dir, `${job}.token`);
       writeFileSync(file, `${token}\n`);
       return {
         job_name: job,
         authorization: { credentials_file: file },
-        static_configs: [{ targets: [address] }],
+        static_configs: [{ targets: [address], ...(labels && { labels }) }],
       };
     }),
   };
