@@ -4,13 +4,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { observe } from './observe.ts';
+import { scrape } from './scrape.ts';
 import type { BenchDefinition } from './support/bench.ts';
 import { circumstances } from './support/machine.ts';
 import { Progress } from './support/progress.ts';
 import type { ResultFile } from './support/result.ts';
 import { table } from './support/table.ts';
 
-const BENCHES: readonly BenchDefinition[] = [observe];
+const BENCHES: readonly BenchDefinition[] = [observe, scrape];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick]
 

@@ -21,6 +21,9 @@ const ROLES = [
 ] as const;
 const PEOPLE = ['zoë', 'amir', 'björn', 'елена', 'grace', 'håkon', 'josé', '健二', 'linh'] as const;
 
+/** The share of a fleet that changes in 15 s if each host is backed up about once a day. */
+export const CHANGED_A_SCRAPE = 0.0002;
+
 /** Hosts in the order of their ids, which is that of their enrolment. */
 export function benchFleet(size: number): Host[] {
   const random = seededRandom(size);

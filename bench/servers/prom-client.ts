@@ -1,0 +1,26 @@
+import { createServer } from 'node:http';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
+import { promClientPeer } from '../peers/prom-client.ts';
+import { benchFleet } from '../support/fleet.ts';
+import { jobTable } from '../support/jobs.ts';
+import { listenHttp } from './listen-http.ts';
+import type { Served, Start } from './protocol.ts';
+
+const compress = promisify(gzip);
+
+/** As in prom-client's README; it leaves compression to its user, so at the level that is fastest. */
+export async function serve({ hosts }: Start): Promise<Served> {
+  const { registry } = promClientPeer({ hosts: benchFleet(hosts), jobs: jobTable() });
+  const server = createServer(async (req, res) => {
+    const body = await registry.metrics();
+    res.setHeader('Content-Type', registry.contentType);
+    if (req.headers['accept-encoding'] === 'gzip') {
+      res.setHeader('Content-Encoding', 'gzip');
+      res.end(await compress(body, { level: constants.Z_BEST_SPEED }));
+    } else {
+      res.end(body);
+    }
+  });
+  return { port: await listenHttp(server) };
+}
