@@ -35,10 +35,14 @@ const PROCESSORS = [
 const added = [];
 for (const [path, entry] of Object.entries(lock.packages)) {
   for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-    if (path === '' || isLocked(path, name)) continue;
+    const wanted = version.replace(/^[\^~]/, '');
+    const found = path === '' ? wanted : lockedVersion(path, name);
+    // A range is met by what npm has found; an exact version must be that one.
+    if (found === wanted || (found !== undefined && version !== wanted)) continue;
     const words = name.split(/[-/]/);
-    lock.packages[`node_modules/${name}`] = {
-      version: version.replace(/^[\^~]/, ''),
+    const place = found === undefined ? '' : `${path}/`;
+    lock.packages[`${place}node_modules/${name}`] = {
+      version: wanted,
       dev: entry.dev,
       optional: true,
       os: PLATFORMS.filter((os) => words.includes(os)),
@@ -60,10 +64,11 @@ console.log(
     : `added ${added.length} stubs:\n  ${added.join('\n  ')}`,
 );
 
-/** npm looks for a dependency beside its dependent, then further up. */
-function isLocked(path, name) {
+/** The version that a dependent gets: npm looks beside the dependent, then further up. */
+function lockedVersion(path, name) {
   for (let at = path; ; at = at.slice(0, at.lastIndexOf('/node_modules/'))) {
-    if (lock.packages[`${at}/node_modules/${name}`]) return true;
-    if (!at.includes('/node_modules/')) return lock.packages[`node_modules/${name}`] !== undefined;
+    const beside = lock.packages[`${at}/node_modules/${name}`];
+    if (beside) return beside.version;
+    if (!at.includes('/node_modules/')) return lock.packages[`node_modules/${name}`]?.version;
   }
 }
