@@ -54,11 +54,7 @@ export class RenderThread {
     }
     this.#bodies++;
     try {
-      const result = await this.#pool.run(
-        { buffer: this.#spare.pop(), gzip },
-        { signal: AbortSignal.timeout(RENDER_LIMIT_MS) },
-      );
-      return this.#body(result);
+      return this.#body(await this.#run({ buffer: this.#spare.pop(), gzip }));
     } catch (error) {
       // The buffer is not used again: a dying thread may still be writing to it.
       this.#bodies--;
@@ -68,6 +64,24 @@ export class RenderThread {
 
   async close(): Promise<void> {
     await this.#pool.destroy();
+  }
+
+  /**
+   * A thread that dies while it starts is not replaced by piscina before the next task comes, so a task
+   * that waits for it would wait until the limit: it is given up with the thread.
+   */
+  async #run(task: RenderTask): Promise<RenderResult> {
+    const death = new AbortController();
+    const signal = AbortSignal.any([AbortSignal.timeout(RENDER_LIMIT_MS), death.signal]);
+    const running = this.#pool.run(task, { signal });
+    const { threads } = this.#pool;
+    const onExit = () => death.abort(new Error('the thread died'));
+    for (const thread of threads) thread.once('exit', onExit);
+    try {
+      return await running;
+    } finally {
+      for (const thread of threads) thread.off('exit', onExit);
+    }
   }
 
   #body({ buffer, identityLength, gzipLength }: RenderResult): RenderedBody {

@@ -1,0 +1,84 @@
+import { onTestFinished } from 'vitest';
+import { compileGate } from '../../src/access/gate.ts';
+import { FleetTable } from '../../src/metrics/fleet-table.ts';
+import { JobHistogram } from '../../src/metrics/job-histogram.ts';
+import { uws } from '../../src/platform/uws.ts';
+import { mountScrapeEndpoint } from '../../src/scrape/endpoint.ts';
+import { RenderThread } from '../../src/scrape/render-thread.ts';
+import { SharedRender } from '../../src/scrape/shared-render.ts';
+import { TOKEN } from './serve.ts';
+
+/**
+ * The scrape endpoint on a uWebSockets.js app of the test's own process, wired as `createMetrics` does
+ * it, with handles on what `createMetrics` hides: when a render starts, and the thread that runs it.
+ */
+export class ScrapeRig {
+  readonly fleet = new FleetTable();
+  readonly thread: RenderThread;
+  /** Called when the thread is about to be given a render. */
+  onRender: () => void = () => {};
+  /** What the endpoint did not tell the clients. */
+  readonly failures: unknown[] = [];
+  #url = '';
+  #held: Promise<void> | undefined;
+
+  private constructor() {
+    this.thread = new RenderThread({
+      fleet: this.fleet.buffer,
+      jobs: JobHistogram.create().buffer,
+      build: { version: '0', commit: '0', nodeVersion: '0' },
+    });
+  }
+
+  /** With so many hosts; a thousand of them are a megabyte of exposition. */
+  static async start(hosts: number): Promise<ScrapeRig> {
+    const rig = new ScrapeRig();
+    for (let host = 0; host < hosts; host++) {
+      rig.fleet.upsert({ hostId: hostId(host), host: hostName(host), online: host % 2 === 0 });
+    }
+    const gate = compileGate({ token: TOKEN });
+    if (gate === undefined) throw new Error('no gate');
+    const source = new SharedRender(async (wants) => {
+      await rig.#held;
+      rig.onRender();
+      return rig.thread.render(wants);
+    });
+    const app = uws().App();
+    onTestFinished(async () => {
+      source.close();
+      await rig.thread.close();
+      app.close();
+    });
+    mountScrapeEndpoint(app, { gate, source, onFailure: (error) => rig.failures.push(error) });
+    await new Promise<void>((resolve, reject) =>
+      app.listen('127.0.0.1', 0, (socket) => {
+        if (socket === false) return reject(new Error('cannot listen'));
+        rig.#url = `http://127.0.0.1:${uws().us_socket_local_port(socket)}/metrics`;
+        resolve();
+      }),
+    );
+    await rig.thread.warmUp();
+    return rig;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Lets no render start until the returned function is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = promise;
+    return resolve;
+  }
+}
+
+/** A ULID for a number; they sort alike. */
+export function hostId(host: number): string {
+  return `01J${String(host).padStart(23, '0')}`;
+}
+
+/** Long enough to make a fleet's exposition large. */
+export function hostName(host: number): string {
+  return `host-${host}-${'n'.repeat(160)}`;
+}

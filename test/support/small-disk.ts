@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { messageOf } from '../../src/errors.ts';
+
+/** A file system of two megabytes, gone with the test. */
+export class SmallDisk {
+  readonly path: string;
+
+  constructor() {
+    this.path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
+    onTestFinished(() => unmount(this.path));
+    mount(this.path);
+  }
+
+  /** Takes every byte that is left. */
+  fill(): void {
+    const { bavail, bsize } = statfsSync(this.path);
+    writeFileSync(this.#filler, Buffer.alloc(Number(bavail) * Number(bsize)));
+    if (Number(statfsSync(this.path).bavail) !== 0) throw new Error('there is still room');
+  }
+
+  free(): void {
+    unlinkSync(this.#filler);
+  }
+
+  get #filler(): string {
+    return join(this.path, 'filler');
+  }
+}
+
+/** Why no file system can be mounted here, found out by trying; undefined if one can. */
+export function whyNoSmallDisk(): string | undefined {
+  const path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
+  try {
+    mount(path);
+    return undefined;
+  } catch (error) {
+    return `cannot mount a tmpfs: ${messageOf(error).split('\n').at(-1)}`;
+  } finally {
+    unmount(path);
+  }
+}
+
+function mount(path: string): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path], { stdio: 'pipe' });
+}
+
+function unmount(path: string): void {
+  try {
+    // Lazily: a server that was killed a moment ago may still hold its files.
+    execFileSync('umount', ['-l', path], { stdio: 'pipe' });
+  } catch {
+    // Was never mounted.
+  }
+  rmSync(path, { recursive: true, force: true });
+}
