@@ -76,9 +76,10 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
 }
 
 function migrate(db: DatabaseSync, file: string): void {
+  // Nothing is written to an up-to-date database: reading it must work on a full disk, too.
+  if (schemaVersion(db) === MIGRATIONS.length) return;
   transaction(db, () => {
-    const row = db.prepare('PRAGMA user_version').get();
-    const version = Number(row?.user_version);
+    const version = schemaVersion(db);
     if (version > MIGRATIONS.length) {
       throw new RmError(
         'database_too_new',
@@ -88,4 +89,8 @@ function migrate(db: DatabaseSync, file: string): void {
     for (const migration of MIGRATIONS.slice(version)) db.exec(migration);
     db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
   });
+}
+
+function schemaVersion(db: DatabaseSync): number {
+  return Number(db.prepare('PRAGMA user_version').get()?.user_version);
 }

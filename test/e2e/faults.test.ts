@@ -416,6 +416,8 @@ describe.skipIf(NO_SMALL_DISK)(`a full disk${NO_SMALL_DISK ? ` (${NO_SMALL_DISK}
     expect(sample(await served.scrape(), BACKUPS), 'nothing half done').toBe(1);
     expect((await ask(`${new URL(served.url).origin}/healthz`)).status).toBe(200);
     const variables = { RM_DATA_DIR: dataDir };
+    const listed = await cli(['hosts', 'list'], variables);
+    expect(listed.stdout, 'reading needs no room').toContain(id);
     const added = await cli(['hosts', 'add', 'one more'], variables);
     expect(added).toMatchObject({ code: 1, stdout: '' });
     expect(added.stderr).toMatch(/^restic-manager: .*disk is full\n$/);
