@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { observe } from './observe.ts';
+import { render } from './render.ts';
 import { scrape } from './scrape.ts';
 import type { BenchDefinition } from './support/bench.ts';
 import { circumstances } from './support/machine.ts';
@@ -11,7 +12,7 @@ import { Progress } from './support/progress.ts';
 import type { ResultFile } from './support/result.ts';
 import { table } from './support/table.ts';
 
-const BENCHES: readonly BenchDefinition[] = [observe, scrape];
+const BENCHES: readonly BenchDefinition[] = [observe, render, scrape];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick]
 

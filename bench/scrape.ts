@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { buildGoPeer, goInput } from './peers/go.ts';
-import type { BenchDefinition, BenchOptions } from './support/bench.ts';
+import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
 import { benchFleet } from './support/fleet.ts';
 import { jobTable } from './support/jobs.ts';
 import { type Role, type Row, rowsOf } from './support/result.ts';
@@ -25,7 +25,7 @@ export const scrape: BenchDefinition = {
         ...('missing' in go ? [`Go client_golang is left out: ${go.missing}.`] : []),
       ];
       const rows: Row[] = [];
-      for (const hosts of sizes(options)) {
+      for (const hosts of fleetSizes(options)) {
         rows.push(...(await ofSize(hosts, directory, go, options)));
       }
       return { rows, notes };
@@ -43,11 +43,6 @@ interface Target {
 }
 
 const BOTH: readonly Encoding[] = ['identity', 'gzip'];
-
-function sizes({ hosts, quick }: BenchOptions): number[] {
-  if (hosts !== undefined) return [hosts];
-  return quick ? [100] : [100, 1_000, 10_000, 100_000];
-}
 
 function pace(hosts: number, quick: boolean): Pace {
   if (quick) return { rounds: 4, roundMs: 100, patienceMs: 500 };

@@ -15,3 +15,12 @@ export interface BenchDefinition {
   readonly question: string;
   run(options: BenchOptions): Promise<BenchResult>;
 }
+
+/** The sizes of fleets that a bench takes. */
+export function fleetSizes(
+  { hosts, quick }: BenchOptions,
+  all: readonly number[] = [100, 1_000, 10_000, 100_000],
+): readonly number[] {
+  if (hosts !== undefined) return [hosts];
+  return quick ? all.slice(0, 1) : all;
+}

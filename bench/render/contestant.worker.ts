@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type {
+  ListedTask,
+  RenderBenchData,
+  RenderKind,
+  RenderQuestion,
+  RenderTask,
+} from './protocol.ts';
+
+/*
+ * A contestant in a thread of its own, so that none pays for another's garbage.
+ */
+const KINDS: Record<
+  RenderKind,
+  () => Promise<{ tasks(data: RenderBenchData): Promise<RenderTask[]> }>
+> = {
+  ours: () => import('./ours.ts'),
+  'prom-client': () => import('./prom-client.ts'),
+  OpenTelemetry: () => import('./opentelemetry.ts'),
+};
+
+const data: RenderBenchData = workerData;
+const { tasks } = await KINDS[data.kind]();
+const own = await tasks(data);
+
+parentPort?.on('message', async (question: RenderQuestion) => {
+  const task = own['time' in question ? question.time : question.body];
+  if (task === undefined) throw new Error('no such task');
+  await task.prepare?.();
+  const startedAt = performance.now();
+  const body = await task.render();
+  const ms = performance.now() - startedAt;
+  parentPort?.postMessage('time' in question ? ms : Uint8Array.from(body));
+});
+parentPort?.postMessage(
+  own.map(({ name, role, encoding }): ListedTask => ({ name, role, encoding })),
+);
