@@ -1,0 +1,288 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { TestAgent } from '../support/agent.ts';
+import { type CliResult, cli, eventually, Served, temporaryDirectory } from '../support/serve.ts';
+
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+
+interface Added {
+  readonly host_id: string;
+  readonly host: string;
+  readonly token: string;
+}
+
+/** `hosts ARGS` on one data directory. */
+function hostsOf(dataDir: string): (...args: string[]) => Promise<CliResult> {
+  return (...args) => cli(['hosts', ...args], { RM_DATA_DIR: dataDir });
+}
+
+async function add(dataDir: string, name: string): Promise<Added> {
+  const { code, stdout, stderr } = await hostsOf(dataDir)('add', name);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout, 'one line').toMatch(/^[^\n]*\n$/);
+  return JSON.parse(stdout);
+}
+
+async function listed(dataDir: string): Promise<Record<string, unknown>[]> {
+  const { code, stdout, stderr } = await hostsOf(dataDir)('list', '--json');
+  expect([code, stderr]).toEqual([0, '']);
+  return JSON.parse(stdout);
+}
+
+describe('hosts add', () => {
+  test('takes 1 to 255 characters of any script, prints the host once', async () => {
+    const dataDir = temporaryDirectory();
+    const names = ['a', '-', 'näs „büro“ 東京', '"q" \\ {b}', ' spaces ', '🦀'.repeat(255)];
+    const added = await Promise.all(names.map((name) => add(dataDir, name)));
+    expect(added).toEqual(
+      names.map((host) => ({
+        host_id: expect.stringMatching(ULID),
+        host,
+        token: expect.stringMatching(/^[\x21-\x7e]{20,}$/),
+      })),
+    );
+    const shown = new Map((await listed(dataDir)).map(({ host_id, host }) => [host_id, host]));
+    expect(shown).toEqual(new Map(added.map(({ host_id, host }) => [host_id, host])));
+  });
+
+  test('refuses other names and says why', async () => {
+    const dataDir = temporaryDirectory();
+    const length = (count: number) =>
+      `restic-manager: host name: must have 1 to 255 characters, not ${count}\n`;
+    const control = 'restic-manager: host name: must not contain control characters\n';
+    const refusals: [name: string, stderr: string][] = [
+      ['', length(0)],
+      ['a'.repeat(256), length(256)],
+      ['🦀'.repeat(256), length(256)],
+      ['a\nb', control],
+      ['tab\t', control],
+      ['\u007f', control],
+      ['\u0085', control],
+      ['\u001b[31m', control],
+    ];
+    const results = refusals.map(async ([name]) => {
+      const { code, stdout, stderr } = await hostsOf(dataDir)('add', name);
+      return [name, code, stdout, stderr];
+    });
+    expect(await Promise.all(results)).toEqual(
+      refusals.map(([name, stderr]) => [name, 1, '', stderr]),
+    );
+    expect(await listed(dataDir)).toEqual([]);
+  });
+
+  test('a name that looks like a flag comes after --', async () => {
+    const dataDir = temporaryDirectory();
+    const { code, stdout } = await hostsOf(dataDir)('add', '--', '-web');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ host: '-web' });
+  });
+
+  test('two hosts may have one name: their ids differ, and so do their tokens', async () => {
+    const dataDir = temporaryDirectory();
+    const twins = await Promise.all([add(dataDir, 'twin'), add(dataDir, 'twin')]);
+    expect(new Set(twins.map(({ host_id }) => host_id)).size).toBe(2);
+    expect(new Set(twins.map(({ token }) => token)).size).toBe(2);
+    expect(await listed(dataDir)).toHaveLength(2);
+  });
+
+  test('keeps nothing of the token but its SHA-256', async () => {
+    const served = await Served.start();
+    const { token, host_id: id } = await add(served.dataDir, 'secretive');
+    const agent = await TestAgent.online(served.agentUrl, token);
+    await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
+    const bytes = Buffer.concat(
+      ['fleet.db', 'fleet.db-wal', 'fleet.db-shm']
+        .map((file) => join(served.dataDir, file))
+        .filter((file) => existsSync(file))
+        .map((file) => readFileSync(file)),
+    );
+    expect(bytes.includes(id), 'the search finds what is there').toBe(true);
+    expect(bytes.includes(createHash('sha256').update(token).digest())).toBe(true);
+    const secret = token.replace(/^rmh_/, '');
+    for (const shape of [token, secret, Buffer.from(secret, 'base64url')]) {
+      expect(bytes.includes(shape)).toBe(false);
+    }
+    const said = [
+      await hostsOf(served.dataDir)('list'),
+      await hostsOf(served.dataDir)('list', '--json'),
+    ];
+    for (const { stdout } of said) expect(stdout).not.toContain(secret);
+    expect(served.log).not.toContain(secret);
+    expect(await served.scrape()).not.toContain(secret);
+  });
+});
+
+describe('hosts list and remove', () => {
+  test('follow a host through its life, with serve running and without', async () => {
+    const dataDir = temporaryDirectory();
+    const hosts = hostsOf(dataDir);
+    expect(await listed(dataDir)).toEqual([]);
+    const early = await add(dataDir, 'early');
+    const served = await Served.start({}, dataDir);
+    const late = await add(dataDir, 'late');
+    const pending = { status: 'pending', last_backup_at: null, last_backup_success: null };
+    expect(await listed(dataDir), 'by id, which is by age').toEqual([
+      { ...pending, host_id: early.host_id, host: 'early', open_alerts: 0, alerts: [] },
+      { ...pending, host_id: late.host_id, host: 'late', open_alerts: 0, alerts: [] },
+    ]);
+
+    // Both are let in, though one of them was enrolled by another process a moment ago.
+    const agents = [
+      await TestAgent.online(served.agentUrl, early.token),
+      await TestAgent.online(served.agentUrl, late.token),
+    ];
+    const job = { kind: 'backup', finishedAt: '2026-01-02T03:04:05.678Z' };
+    await agents[0]?.job({ ...job, id: '1', status: 'succeeded' });
+    await agents[1]?.job({ ...job, id: '1', status: 'failed' });
+    await agents[1]?.job({ ...job, id: '2', kind: 'prune', status: 'failed' });
+    const backup = { last_backup_at: '2026-01-02T03:04:05.678Z' };
+    expect(await listed(dataDir)).toMatchObject([
+      { ...backup, status: 'online', last_backup_success: true, open_alerts: 0, alerts: [] },
+      {
+        ...backup,
+        status: 'online',
+        last_backup_success: false,
+        open_alerts: 2,
+        alerts: ['backup_failed', 'prune_failed'],
+      },
+    ]);
+    const table = (await hosts('list')).stdout.split('\n');
+    const row = (id: string) => table.find((line) => line.includes(id)) ?? '';
+    const words = (id: string) => row(id).split(/ {2,}/).sort();
+    expect(table).toHaveLength(4);
+    expect(words(early.host_id)).toEqual(
+      [early.host_id, 'early', 'online', '2026-01-02T03:04:05.678Z ok', '-'].sort(),
+    );
+    expect(words(late.host_id)).toEqual(
+      [
+        late.host_id,
+        'late',
+        'online',
+        '2026-01-02T03:04:05.678Z FAILED',
+        'backup_failed, prune_failed',
+      ].sort(),
+    );
+
+    agents[0]?.close();
+    await eventually(async () => {
+      expect(await listed(dataDir)).toMatchObject([{ status: 'offline' }, { status: 'online' }]);
+    });
+    await TestAgent.online(served.agentUrl, early.token);
+    expect(await served.stop('SIGKILL')).toBe('SIGKILL');
+    expect(await listed(dataDir), 'nobody serves them').toMatchObject([
+      { status: 'offline', last_backup_success: true },
+      { status: 'offline', open_alerts: 2 },
+    ]);
+
+    expect(await hosts('remove', late.host_id)).toMatchObject({ code: 0, stderr: '' });
+    expect(await listed(dataDir)).toMatchObject([{ host_id: early.host_id }]);
+    expect(await hosts('remove', late.host_id), 'once is enough').toMatchObject({ code: 1 });
+    const again = await Served.start({}, dataDir);
+    expect(await again.scrape()).not.toContain(late.host_id);
+    await expect(TestAgent.connect(again.agentUrl, late.token)).rejects.toThrow('HTTP 401');
+    expect(await again.stop()).toBe(0);
+    expect(await listed(dataDir)).toMatchObject([{ status: 'offline' }]);
+  });
+
+  test('take effect in every loop of a running server', async () => {
+    const served = await Served.start({ RM_AGENT_THREADS: '2' });
+    const { token, host_id: id } = await add(served.dataDir, 'short-lived');
+    for (let loop = 0; loop < 2; loop++) await TestAgent.online(served.agentUrl, token);
+    const last = await TestAgent.online(served.agentUrl, token);
+    await last.job({ id: '1', kind: 'check', status: 'failed' });
+    expect(await served.scrape()).toContain(id);
+    await hostsOf(served.dataDir)('remove', id);
+    expect((await last.closed).code).toBe(4002);
+    await eventually(async () => expect(await served.scrape()).not.toContain(id));
+    for (let loop = 0; loop < 2; loop++) {
+      await expect(TestAgent.connect(served.agentUrl, token)).rejects.toThrow('HTTP 401');
+    }
+  });
+
+  test('remove knows no host by another id', async () => {
+    const dataDir = temporaryDirectory();
+    const ids = ['01J00000000000000000000000', 'nonsense', ''];
+    const results = await Promise.all(ids.map((id) => hostsOf(dataDir)('remove', id)));
+    expect(results).toEqual(
+      ids.map((id) => ({
+        code: 1,
+        stdout: '',
+        stderr: `restic-manager: no host has the id ${JSON.stringify(id)}; see hosts list\n`,
+      })),
+    );
+  });
+
+  test('settings count: data_dir from the file, faults in it', async () => {
+    const dataDir = temporaryDirectory();
+    const config = join(temporaryDirectory(), 'rm.yaml');
+    writeFileSync(config, `data_dir: ${dataDir}\n`);
+    const { host_id: id } = await add(dataDir, 'by file');
+    const { stdout } = await cli(['hosts', 'list', '--json', '--config', config]);
+    expect(JSON.parse(stdout)).toMatchObject([{ host_id: id }]);
+    writeFileSync(config, 'data_dirr: x\n');
+    const { code, stderr } = await cli(['hosts', 'list', '--config', config]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`${config}: data_dirr: unknown key`);
+  });
+});
+
+describe('the command line', () => {
+  const run = (line: string) =>
+    cli(line === '' ? [] : line.split(' '), { RM_DATA_DIR: '/nowhere/to/be/made' });
+
+  test('exits 2 with a hint at what it does not know', async () => {
+    const lines = [
+      ['serve --nope', 'serve'],
+      ['serve extra', 'serve'],
+      ['serve --config', 'serve'],
+      ['hosts', 'hosts'],
+      ['hosts rename', 'hosts'],
+      ['hosts list --nope', 'hosts'],
+      ['hosts list extra', 'hosts'],
+      ['hosts add', 'hosts'],
+      ['hosts add one two', 'hosts'],
+      ['hosts add one --json', 'hosts'],
+      ['hosts remove', 'hosts'],
+      ['demo --nope', 'demo'],
+      ['nope', undefined],
+      ['--nope', undefined],
+    ] as const;
+    await Promise.all(
+      lines.map(async ([line, command]) => {
+        const { code, stdout, stderr } = await run(line);
+        expect([code, stdout], line).toEqual([2, '']);
+        const hint = `Try restic-manager ${command === undefined ? '' : `${command} `}--help`;
+        expect(stderr.split('\n'), line).toEqual([
+          expect.stringMatching(/^restic-manager: ./),
+          hint,
+          '',
+        ]);
+      }),
+    );
+  });
+
+  test('--help everywhere, and it touches nothing', async () => {
+    const overview = await run('--help');
+    expect(overview).toMatchObject({ code: 0, stderr: '' });
+    for (const name of ['serve', 'hosts', 'demo']) {
+      expect(overview.stdout).toMatch(new RegExp(`^ +${name} `, 'm'));
+    }
+    expect(await run(''), 'no arguments').toEqual(overview);
+    await Promise.all(
+      ['serve', 'hosts', 'hosts add', 'hosts list', 'hosts remove', 'demo'].map(async (line) => {
+        const { code, stdout, stderr } = await run(`${line} --help`);
+        expect([code, stderr], line).toEqual([0, '']);
+        expect(stdout).toContain(`restic-manager ${line}`);
+      }),
+    );
+  });
+
+  test('--version everywhere', async () => {
+    const lines = ['--version', 'serve --version', 'hosts list --version', 'demo --version'];
+    const expected = { code: 0, stdout: `${packageJson.version}\n`, stderr: '' };
+    expect(await Promise.all(lines.map(run))).toEqual(lines.map(() => expected));
+  });
+});
