@@ -80,24 +80,22 @@ function statusIndex(status: JobStatus): number {
 }
 
 /*
- * No two bounds (in milliseconds) share an octave, that is, a value of floor(log2). So the octave of a
- * duration leaves at most one bound to compare with: two table reads and one comparison, no search.
+ * No two bounds (in milliseconds) share an octave, that is, a number of leading zeros in 32 bits. So that
+ * number leaves at most one bound to compare with: two table reads and one comparison, no search.
  */
-const bucketBelow = new Uint8Array(32);
-const boundInOctave = new Float64Array(32).fill(Number.POSITIVE_INFINITY);
-for (let octave = 0; octave < 32; octave++) {
-  const inside = BUCKET_BOUNDS_SECONDS.findIndex((s) => 31 - Math.clz32(s * 1000) === octave);
-  const bound = BUCKET_BOUNDS_SECONDS[inside];
-  if (bound !== undefined) boundInOctave[octave] = bound * 1000;
-  bucketBelow[octave] = BUCKET_BOUNDS_SECONDS.filter((s) => s * 1000 < 2 ** octave).length;
+const bucketBelow = new Uint8Array(33);
+const boundInOctave = new Float64Array(33).fill(Number.POSITIVE_INFINITY);
+for (let leadingZeros = 0; leadingZeros <= 32; leadingZeros++) {
+  const smallest = leadingZeros === 32 ? 0 : 2 ** (31 - leadingZeros);
+  const bound = BUCKET_BOUNDS_SECONDS.find((s) => Math.clz32(s * 1000) === leadingZeros);
+  if (bound !== undefined) boundInOctave[leadingZeros] = bound * 1000;
+  bucketBelow[leadingZeros] = BUCKET_BOUNDS_SECONDS.filter((s) => s * 1000 < smallest).length;
 }
 
 /** The bucket of a duration in whole milliseconds, not negative. */
 export function bucketOf(durationMs: number): number {
   if (durationMs >= 2 ** 32) return BUCKET_COUNT - 1;
   const leadingZeros = Math.clz32(durationMs);
-  if (leadingZeros === 32) return 0;
-  const octave = 31 - leadingZeros;
-  const below = bucketBelow[octave] as number;
-  return durationMs > (boundInOctave[octave] as number) ? below + 1 : below;
+  const below = bucketBelow[leadingZeros] as number;
+  return durationMs > (boundInOctave[leadingZeros] as number) ? below + 1 : below;
 }
