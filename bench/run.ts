@@ -3,16 +3,19 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ingest } from './ingest.ts';
+import { memory } from './memory.ts';
 import { observe } from './observe.ts';
 import { render } from './render.ts';
 import { scrape } from './scrape.ts';
+import { stall } from './stall.ts';
 import type { BenchDefinition } from './support/bench.ts';
 import { circumstances } from './support/machine.ts';
 import { Progress } from './support/progress.ts';
 import type { ResultFile } from './support/result.ts';
 import { table } from './support/table.ts';
 
-const BENCHES: readonly BenchDefinition[] = [observe, render, scrape];
+const BENCHES: readonly BenchDefinition[] = [observe, render, scrape, stall, ingest, memory];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick]
 

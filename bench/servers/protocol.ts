@@ -6,13 +6,26 @@ export interface Start {
   readonly hosts: number;
   /** For the floor: files with the bodies to serve. */
   readonly bodies?: { readonly identity: string; readonly gzip: string };
+  /** For ours: whether the callbacks of the endpoint are to be timed. */
+  readonly watched?: boolean;
+  /** For those that take agents: where to keep things. */
+  readonly dataDir?: string;
 }
 
-/** - `change`: changes as many hosts as change between two scrapes of a normal fleet */
-export type ServerCommand = 'change';
-export type ServerReply = { readonly port: number } | { readonly done: ServerCommand };
+/**
+ * - `change`: changes as many hosts as change between two scrapes of a normal fleet
+ * - `watch`: measures the turns of the loop from now on
+ * - `turns`: ends that; answered with a `LoopReport`
+ */
+export type ServerCommand = 'change' | 'watch' | 'turns';
 
-/** A contestant that serves. */
-export interface Served extends Partial<Record<ServerCommand, () => void | Promise<void>>> {
+export interface Listening {
   readonly port: number;
+  /** Of the agents that may connect. */
+  readonly tokens?: readonly string[];
 }
+
+export type ServerReply = Listening | { readonly done: ServerCommand; readonly answer: unknown };
+
+/** A contestant that serves, and the commands that it knows. */
+export interface Served extends Listening, Partial<Record<ServerCommand, () => unknown>> {}

@@ -5,10 +5,15 @@ import type { ServerCommand, ServerReply, Start } from './protocol.ts';
  * is loaded only where it is wanted, so that no process holds another's library.
  */
 const KINDS = {
+  empty: () => import('./empty.ts'),
   floor: () => import('./floor.ts'),
   ours: () => import('./ours.ts'),
   'prom-client': () => import('./prom-client.ts'),
+  'prom-client on the loop': () => import('./prom-client-on-the-loop.ts'),
   OpenTelemetry: () => import('./opentelemetry.ts'),
+  acknowledging: () => import('./acknowledging.ts'),
+  'agents without a store': () => import('./agents-without-store.ts'),
+  'control plane': () => import('./control-plane.ts'),
 };
 
 export type ServerKind = keyof typeof KINDS;
@@ -17,11 +22,10 @@ const reply = (message: ServerReply) => process.send?.(message);
 
 process.once('message', async (start: Start) => {
   const { serve } = await KINDS[start.kind]();
-  const served = await serve(start);
+  const { port, tokens, ...commands } = await serve(start);
   process.on('message', async (command: ServerCommand) => {
-    await served[command]?.();
-    reply({ done: command });
+    reply({ done: command, answer: await commands[command]?.() });
   });
-  reply({ port: served.port });
+  reply({ port, ...(tokens && { tokens }) });
 });
 process.on('disconnect', () => process.exit());

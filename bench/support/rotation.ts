@@ -10,7 +10,7 @@ export interface Contestant {
   /** Whether `run` returns a promise. tinybench would call it once to find out. Default: false. */
   readonly async?: boolean;
   /** Before each run, not measured. */
-  readonly prepare?: () => void | Promise<void>;
+  readonly prepare?: () => unknown;
   /** Operations that one run is; the samples are per operation. Default: 1. */
   readonly operations?: number;
 }
@@ -26,8 +26,26 @@ export interface Pace {
 const MIN_ROUNDS = 3;
 
 /**
- * Runs the contestants in turn, round after round, each time starting with another one: what happens
- * to the machine meanwhile happens to all of them. A round before the first is to warm up.
+ * Visits all in turn, round after round, each time starting with another one: what happens to the
+ * machine meanwhile happens to all of them. Round -1 comes before the first and is to warm up.
+ */
+export async function inTurn<T>(
+  items: readonly T[],
+  rounds: number,
+  progress: Progress,
+  visit: (item: T, round: number) => Promise<void>,
+): Promise<void> {
+  for (let round = -1; round < rounds; round++) {
+    progress.step(round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`);
+    for (let turn = 0; turn < items.length; turn++) {
+      const item = items[(turn + round + 1) % items.length];
+      if (item !== undefined) await visit(item, round);
+    }
+  }
+}
+
+/**
+ * Has tinybench run the contestants in turn.
  * @returns samples in milliseconds an operation
  */
 export async function rotate(
@@ -35,31 +53,22 @@ export async function rotate(
   { rounds, roundMs, patienceMs }: Pace,
   progress: Progress,
 ): Promise<Measured[]> {
-  const measured = contestants.map(({ name, role }) => ({
-    contestant: name,
-    role,
+  const records = contestants.map((contestant) => ({
+    contestant,
     rounds: [] as number[][],
     spentMs: 0,
   }));
-  for (let round = -1; round < rounds; round++) {
-    progress.step(round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`);
-    for (let turn = 0; turn < contestants.length; turn++) {
-      const index = (turn + round + 1) % contestants.length;
-      const contestant = contestants[index];
-      const record = measured[index];
-      if (contestant === undefined || record === undefined) continue;
-      if (record.spentMs > patienceMs && record.rounds.length >= Math.min(MIN_ROUNDS, rounds)) {
-        continue;
-      }
-      const startedAt = performance.now();
-      const samples = await sample(contestant, roundMs);
-      record.spentMs += performance.now() - startedAt;
-      if (round >= 0) record.rounds[round] = samples;
-    }
-  }
-  return measured.map(({ spentMs: _, ...record }) => ({
-    ...record,
-    rounds: Array.from(record.rounds, (samples) => samples ?? []),
+  await inTurn(records, rounds, progress, async (record, round) => {
+    if (record.spentMs > patienceMs && record.rounds.length >= Math.min(MIN_ROUNDS, rounds)) return;
+    const startedAt = performance.now();
+    const samples = await sample(record.contestant, roundMs);
+    record.spentMs += performance.now() - startedAt;
+    if (round >= 0) record.rounds.push(samples);
+  });
+  return records.map(({ contestant: { name, role }, rounds }) => ({
+    contestant: name,
+    role,
+    rounds,
   }));
 }
 
@@ -73,7 +82,14 @@ async function sample(contestant: Contestant, timeMs: number): Promise<number[]>
     retainSamples: true,
     throws: true,
   });
-  bench.add(name, run, { async, ...(prepare && { beforeEach: () => prepare() }) });
+  bench.add(name, run, {
+    async,
+    ...(prepare && {
+      beforeEach: async () => {
+        await prepare();
+      },
+    }),
+  });
   const [task] = await bench.run();
   const result = task?.result;
   if (result === undefined || !('latency' in result)) throw new Error(`${name}: no result`);

@@ -1,24 +1,31 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { ServerCommand, ServerReply, Start } from '../servers/protocol.ts';
+import type { Listening, ServerCommand, ServerReply, Start } from '../servers/protocol.ts';
 
 const SERVE = fileURLToPath(new URL('../servers/serve.ts', import.meta.url));
 
 /** A server in another process, which ends with this one. */
 export class ServerProcess {
   readonly port: number;
+  readonly tokens: readonly string[];
   readonly #process: ChildProcess;
 
-  private constructor(process: ChildProcess, port: number) {
+  private constructor(process: ChildProcess, { port, tokens = [] }: Listening) {
     this.#process = process;
     this.port = port;
+    this.tokens = tokens;
   }
 
   static async start(start: Start): Promise<ServerProcess> {
-    const child = fork(SERVE, { execArgv: ['--max-old-space-size=8192'] });
+    const child = fork(SERVE, {
+      // For the peers at 100,000 hosts. In the environment, since not every thread takes it as a flag.
+      env: { ...process.env, NODE_OPTIONS: '--max-old-space-size=8192' },
+      // Reports of many numbers.
+      serialization: 'advanced',
+    });
     child.send(start);
-    return new ServerProcess(child, await firstPort(child, start.kind));
+    return new ServerProcess(child, await listening(child, start.kind));
   }
 
   /** A program of another language: it reads `input` and writes its port to standard output. */
@@ -27,17 +34,19 @@ export class ServerProcess {
     // Its standard input stays open: a server that sees it end has lost us, and ends too.
     child.stdin.write(`${input}\n`);
     const [line] = await once(child.stdout, 'data');
-    return new ServerProcess(child, Number(String(line)));
+    return new ServerProcess(child, { port: Number(String(line)) });
   }
 
   get pid(): number {
     return this.#process.pid ?? 0;
   }
 
-  async tell(command: ServerCommand): Promise<void> {
+  /** @returns its answer, if the command has one */
+  async tell(command: ServerCommand): Promise<unknown> {
     const answered = once(this.#process, 'message');
     this.#process.send(command);
-    await answered;
+    const [reply] = (await answered) as [ServerReply];
+    return 'done' in reply ? reply.answer : undefined;
   }
 
   async stop(): Promise<void> {
@@ -47,11 +56,11 @@ export class ServerProcess {
   }
 }
 
-function firstPort(child: ChildProcess, name: string): Promise<number> {
+function listening(child: ChildProcess, name: string): Promise<Listening> {
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${name} ended with ${code}`)));
     child.once('message', (reply: ServerReply) => {
-      if ('port' in reply) resolve(reply.port);
+      if ('port' in reply) resolve(reply);
     });
   });
 }

@@ -1,0 +1,165 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { buildGoPeer, goInput } from './peers/go.ts';
+import type { ServerKind } from './servers/serve.ts';
+import { AgentSocket } from './support/agent-socket.ts';
+import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
+import { benchFleet } from './support/fleet.ts';
+import { jobTable } from './support/jobs.ts';
+import { type Role, type Row, rowsOf } from './support/result.ts';
+import { inTurn } from './support/rotation.ts';
+import { type Encoding, Scraper } from './support/scraper.ts';
+import { ServerProcess } from './support/server-process.ts';
+
+const SCRAPES_EACH = 3;
+const SETTLED_MS = 500;
+const SOCKETS = 10_000;
+const AT_A_TIME = 100;
+
+export const memory: BenchDefinition = {
+  name: 'memory',
+  question: 'How much memory does a process take that shows a fleet, and how much an idle agent?',
+  async run(options) {
+    const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
+    try {
+      const go = buildGoPeer(directory);
+      const rows: Row[] = [];
+      for (const hosts of fleetSizes(options, [1_000, 10_000, 100_000])) {
+        rows.push(...(await ofFleets(hosts, go, options)));
+      }
+      rows.push(...(await ofSockets(directory, options)));
+      return {
+        rows,
+        notes: [
+          `Resident memory (VmRSS) after ${SCRAPES_EACH} scrapes of each encoding; processes are started anew for each round.`,
+          'An idle agent: what the process grew by, divided by the number of sockets.',
+          ...('missing' in go ? [`Go client_golang is left out: ${go.missing}.`] : []),
+        ],
+      };
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+};
+
+interface Contestant {
+  readonly name: string;
+  readonly role: Role;
+  readonly start: () => Promise<ServerProcess>;
+  readonly scraped: boolean;
+}
+
+async function ofFleets(
+  hosts: number,
+  go: ReturnType<typeof buildGoPeer>,
+  { quick, progress }: BenchOptions,
+): Promise<Row[]> {
+  progress.scenario(`${hosts} hosts`);
+  const node = (name: string, role: Role, kind: ServerKind): Contestant => ({
+    name,
+    role,
+    start: () => ServerProcess.start({ kind, hosts }),
+    scraped: role !== 'floor',
+  });
+  const contestants = [
+    node('empty server', 'floor', 'empty'),
+    node('ours', 'own', 'ours'),
+    node('prom-client', 'peer', 'prom-client'),
+  ];
+  if ('file' in go) {
+    const input = goInput(benchFleet(hosts), jobTable());
+    const start = () => ServerProcess.startProgram(go.file, input);
+    contestants.push({ name: 'Go client_golang', role: 'peer', start, scraped: true });
+  }
+  const scenario = { hosts };
+  return measure('resident memory', 'MB', scenario, contestants, quick, progress, async (one) => {
+    const server = await one.start();
+    try {
+      if (one.scraped) await scrapeAFewTimes(server.port);
+      await setTimeout(SETTLED_MS);
+      return residentBytes(server.pid) / 1e6;
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
+async function ofSockets(directory: string, { quick, progress }: BenchOptions): Promise<Row[]> {
+  const sockets = quick ? SOCKETS / 20 : SOCKETS;
+  progress.scenario(`${sockets} sockets`);
+  let databases = 0;
+  const node = (name: string, role: Role, kind: ServerKind): Contestant => ({
+    name,
+    role,
+    start: () => {
+      const dataDir = join(directory, `fleet-${databases++}`);
+      return ServerProcess.start({ kind, hosts: sockets, dataDir });
+    },
+    scraped: false,
+  });
+  const contestants = [
+    node('empty server', 'floor', 'empty'),
+    node('ours, control plane', 'own', 'control plane'),
+  ];
+  const scenario = { sockets };
+  return measure('an idle agent', 'kB', scenario, contestants, quick, progress, async (one) => {
+    const server = await one.start();
+    const agents: AgentSocket[] = [];
+    try {
+      await setTimeout(SETTLED_MS);
+      const before = residentBytes(server.pid);
+      while (agents.length < sockets) {
+        const tokens = Array.from(
+          { length: AT_A_TIME },
+          (_, n) => server.tokens[agents.length + n],
+        );
+        const opened = await Promise.all(
+          tokens.map((token) => AgentSocket.open(server.port, token)),
+        );
+        await Promise.all(opened.map((agent) => agent.greet()));
+        agents.push(...opened);
+      }
+      await setTimeout(SETTLED_MS);
+      return (residentBytes(server.pid) - before) / agents.length / 1000;
+    } finally {
+      for (const agent of agents) agent.close();
+      await server.stop();
+    }
+  });
+}
+
+async function measure(
+  name: string,
+  unit: 'MB' | 'kB',
+  scenario: Row['scenario'],
+  contestants: readonly Contestant[],
+  quick: boolean,
+  progress: BenchOptions['progress'],
+  take: (contestant: Contestant) => Promise<number>,
+): Promise<Row[]> {
+  const records = contestants.map((contestant) => ({ contestant, rounds: [] as number[][] }));
+  await inTurn(records, quick ? 1 : 3, progress, async ({ contestant, rounds }, round) => {
+    // Each process is new, so there is nothing to warm up.
+    if (round >= 0) rounds.push([await take(contestant)]);
+  });
+  return rowsOf(
+    { measure: name, unit, scenario },
+    records.map(({ contestant: { name, role }, rounds }) => ({ contestant: name, role, rounds })),
+  );
+}
+
+async function scrapeAFewTimes(port: number): Promise<void> {
+  for (const encoding of ['identity', 'gzip'] satisfies Encoding[]) {
+    const scraper = await Scraper.open(port, encoding);
+    for (let n = 0; n < SCRAPES_EACH; n++) await scraper.scrape();
+    scraper.close();
+  }
+}
+
+function residentBytes(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new Error(`process ${pid} tells no VmRSS`);
+  return Number(kib) * 1024;
+}

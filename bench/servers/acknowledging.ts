@@ -1,0 +1,22 @@
+import { uws } from '../../src/platform/uws.ts';
+import { listen } from './listen.ts';
+import type { Served } from './protocol.ts';
+
+const ID = '"id":"';
+
+/** Answers each message with an acknowledgement, and does nothing else with it. */
+export async function serve(): Promise<Served> {
+  const app = uws().App();
+  app.ws('/ws/agent', {
+    idleTimeout: 0,
+    sendPingsAutomatically: false,
+    message: (socket, message) => {
+      const text = Buffer.from(message).toString();
+      const start = text.indexOf(ID);
+      if (start === -1) return void socket.send('{"type":"welcome"}');
+      const id = text.slice(start + ID.length, text.indexOf('"', start + ID.length));
+      socket.send(`{"type":"ack","payload":{"id":"${id}"}}`);
+    },
+  });
+  return { port: await listen(app) };
+}

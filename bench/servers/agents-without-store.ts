@@ -1,0 +1,44 @@
+import { MessageChannel } from 'node:worker_threads';
+import { AgentEndpoint } from '../../src/agents/endpoint.ts';
+import { createMetrics } from '../../src/index.ts';
+import { uws } from '../../src/platform/uws.ts';
+import type { Answer, OperationName, Request } from '../../src/store/operations.ts';
+import { StoreClient } from '../../src/store/store-client.ts';
+import { listen } from './listen.ts';
+import type { Served, Start } from './protocol.ts';
+
+const HOST_ID = '01J8ZQ4X3N0000000000000000';
+
+/** Our agents' endpoint and histogram, with a store that says yes at once and keeps nothing. */
+export async function serve({ hosts }: Start): Promise<Served> {
+  const { registry } = createMetrics({ gates: {} });
+  const app = uws().App();
+  new AgentEndpoint({
+    store: new ForgetfulStore(),
+    observeJob: (kind, status, durationMs) => registry.observeJob(kind, status, durationMs),
+  }).mount(app);
+  const tokens = Array.from({ length: hosts }, (_, index) => `token-${index}`);
+  return { port: await listen(app), tokens };
+}
+
+class ForgetfulStore extends StoreClient {
+  constructor() {
+    const { port1 } = new MessageChannel();
+    super({ loop: 0, port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) });
+  }
+
+  override hostOfToken(): string {
+    return HOST_ID;
+  }
+
+  override async submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
+    return answer(name, request) as Answer<N>;
+  }
+}
+
+function answer(name: OperationName, request: Request<OperationName>): unknown {
+  if (name === 'hello') return { host: 'db-fra1-0042.backup.example.net' };
+  if (name !== 'finishJob') return 'recorded';
+  const { kind, startedAtMs, finishedAtMs } = request as Request<'finishJob'>;
+  return { first: true, kind, durationMs: finishedAtMs - (startedAtMs ?? 0) };
+}

@@ -1,0 +1,36 @@
+import { startControlPlane } from '../../src/control-plane/control-plane.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { benchFleet } from '../support/fleet.ts';
+import type { Served, Start } from './protocol.ts';
+
+const AT_A_TIME = 500;
+
+/** All of `restic-manager serve`, on a database of its own, with hosts enrolled. */
+export async function serve({ hosts, dataDir }: Start): Promise<Served> {
+  if (dataDir === undefined) throw new Error('a control plane needs a data directory');
+  const log = createLog('warn');
+  const { url, store } = await startControlPlane({
+    settings: {
+      listen: { host: '127.0.0.1', port: 0 },
+      metricsListen: undefined,
+      access: { token: undefined, trustedCidrs: ['127.0.0.1'], trustedProxies: [] },
+      dataDir,
+      agentThreads: 1,
+      tls: undefined,
+      logLevel: 'warn',
+    },
+    log,
+    onDeath: (error) => {
+      log.fatal(error);
+      process.exit(1);
+    },
+  });
+  const tokens: string[] = [];
+  const names = benchFleet(hosts).map(({ host }) => host);
+  while (tokens.length < hosts) {
+    const next = names.slice(tokens.length, tokens.length + AT_A_TIME);
+    const added = await Promise.all(next.map((host) => store.submit('addHost', { host })));
+    tokens.push(...added.map(({ token }) => token));
+  }
+  return { port: Number(new URL(url).port), tokens };
+}

@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { LoopReport } from './servers/loop-watch.ts';
+import { Pings } from './stall/pings.ts';
+import type { Scrapes } from './stall/scrapes.worker.ts';
+import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
+import { type Role, type Row, rowsOf, type Unit } from './support/result.ts';
+import { inTurn } from './support/rotation.ts';
+import { quantile } from './support/samples.ts';
+import type { Encoding } from './support/scraper.ts';
+import { ServerProcess } from './support/server-process.ts';
+
+const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
+const SIZES = [10_000, 100_000] as const;
+
+export const stall: BenchDefinition = {
+  name: 'stall',
+  question: 'How long are the agents kept waiting while the fleet is scraped?',
+  async run(options) {
+    const scraping = new Worker(new URL('./stall/scrapes.worker.ts', import.meta.url));
+    try {
+      const rows: Row[] = [];
+      for (const hosts of fleetSizes(options, SIZES)) {
+        rows.push(...(await ofSize(hosts, scraping, options)));
+      }
+      return {
+        rows,
+        notes: [
+          'A turn is one round of the event loop, by the clock: others may have had the core meanwhile, for which compare the idle run. The round trips were taken apart from the turns, since watching the turns keeps the loop awake.',
+          'Scrapes follow one another with a rest of 20 ms: far more than a Prometheus asks for.',
+        ],
+      };
+    } finally {
+      await scraping.terminate();
+    }
+  },
+};
+
+interface Contestant {
+  readonly name: string;
+  readonly role: Role;
+  readonly server: ServerProcess;
+  readonly scraped: boolean;
+}
+
+/** What is read off one round. */
+const MEASURES = {
+  'turn of the loop, p99.9': 'ms',
+  'turn of the loop, longest': 'ms',
+  'turns over 1 ms, a second': 'times',
+  'longest callback of the endpoint': 'ms',
+  'WebSocket round trip': 'ms',
+} as const satisfies Record<string, Unit>;
+
+type Measure = keyof typeof MEASURES;
+
+async function ofSize(
+  hosts: number,
+  scraping: Worker,
+  { quick, progress }: BenchOptions,
+): Promise<Row[]> {
+  progress.scenario(`${hosts} hosts, loading`);
+  const ours = await ServerProcess.start({ kind: 'ours', hosts, watched: true });
+  const theirs = await ServerProcess.start({ kind: 'prom-client on the loop', hosts });
+  const contestants: readonly Contestant[] = [
+    { name: 'idle', role: 'floor', server: ours, scraped: false },
+    { name: 'ours', role: 'own', server: ours, scraped: true },
+    { name: 'prom-client on the loop', role: 'peer', server: theirs, scraped: true },
+  ];
+  const ms = quick ? 300 : 3_000;
+  try {
+    const rows: Row[] = [];
+    for (const encoding of ENCODINGS) {
+      progress.scenario(`${hosts} hosts, ${encoding}`);
+      const found = contestants.map((contestant) => ({
+        contestant,
+        rounds: [] as Readonly<Record<Measure, number[]>>[],
+      }));
+      await inTurn(found, quick ? 2 : 7, progress, async ({ contestant, rounds }, round) => {
+        const { server, scraped } = contestant;
+        const busy = () =>
+          scraped ? scrape(scraping, { port: server.port, encoding, ms }) : rest(ms);
+        const turns = await turnsDuring(server, busy);
+        const trips = await tripsDuring(server, ms, busy);
+        if (round < 0) return;
+        rounds.push({ ...turns, 'WebSocket round trip': trips });
+      });
+      for (const [measure, unit] of Object.entries(MEASURES)) {
+        rows.push(
+          ...rowsOf(
+            { measure, unit, scenario: { hosts, encoding } },
+            found
+              .map(({ contestant: { name, role }, rounds }) => ({
+                contestant: name,
+                role,
+                rounds: rounds.map((round) => round[measure as Measure]),
+              }))
+              // Only our endpoint has callbacks to time.
+              .filter(({ rounds }) => rounds.flat().length > 0),
+          ),
+        );
+      }
+    }
+    return rows;
+  } finally {
+    await Promise.all([ours.stop(), theirs.stop()]);
+  }
+}
+
+async function turnsDuring(server: ServerProcess, busy: () => Promise<void>) {
+  await server.tell('watch');
+  const startedAt = performance.now();
+  await busy();
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { turns, longestCallback } = (await server.tell('turns')) as LoopReport;
+  return {
+    'turn of the loop, p99.9': [quantile(turns, 0.999)],
+    'turn of the loop, longest': [turns.at(-1) ?? 0],
+    'turns over 1 ms, a second': [turns.filter((ms) => ms > 1).length / seconds],
+    'longest callback of the endpoint': longestCallback === 0 ? [] : [longestCallback],
+  };
+}
+
+async function tripsDuring(
+  server: ServerProcess,
+  ms: number,
+  busy: () => Promise<void>,
+): Promise<number[]> {
+  const pings = await Pings.open(server.port);
+  const [trips] = await Promise.all([pings.run(ms), busy()]);
+  pings.close();
+  return trips;
+}
+
+async function scrape(scraping: Worker, scrapes: Scrapes): Promise<void> {
+  const done = once(scraping, 'message');
+  scraping.postMessage(scrapes);
+  await done;
+}
+
+function rest(ms: number): Promise<void> {
+  return setTimeout(ms);
+}

@@ -1,0 +1,88 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+/*
+ * An agent's WebSocket with as little of a client as will do, so that it is the server that is measured:
+ * text frames up to 64 KiB, no fragments. It masks with zeros, which the protocol allows.
+ */
+const TEXT = 0x81;
+const MASKED = 0x80;
+const HELLO = JSON.stringify({
+  type: 'hello',
+  payload: { protocol_version: 1, agent_version: '0.1.0', hostname: 'bench', os: 'linux' },
+});
+
+export class AgentSocket {
+  /** Told each message of the server, once the first has come. */
+  onMessage: (text: string) => void = () => {};
+  readonly #socket: Socket;
+  #rest: Buffer = Buffer.alloc(0);
+  #closed = false;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      if (!this.#closed) throw new Error('the server closed the socket of an agent');
+    });
+  }
+
+  static async open(port: number, token = 'none'): Promise<AgentSocket> {
+    const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+    await once(socket, 'connect');
+    socket.write(
+      `GET /ws/agent HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    );
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    if (!head.toString('latin1').startsWith('HTTP/1.1 101')) throw new Error(head.toString());
+    const agent = new AgentSocket(socket);
+    socket.on('data', (bytes) => agent.#receive(bytes));
+    return agent;
+  }
+
+  /** Says hello and waits for the answer. */
+  greet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onMessage = () => resolve();
+      this.send(HELLO);
+    });
+  }
+
+  send(text: string): void {
+    const length = Buffer.byteLength(text);
+    const short = length < 126;
+    const frame = Buffer.allocUnsafe(length + (short ? 6 : 8));
+    frame[0] = TEXT;
+    frame[1] = MASKED | (short ? length : 126);
+    if (!short) frame.writeUInt16BE(length, 2);
+    const maskAt = short ? 2 : 4;
+    frame.writeUInt32BE(0, maskAt);
+    frame.write(text, maskAt + 4);
+    this.#socket.write(frame);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket.destroy();
+  }
+
+  #receive(bytes: Buffer): void {
+    let rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    // What is sent in answer leaves together, in one system call.
+    this.#socket.cork();
+    for (;;) {
+      const [opcode, short] = [rest[0], rest[1]];
+      if (opcode === undefined || short === undefined) break;
+      const head = short < 126 ? 2 : 4;
+      if (rest.length < head) break;
+      const length = short < 126 ? short : rest.readUInt16BE(2);
+      if (rest.length < head + length) break;
+      if (opcode !== TEXT) throw new Error(`a frame of kind ${opcode} from the server`);
+      this.onMessage(rest.toString('utf8', head, head + length));
+      rest = rest.subarray(head + length);
+    }
+    this.#socket.uncork();
+    this.#rest = rest;
+  }
+}
