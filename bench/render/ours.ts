@@ -66,7 +66,7 @@ function coldTask(encoding: Encoding): RenderTask {
 function renderer({ default: render }: typeof RenderThread): (encoding: Encoding) => Uint8Array {
   let buffer: SharedArrayBuffer | undefined;
   return (encoding) => {
-    const result = render({ buffer, gzip: encoding === 'gzip' });
+    const result = render({ buffer, identity: encoding === 'identity', gzip: encoding === 'gzip' });
     buffer = result.buffer;
     return encoding === 'gzip'
       ? new Uint8Array(buffer, result.identityLength, result.gzipLength)

@@ -1,7 +1,6 @@
 import {
   type BuildInfo,
   FAMILIES,
-  type Family,
   type FleetFamily,
   type FleetTotals,
   fleetTotals,
@@ -10,13 +9,7 @@ import {
 } from './families.ts';
 import type { PageCopy } from './fleet-reader.ts';
 import type { JobReading } from './job-histogram.ts';
-import {
-  BUCKET_BOUNDS_SECONDS,
-  BUCKET_COUNT,
-  JOB_KINDS,
-  JOB_STATUSES,
-  SERIES_COUNT,
-} from './jobs.ts';
+import { BUCKET_BOUNDS_SECONDS, BUCKET_COUNT, JOB_KINDS, JOB_STATUSES } from './jobs.ts';
 import { labelText, NUMBER_BYTES, TextWriter } from './text-format.ts';
 
 /** What one body shows: readings taken after the scrape was asked for. */
@@ -40,38 +33,49 @@ const BUILD_LABEL_FACTOR = 2; // escaping at most doubles a value
 
 /** Bytes that the body takes at the most. */
 export function expositionBound({ pages, build }: ExpositionInput): number {
-  const row = LONGEST_NAME + LONGEST_STATUS_LABEL + NUMBER_BYTES;
-  let perFamily = 0;
-  for (const { page, text } of pages) perFamily += text.length + page.rowCount * row;
+  let rows = 0;
+  for (const page of pages) rows += rowsBound(page);
   const buildBytes = Buffer.byteLength(build.version + build.commit + build.nodeVersion);
-  return FIXED_BYTES + buildBytes * BUILD_LABEL_FACTOR + perFamily * HOST_FAMILIES.length;
+  return FIXED_BYTES + buildBytes * BUILD_LABEL_FACTOR + rows * HOST_FAMILIES.length;
+}
+
+/** Bytes that the rows of one page in one family take at the most. */
+export function rowsBound({ page, text }: PageCopy): number {
+  return text.length + page.rowCount * (LONGEST_NAME + LONGEST_STATUS_LABEL + NUMBER_BYTES);
+}
+
+/** Takes the body piece by piece, in its order. */
+export interface PieceSink {
+  /** A small piece that has to be written to be known; `key` names it from one scrape to the next. */
+  text(key: string, write: (out: TextWriter) => void): void;
+  /** The rows of one page of hosts in one family: `writeHostRows` writes them. */
+  rows(family: HostFamily, page: PageCopy): void;
+}
+
+/** Hands every piece of the body to `sink`. */
+export function composeExposition(input: ExpositionInput, sink: PieceSink): void {
+  const totals = fleetTotals(input.pages);
+  for (const family of FAMILIES) {
+    sink.text(family.name, (out) => {
+      out.copy(headers.get(family) as Buffer);
+      if (family.over === 'fleet') writeFleetFamily(out, family, totals, input.build);
+    });
+    if (family.over === 'hosts') for (const page of input.pages) sink.rows(family, page);
+    if (family.over !== 'jobs') continue;
+    for (const [index, kind] of JOB_KINDS.entries()) {
+      sink.text(kind, (out) => writeJobKind(out, family, index, input.jobs));
+    }
+  }
 }
 
 /** Writes the whole body into `target`, which has room for `expositionBound` bytes; @returns its length */
 export function writeExposition(input: ExpositionInput, target: Buffer): number {
   const out = new TextWriter(target);
-  const totals = fleetTotals(input.pages);
-  for (const family of FAMILIES) {
-    out.copy(headers.get(family) as Buffer);
-    writeFamily(out, family, input, totals);
-  }
+  composeExposition(input, {
+    text: (_, write) => write(out),
+    rows: (family, page) => writeHostRows(out, family, page),
+  });
   return out.length;
-}
-
-function writeFamily(
-  out: TextWriter,
-  family: Family,
-  input: ExpositionInput,
-  totals: FleetTotals,
-): void {
-  switch (family.over) {
-    case 'fleet':
-      return writeFleetFamily(out, family, totals, input.build);
-    case 'hosts':
-      return writeHostFamily(out, family, input.pages);
-    case 'jobs':
-      return writeJobFamily(out, family, input.jobs);
-  }
 }
 
 function writeFleetFamily(
@@ -89,29 +93,44 @@ function writeFleetFamily(
   }
 }
 
-function writeHostFamily(out: TextWriter, family: HostFamily, pages: readonly PageCopy[]): void {
-  const start = Buffer.from(`${family.name}{`);
-  const plainEnd = Buffer.from('} ');
+/** What is the same in each row of a family: its start, and the end of its labels. */
+const hostRowParts = new Map(
+  HOST_FAMILIES.map(({ name, labels, lastLabel }) => [
+    name,
+    {
+      start: Buffer.from(`${name}{`),
+      ends: (lastLabel?.values ?? ['']).map((value) =>
+        Buffer.from(
+          lastLabel === undefined ? '} ' : `,${labelText({ [labels.at(-1) ?? '']: value })}} `,
+        ),
+      ),
+    },
+  ]),
+);
+
+export function writeHostRows(out: TextWriter, family: HostFamily, copy: PageCopy): void {
+  const { page, text, textEnds } = copy;
+  const { start, ends } = hostRowParts.get(family.name) as HostRowParts;
   const { lastLabel } = family;
-  const ends = lastLabel?.values.map((value) =>
-    Buffer.from(`,${labelText({ [family.labels.at(-1) ?? '']: value })}} `),
-  );
-  for (const { page, text, textEnds } of pages) {
-    let textStart = 0;
-    for (let row = 0; row < textEnds.length; row++) {
-      const textEnd = textEnds[row] as number;
-      const value = family.value(page, row);
-      if (!Number.isNaN(value)) {
-        out.copy(start);
-        out.copyRange(text, textStart, textEnd);
-        out.copy(ends?.[lastLabel?.pick(page, row) ?? 0] ?? plainEnd);
-        if (family.unit === 'milliseconds') out.milliseconds(value);
-        else out.integer(value);
-        out.endLine();
-      }
-      textStart = textEnd;
+  let textStart = 0;
+  for (let row = 0; row < textEnds.length; row++) {
+    const textEnd = textEnds[row] as number;
+    const value = family.value(page, row);
+    if (!Number.isNaN(value)) {
+      out.copy(start);
+      out.copyRange(text, textStart, textEnd);
+      out.copy(ends[lastLabel === undefined ? 0 : lastLabel.pick(page, row)] as Buffer);
+      if (family.unit === 'milliseconds') out.milliseconds(value);
+      else out.integer(value);
+      out.endLine();
     }
+    textStart = textEnd;
   }
+}
+
+interface HostRowParts {
+  readonly start: Buffer;
+  readonly ends: readonly Buffer[];
 }
 
 /** `name_bucket{kind="backup",status="failed",le="1"} ` and so on: made once, they never change. */
@@ -133,10 +152,11 @@ function rowStarts(family: JobFamily): Buffer[] {
   ).map((text) => Buffer.from(text));
 }
 
-function writeJobFamily(out: TextWriter, family: JobFamily, jobs: JobReading): void {
+function writeJobKind(out: TextWriter, family: JobFamily, kind: number, jobs: JobReading): void {
   const starts = jobRowStarts.get(family) ?? [];
   const rowsPerSeries = BUCKET_COUNT + 2;
-  for (let series = 0; series < SERIES_COUNT; series++) {
+  const first = kind * JOB_STATUSES.length;
+  for (let series = first; series < first + JOB_STATUSES.length; series++) {
     const rows = starts.slice(series * rowsPerSeries, (series + 1) * rowsPerSeries);
     let count = 0;
     for (let bucket = 0; bucket < BUCKET_COUNT; bucket++) {

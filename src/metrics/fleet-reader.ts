@@ -13,6 +13,8 @@ import {
 
 /** A page as it was at one moment, in this thread's own memory. */
 export interface PageCopy {
+  /** Names the page from one reading to the next. */
+  readonly block: number;
   readonly page: Page;
   /** The label texts of its rows, one after the other. */
   readonly text: Buffer;
@@ -68,7 +70,7 @@ export class FleetReader {
       const page = new Page(bytes.buffer, 0);
       const texts = this.#texts(page);
       if (texts !== undefined && this.#settled(shared, VERSION, version)) {
-        const copy = { page, ...texts, version };
+        const copy = { block, page, ...texts, version };
         this.#copies.set(block, copy);
         return copy;
       }

@@ -3,6 +3,7 @@ import { Piscina } from 'piscina';
 import { RmError } from '../errors.ts';
 import { workerFile } from '../platform/worker-file.ts';
 import type { RenderResult, RenderTask, RenderThreadData } from './render.worker.ts';
+import type { Encoding } from './render-source.ts';
 
 /** A render that takes longer is given up, and its thread with it. */
 export const RENDER_LIMIT_MS = 30_000;
@@ -11,6 +12,9 @@ export const RENDER_LIMIT_MS = 30_000;
 const MAX_BODIES = 16;
 /** Buffers kept for the next render; more is only memory. */
 const MAX_SPARE_BUFFERS = 2;
+
+/** The encodings in which somebody waits for the body. */
+export type RenderWants = Readonly<Record<Encoding, boolean>>;
 
 /** A rendered body in shared memory. Its buffer is used again once it is recycled. */
 export interface RenderedBody {
@@ -44,17 +48,17 @@ export class RenderThread {
 
   /** Renders once and throws the body away: the first scrape then finds a thread that is up. */
   async warmUp(): Promise<void> {
-    (await this.render({ gzip: true })).recycle();
+    (await this.render({ identity: true, gzip: true })).recycle();
   }
 
   /** @throws RmError `render_failed`, `too_many_scrapes` */
-  async render({ gzip }: { gzip: boolean }): Promise<RenderedBody> {
+  async render(wants: RenderWants): Promise<RenderedBody> {
     if (this.#bodies >= MAX_BODIES) {
       throw new RmError('too_many_scrapes', `${MAX_BODIES} bodies are still being read`);
     }
     this.#bodies++;
     try {
-      return this.#body(await this.#run({ buffer: this.#spare.pop(), gzip }));
+      return this.#body(await this.#run({ buffer: this.#spare.pop(), ...wants }));
     } catch (error) {
       // The buffer is not used again: a dying thread may still be writing to it.
       this.#bodies--;

@@ -1,6 +1,6 @@
 import { RmError } from '../errors.ts';
 import type { Body, Encoding, RenderSource } from './render-source.ts';
-import type { RenderedBody } from './render-thread.ts';
+import type { RenderedBody, RenderWants } from './render-thread.ts';
 
 /** Scrapes that wait for a body at one time; the next ones are refused. */
 const MAX_WAITING = 256;
@@ -17,13 +17,13 @@ interface Waiter {
  * many scrapes come in, nobody waits for more than two.
  */
 export class SharedRender implements RenderSource {
-  readonly #start: (wants: { gzip: boolean }) => Promise<RenderedBody>;
+  readonly #start: (wants: RenderWants) => Promise<RenderedBody>;
   #next = new Set<Waiter>();
   #running = false;
   #waiting = 0;
   #closed = false;
 
-  constructor(start: (wants: { gzip: boolean }) => Promise<RenderedBody>) {
+  constructor(start: (wants: RenderWants) => Promise<RenderedBody>) {
     this.#start = start;
   }
 
@@ -71,8 +71,9 @@ export class SharedRender implements RenderSource {
       const batch = this.#next;
       this.#next = new Set();
       try {
-        const gzip = [...batch].some(({ encoding }) => encoding === 'gzip');
-        handOut(await this.#start({ gzip }), batch);
+        const isWanted = (wanted: Encoding) => [...batch].some((w) => w.encoding === wanted);
+        const wants = { identity: isWanted('identity'), gzip: isWanted('gzip') };
+        handOut(await this.#start(wants), batch);
       } catch (error) {
         const failure =
           error instanceof RmError
