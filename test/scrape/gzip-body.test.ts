@@ -94,7 +94,7 @@ test('after any changes, unpacking gives the identity body to the byte: nothing 
       }
       check();
     }),
-    { numRuns: 60 },
+    { numRuns: 150 },
   );
 });
 
