@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { freePort } from './free-port.ts';
 import { eventually, temporaryDirectory } from './serve.ts';
 
 const PROMETHEUS = '/usr/bin/prometheus';
@@ -175,17 +175,4 @@ async function stop(child: ChildProcess): Promise<void> {
   child.kill('SIGKILL');
   // Its directory goes next, and it must not write to it any more.
   await exited;
-}
-
-/** Free a moment ago, which is as good as it gets: Prometheus does not say which port it took. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
