@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { buildGoPeer, goInput } from './peers/go.ts';
+import { buildGoPeer, type GoPeer, goInput } from './peers/go.ts';
 import type { ServerKind } from './servers/serve.ts';
 import { AgentSocket } from './support/agent-socket.ts';
 import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
@@ -24,7 +24,7 @@ export const memory: BenchDefinition = {
   async run(options) {
     const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
     try {
-      const go = buildGoPeer(directory);
+      const go = options.peers ? buildGoPeer(directory) : undefined;
       const rows: Row[] = [];
       for (const hosts of fleetSizes(options, [1_000, 10_000, 100_000])) {
         rows.push(...(await ofFleets(hosts, go, options)));
@@ -35,7 +35,9 @@ export const memory: BenchDefinition = {
         notes: [
           `Resident memory (VmRSS) after ${SCRAPES_EACH} scrapes of each encoding; processes are started anew for each round.`,
           'An idle agent: what the process grew by, divided by the number of sockets.',
-          ...('missing' in go ? [`Go client_golang is left out: ${go.missing}.`] : []),
+          ...(go !== undefined && 'missing' in go
+            ? [`Go client_golang is left out: ${go.missing}.`]
+            : []),
         ],
       };
     } finally {
@@ -53,8 +55,8 @@ interface Contestant {
 
 async function ofFleets(
   hosts: number,
-  go: ReturnType<typeof buildGoPeer>,
-  { quick, progress }: BenchOptions,
+  go: GoPeer | undefined,
+  { quick, peers, progress }: BenchOptions,
 ): Promise<Row[]> {
   progress.scenario(`${hosts} hosts`);
   const node = (name: string, role: Role, kind: ServerKind): Contestant => ({
@@ -66,9 +68,9 @@ async function ofFleets(
   const contestants = [
     node('empty server', 'floor', 'empty'),
     node('ours', 'own', 'ours'),
-    node('prom-client', 'peer', 'prom-client'),
+    ...(peers ? [node('prom-client', 'peer', 'prom-client')] : []),
   ];
-  if ('file' in go) {
+  if (go !== undefined && 'file' in go) {
     const input = goInput(benchFleet(hosts), jobTable());
     const start = () => ServerProcess.startProgram(go.file, input);
     contestants.push({ name: 'Go client_golang', role: 'peer', start, scraped: true });

@@ -42,27 +42,29 @@ function pace(quick: boolean): Pace {
     : { rounds: 25, roundMs: 100, patienceMs: 60_000 };
 }
 
-async function alone(memory: Memory, { quick, progress }: BenchOptions): Promise<Row[]> {
+async function alone(memory: Memory, { quick, peers, progress }: BenchOptions): Promise<Row[]> {
   progress.scenario('1 thread');
-  const contestants = observers(memory).map(
-    ({ name, role, pass }): Contestant => ({ name, role, run: pass, operations: TABLE_SIZE }),
-  );
+  const contestants = observers(memory)
+    .filter(({ role }) => peers || role !== 'peer')
+    .map(({ name, role, pass }): Contestant => ({ name, role, run: pass, operations: TABLE_SIZE }));
   return inNanoseconds(1, await rotate(contestants, pace(quick), progress));
 }
 
-async function contended(memory: Memory, { quick, progress }: BenchOptions): Promise<Row[]> {
+async function contended(memory: Memory, { quick, peers, progress }: BenchOptions): Promise<Row[]> {
   progress.scenario('2 threads');
   const threads = await ContendedThreads.start(2, memory);
   try {
-    const contestants = observers(memory).map(
-      ({ name, role }, index): Contestant => ({
-        name,
-        role,
-        operations: TABLE_SIZE,
-        async: true,
-        run: () => threads.run(index),
-      }),
-    );
+    const contestants = observers(memory)
+      .map(
+        ({ name, role }, index): Contestant => ({
+          name,
+          role,
+          operations: TABLE_SIZE,
+          async: true,
+          run: () => threads.run(index),
+        }),
+      )
+      .filter(({ role }) => peers || role !== 'peer');
     return inNanoseconds(2, await rotate(contestants, pace(quick), progress));
   } finally {
     await threads.close();

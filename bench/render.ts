@@ -33,7 +33,7 @@ function pace(hosts: number, quick: boolean): Pace {
   return { rounds: hosts <= 10_000 ? 15 : 10, roundMs: 150, patienceMs: 20_000 };
 }
 
-async function ofSize(hosts: number, { quick, progress }: BenchOptions): Promise<Row[]> {
+async function ofSize(hosts: number, { quick, peers, progress }: BenchOptions): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
   const shared = {
     fleet: allocateFleetBuffer(),
@@ -42,7 +42,7 @@ async function ofSize(hosts: number, { quick, progress }: BenchOptions): Promise
   };
   const threads: RenderBenchThread[] = [];
   try {
-    for (const kind of KINDS) {
+    for (const kind of peers ? KINDS : KINDS.slice(0, 1)) {
       threads.push(await RenderBenchThread.start({ ...shared, kind, hosts }));
     }
     await assertSame(threads);

@@ -17,17 +17,19 @@ import { table } from './support/table.ts';
 
 const BENCHES: readonly BenchDefinition[] = [observe, render, scrape, stall, ingest, memory];
 
-const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick]
+const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]
 
   NAME         one of ${BENCHES.map(({ name }) => name).join(', ')}; default: all
   --hosts N    this size of fleet only
   --json PATH  writes the figures: to this file, or for all benches into this directory
-  --quick      rough figures in seconds`;
+  --quick      rough figures in seconds
+  --no-peers   ours and the floor only`;
 
 interface Options {
   readonly hosts: number | undefined;
   readonly json: string | undefined;
   readonly quick: boolean;
+  readonly peers: boolean;
 }
 
 const { name, ...options } = commandLine();
@@ -35,10 +37,11 @@ const bench = BENCHES.find((one) => one.name === name);
 if (bench === undefined) runAll(options);
 else await runOne(bench, options);
 
-async function runOne(bench: BenchDefinition, { hosts, json, quick }: Options): Promise<void> {
+async function runOne(bench: BenchDefinition, options: Options): Promise<void> {
+  const { json, quick } = options;
   const progress = new Progress(bench.name);
-  const measured = circumstances(commandText(bench.name, { hosts, quick }));
-  const { rows, notes } = await bench.run({ hosts, quick, progress });
+  const measured = circumstances(['npm run bench --', bench.name, ...flags(options)].join(' '));
+  const { rows, notes } = await bench.run({ ...options, progress });
   progress.end();
   console.log(`${bench.name}: ${bench.question}\n\n${table(rows)}\n`);
   for (const note of notes) console.log(`note: ${note}`);
@@ -50,11 +53,10 @@ async function runOne(bench: BenchDefinition, { hosts, json, quick }: Options): 
 }
 
 /** A process for each, so that none inherits the memory and the compiled code of another. */
-function runAll({ hosts, json, quick }: Options): void {
+function runAll(options: Options): void {
+  const { json } = options;
   for (const { name } of BENCHES) {
-    const args = [fileURLToPath(import.meta.url), name];
-    if (hosts !== undefined) args.push('--hosts', String(hosts));
-    if (quick) args.push('--quick');
+    const args = [fileURLToPath(import.meta.url), name, ...flags(options)];
     if (json !== undefined) args.push('--json', join(json, `${name}.json`));
     const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
     if (status !== 0) {
@@ -65,9 +67,13 @@ function runAll({ hosts, json, quick }: Options): void {
   }
 }
 
-function commandText(name: string, { hosts, quick }: Omit<Options, 'json'>): string {
-  const hostsFlag = hosts === undefined ? '' : ` --hosts ${hosts}`;
-  return `npm run bench -- ${name}${hostsFlag}${quick ? ' --quick' : ''}`;
+/** All that changes what is measured, as it was given. */
+function flags({ hosts, quick, peers }: Options): string[] {
+  return [
+    ...(hosts === undefined ? [] : ['--hosts', String(hosts)]),
+    ...(quick ? ['--quick'] : []),
+    ...(peers ? [] : ['--no-peers']),
+  ];
 }
 
 function commandLine(): Options & { readonly name: string | undefined } {
@@ -78,6 +84,7 @@ function commandLine(): Options & { readonly name: string | undefined } {
         hosts: { type: 'string' },
         json: { type: 'string' },
         quick: { type: 'boolean', default: false },
+        'no-peers': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -94,7 +101,7 @@ function commandLine(): Options & { readonly name: string | undefined } {
     if (name !== undefined && !BENCHES.some((one) => one.name === name)) {
       throw new Error(`there is no bench ${name}`);
     }
-    return { name, hosts, json: values.json, quick: values.quick };
+    return { name, hosts, json: values.json, quick: values.quick, peers: !values['no-peers'] };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
     process.exit(2);

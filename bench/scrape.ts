@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { buildGoPeer, goInput } from './peers/go.ts';
+import { buildGoPeer, type GoPeer, goInput } from './peers/go.ts';
+import type { ServerKind } from './servers/serve.ts';
 import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
 import { benchFleet } from './support/fleet.ts';
 import { jobTable } from './support/jobs.ts';
@@ -18,11 +19,13 @@ export const scrape: BenchDefinition = {
   async run(options) {
     const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
     try {
-      const go = buildGoPeer(directory);
+      const go = options.peers ? buildGoPeer(directory) : undefined;
       const notes = [
         'OpenTelemetry: its exporter does not compress.',
         'Between two scrapes 0.02 % of our hosts change, a normal 15 s; the others do the same work whatever changes.',
-        ...('missing' in go ? [`Go client_golang is left out: ${go.missing}.`] : []),
+        ...(go !== undefined && 'missing' in go
+          ? [`Go client_golang is left out: ${go.missing}.`]
+          : []),
       ];
       const rows: Row[] = [];
       for (const hosts of fleetSizes(options)) {
@@ -42,6 +45,13 @@ interface Target {
   readonly encodings: readonly Encoding[];
 }
 
+type Add = (
+  name: string,
+  role: Role,
+  server: ServerProcess,
+  encodings?: readonly Encoding[],
+) => void;
+
 const BOTH: readonly Encoding[] = ['identity', 'gzip'];
 
 function pace(hosts: number, quick: boolean): Pace {
@@ -52,23 +62,16 @@ function pace(hosts: number, quick: boolean): Pace {
 async function ofSize(
   hosts: number,
   directory: string,
-  go: ReturnType<typeof buildGoPeer>,
-  { quick, progress }: BenchOptions,
+  go: GoPeer | undefined,
+  { quick, peers, progress }: BenchOptions,
 ): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
   const targets: Target[] = [];
-  const add = (name: string, role: Role, server: ServerProcess, encodings = BOTH) =>
+  const add: Add = (name, role, server, encodings = BOTH) =>
     targets.push({ name, role, server, encodings });
   try {
     add('ours', 'own', await ServerProcess.start({ kind: 'ours', hosts }));
-    add('prom-client', 'peer', await ServerProcess.start({ kind: 'prom-client', hosts }));
-    add('OpenTelemetry', 'peer', await ServerProcess.start({ kind: 'OpenTelemetry', hosts }), [
-      'identity',
-    ]);
-    if ('file' in go) {
-      const input = goInput(benchFleet(hosts), jobTable());
-      add('Go client_golang', 'peer', await ServerProcess.startProgram(go.file, input));
-    }
+    if (peers) await addPeers(hosts, go, add);
     const bodies = await checkedBodies(targets, directory);
     const floor = await ServerProcess.start({ kind: 'floor', hosts, bodies });
     targets.unshift({ name: 'uWS, same bytes', role: 'floor', server: floor, encodings: BOTH });
@@ -104,6 +107,15 @@ async function ofSize(
   } finally {
     await Promise.all(targets.map(({ server }) => server.stop()));
   }
+}
+
+async function addPeers(hosts: number, go: GoPeer | undefined, add: Add): Promise<void> {
+  const node = (kind: ServerKind) => ServerProcess.start({ kind, hosts });
+  add('prom-client', 'peer', await node('prom-client'));
+  add('OpenTelemetry', 'peer', await node('OpenTelemetry'), ['identity']);
+  if (go === undefined || 'missing' in go) return;
+  const input = goInput(benchFleet(hosts), jobTable());
+  add('Go client_golang', 'peer', await ServerProcess.startProgram(go.file, input));
 }
 
 /** Our bodies as files, once all contestants turned out to show the same. */

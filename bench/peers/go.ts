@@ -12,8 +12,11 @@ const GOPATH = '/usr/share/gocode';
 const CLIENT = join(GOPATH, 'src/github.com/prometheus/client_golang');
 const SOURCE = fileURLToPath(new URL('./go/main.go', import.meta.url));
 
-/** Compiles the Go peer into `directory`; @returns its file, or why there is none */
-export function buildGoPeer(directory: string): { file: string } | { missing: string } {
+/** The compiled program, or why there is none. */
+export type GoPeer = { readonly file: string } | { readonly missing: string };
+
+/** Compiles the Go peer into `directory` */
+export function buildGoPeer(directory: string): GoPeer {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'go is not installed' };
   if (!existsSync(CLIENT)) {
     return { missing: 'golang-github-prometheus-client-golang-dev is not installed' };

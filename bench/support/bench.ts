@@ -6,6 +6,8 @@ export interface BenchOptions {
   readonly hosts: number | undefined;
   /** Rough figures in seconds, to see that all runs; not to be quoted. */
   readonly quick: boolean;
+  /** Whether the peers take part, or only ours and the floor. */
+  readonly peers: boolean;
   readonly progress: Progress;
 }
 

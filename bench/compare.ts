@@ -1,0 +1,92 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { ResultFile, Row } from './support/result.ts';
+import { median, quantile } from './support/samples.ts';
+import { figure, scenarioText } from './support/table.ts';
+
+/*
+ * Two revisions of src, measured by the benches of this one, in turn: the machine has good and bad
+ * minutes, and neither revision may have only the good ones.
+ */
+const ROOT = join(import.meta.dirname, '..');
+const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [--quick]
+
+  REF        what the sources here are compared with: a branch, tag or commit
+  NAME       benches; default: observe render scrape
+  --hosts N  size of fleet, default 1000
+  --rounds N how often each revision is measured, default 5`;
+
+const { ref, names, flags, rounds } = commandLine();
+const directory = mkdtempSync(join(tmpdir(), 'restic-manager-compare-'));
+const other = join(directory, 'tree');
+try {
+  run('git', ['worktree', 'add', '--quiet', '--detach', other, ref]);
+  symlinkSync(join(ROOT, 'node_modules'), join(other, 'node_modules'));
+  rmSync(join(other, 'bench'), { recursive: true, force: true });
+  cpSync(import.meta.dirname, join(other, 'bench'), { recursive: true });
+  for (const name of names) console.log(`${compare(name)}\n`);
+} finally {
+  spawnSync('git', ['worktree', 'remove', '--force', other], { cwd: ROOT });
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function compare(name: string): string {
+  const here: Row[][] = [];
+  const there: Row[][] = [];
+  for (let round = 0; round < rounds; round++) {
+    process.stderr.write(`${name}: round ${round + 1} of ${rounds}\n`);
+    const first = round % 2 === 0;
+    if (first) here.push(measure(ROOT, name));
+    there.push(measure(other, name));
+    if (!first) here.push(measure(ROOT, name));
+  }
+  const lines = (here[0] ?? []).map((row, index) => {
+    const [ours, theirs] = [here, there].map((runs) =>
+      runs.map((rows) => rows[index]?.median ?? 0),
+    );
+    const ratios = Float64Array.from(ours ?? [], (value, at) => value / (theirs?.[at] ?? 0)).sort();
+    const [low, middle, high] = [0, 0.5, 1].map((q) => figure(quantile(ratios, q)));
+    return `  ${row.measure}: ${scenarioText(row.scenario)}, ${row.contestant}: ${figure(median(ours ?? []))} against ${figure(median(theirs ?? []))} ${row.unit}, ${middle} times (${low} – ${high})`;
+  });
+  return [`${name}, here against ${ref}`, ...lines].join('\n');
+}
+
+/** The rows of ours and of the floor, which should not have changed. */
+function measure(tree: string, name: string): Row[] {
+  const file = join(directory, 'result.json');
+  run(process.execPath, [join(tree, 'bench/run.ts'), name, '--no-peers', '--json', file, ...flags]);
+  const result: ResultFile = JSON.parse(readFileSync(file, 'utf8'));
+  return [...result.rows];
+}
+
+function run(command: string, args: readonly string[]): void {
+  const { status, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+}
+
+function commandLine() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        hosts: { type: 'string', default: '1000' },
+        rounds: { type: 'string', default: '5' },
+        quick: { type: 'boolean', default: false },
+      },
+    });
+    const [ref, ...names] = positionals;
+    if (ref === undefined) throw new Error('compare with what?');
+    return {
+      ref,
+      names: names.length === 0 ? ['observe', 'render', 'scrape'] : names,
+      flags: ['--hosts', values.hosts, ...(values.quick ? ['--quick'] : [])],
+      rounds: Number(values.rounds),
+    };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}

@@ -1,0 +1,104 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { losses } from './report/losses.ts';
+import { lines, measuredLines, pivotTables } from './report/markdown.ts';
+import { dotPlot } from './report/plot.ts';
+import type { ResultFile, Row } from './support/result.ts';
+
+/*
+ * Writes docs/benchmarks.md and its plots from bench/results/*.json: every figure in them is a measured
+ * one.
+ */
+const RESULTS = new URL('./results/', import.meta.url);
+const DOCS = new URL('../docs/', import.meta.url);
+const PAGE = new URL('benchmarks.md', DOCS);
+const PLOTS = new URL('benchmarks/', DOCS);
+
+const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'memory'];
+
+/** What of each bench is plotted: the rows that answer its question most directly. */
+const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
+  observe: () => true,
+  render: ({ scenario }) => scenario.encoding === 'gzip',
+  scrape: ({ scenario }) => scenario.encoding === 'gzip',
+  stall: ({ measure }) => measure === 'turn of the loop, longest',
+  ingest: ({ measure }) => measure === 'finished jobs a second',
+  memory: ({ measure }) => measure === 'resident memory',
+};
+
+const results = readdirSync(RESULTS)
+  .filter((name) => name.endsWith('.json'))
+  .map((name): ResultFile => JSON.parse(readFileSync(new URL(name, RESULTS), 'utf8')))
+  .sort((a, b) => ORDER.indexOf(a.bench) - ORDER.indexOf(b.bench));
+const quick = results.find((result) => result.quick);
+if (results.length === 0 || quick !== undefined) {
+  console.error(
+    quick === undefined
+      ? 'no results: run `npm run bench -- --json bench/results` first'
+      : `bench/results/${quick.bench}.json is of a --quick run, whose figures are not to be quoted`,
+  );
+  process.exit(1);
+}
+
+mkdirSync(PLOTS, { recursive: true });
+writeFileSync(PAGE, `${page(results).join('\n')}\n`);
+console.log(`wrote ${fileURLToPath(PAGE)}`);
+
+function page(results: readonly ResultFile[]): string[] {
+  return [
+    '# Benchmarks',
+    '',
+    '<!-- Written by `npm run bench:report` from bench/results/*.json. Do not edit. -->',
+    '',
+    'Every question is asked of this package, of its peers, and of its floor: what nothing could be faster than. All contestants of a table ran in turn, in one run, showing the same samples, which was checked before. A cell is the median, the middle half of the samples in brackets, the 99th percentile where there are a hundred samples or more, and how many times the floor it is (the median of the ratios within each round). Trust the ratios more than the figures.',
+    '',
+    ...lines(results.map(({ bench, question }) => `- [${question}](#${bench})`)),
+    '- [What we lose at](#what-we-lose-at)',
+    ...results.flatMap(section),
+    '',
+    '## What we lose at',
+    '',
+    'Wherever a peer has the better median:',
+    '',
+    ...losses(results),
+    '',
+    '## Doing it again',
+    '',
+    '```sh',
+    'npm run bench -- --json bench/results   # all, half an hour',
+    'npm run bench -- scrape --hosts 1000    # one',
+    'npm run bench:report                    # this page',
+    'npm run bench:compare -- main scrape    # against another revision',
+    '```',
+  ];
+}
+
+function section(result: ResultFile): string[] {
+  const { bench, question, rows, notes } = result;
+  return [
+    '',
+    `## ${bench}`,
+    '',
+    `**${question}**`,
+    '',
+    ...plots(result),
+    ...pivotTables(rows),
+    '',
+    ...lines(notes.map((note) => `- ${note}`)),
+    ...measuredLines(result),
+  ];
+}
+
+function plots({ bench, question, rows }: ResultFile): string[] {
+  const plotted = rows.filter(PLOTTED[bench] ?? (() => true));
+  for (const theme of ['light', 'dark'] as const) {
+    writeFileSync(new URL(`${bench}-${theme}.svg`, PLOTS), dotPlot(plotted, theme));
+  }
+  return [
+    '<picture>',
+    `  <source media="(prefers-color-scheme: dark)" srcset="benchmarks/${bench}-dark.svg">`,
+    `  <img src="benchmarks/${bench}-light.svg" alt="${question} The figures are in the table below.">`,
+    '</picture>',
+    '',
+  ];
+}
