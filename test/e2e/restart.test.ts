@@ -9,7 +9,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
     const address = `127.0.0.1:${await freePort()}`;
     const served = await Served.start({ RM_LISTEN: address });
     const { token } = await served.addHost('web');
-    // The server closes this one, so it is the server's end of it that lingers.
+    // The server closes this one, so it is the server's end of it that lingers in TIME_WAIT.
     await TestAgent.online(served.agentUrl, token);
     await served.stop(signal);
     const again = await Served.start({ RM_LISTEN: address }, served.dataDir);
