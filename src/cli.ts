@@ -1,11 +1,31 @@
 import type { Command } from './commands/command.ts';
-import { demo } from './commands/demo.ts';
-import { hosts } from './commands/hosts.ts';
-import { serve } from './commands/serve.ts';
 import { errorCode, messageOf } from './errors.ts';
 import { packageVersion } from './platform/build-info.ts';
 
-const COMMANDS: readonly Command[] = [serve, hosts, demo];
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  /** Only the command that runs is loaded: `hosts` needs no web server. */
+  readonly load: () => Promise<Command>;
+}
+
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'serve',
+    summary: 'run the control plane until SIGTERM or SIGINT',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    name: 'hosts',
+    summary: 'enrol, list and remove hosts, also while serve is running',
+    load: async () => (await import('./commands/hosts.ts')).hosts,
+  },
+  {
+    name: 'demo',
+    summary: 'try it: a control plane with simulated agents, which leaves nothing behind',
+    load: async () => (await import('./commands/demo.ts')).demo,
+  },
+];
 
 /** Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong. */
 const EXIT_FAILED = 1;
@@ -23,15 +43,15 @@ async function main(args: readonly string[]): Promise<void> {
   } else if (command === undefined) {
     fail(`unknown command ${JSON.stringify(name)}`, 'restic-manager --help', EXIT_USAGE);
   } else if (rest.includes('--help') || rest.includes('-h')) {
-    console.log(`${command.summary}\n\n${command.usage}`);
+    console.log(`${command.summary}\n\n${(await command.load()).usage}`);
   } else {
     await run(command, rest);
   }
 }
 
-async function run(command: Command, args: readonly string[]): Promise<void> {
+async function run(command: CommandEntry, args: readonly string[]): Promise<void> {
   try {
-    await command.run(args);
+    await (await command.load()).run(args);
   } catch (error) {
     const code = errorCode(error);
     if (code === 'usage')

@@ -58,6 +58,7 @@ export class LoopWatch {
       writeHeader: (name, value) => res.writeHeader(name, value),
       end: (body) => res.end(body),
       endWithoutBody: () => res.endWithoutBody(),
+      close: () => res.close(),
       tryEnd: (chunk, total) => res.tryEnd(chunk, total),
       getWriteOffset: () => res.getWriteOffset(),
     };

@@ -2,9 +2,6 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { messageOf, RmError } from '../errors.ts';
 
 export interface Command {
-  /** As in `restic-manager NAME …`. */
-  readonly name: string;
-  readonly summary: string;
   /** What `--help` prints below the summary. */
   readonly usage: string;
   run(args: readonly string[]): Promise<void>;

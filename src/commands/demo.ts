@@ -31,8 +31,6 @@ const SPARE_FILES = 200;
 const SHUTDOWN_LIMIT_MS = 5_000;
 
 export const demo: Command = {
-  name: 'demo',
-  summary: 'try it: a control plane with simulated agents, which leaves nothing behind',
   usage: `restic-manager demo [--hosts N] [--listen HOST:PORT]
 
   --hosts N           hosts to make up, 1 to ${MAX_HOSTS} (default: 100)

@@ -6,8 +6,6 @@ import type { StoreClient } from '../store/store-client.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 export const hosts: Command = {
-  name: 'hosts',
-  summary: 'enrol, list and remove hosts, also while serve is running',
   usage: `restic-manager hosts add NAME            enrol a host; prints its token, once
 restic-manager hosts list [--json]       hosts with status, last backup and open alerts
 restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts

@@ -7,8 +7,6 @@ import { type Command, expectArguments, parseFlags } from './command.ts';
 const SHUTDOWN_LIMIT_MS = 9_000;
 
 export const serve: Command = {
-  name: 'serve',
-  summary: 'run the control plane until SIGTERM or SIGINT',
   usage: `restic-manager serve [--config FILE]
 
   --config FILE  settings in YAML; RM_* variables override it (default: RM_CONFIG)

@@ -34,6 +34,7 @@ export interface ScrapeResponse {
   writeHeader(name: string, value: string): unknown;
   end(body: string): unknown;
   endWithoutBody(): unknown;
+  close(): unknown;
   tryEnd(chunk: Uint8Array, totalSize: number): [accepted: boolean, done: boolean];
   getWriteOffset(): number;
 }

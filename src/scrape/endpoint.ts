@@ -52,6 +52,7 @@ function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpoint
   options.source.render(encoding, timeoutMs).then(
     (body) => {
       const { length } = body.bytes;
+      body.onRevoked = () => response.abandon();
       response.sendBody(headers, body.bytes, (complete) => {
         body.release();
         if (complete) options.onScrape?.(length);

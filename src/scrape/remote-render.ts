@@ -11,7 +11,8 @@ type Question =
   | { readonly release: number };
 type Reply =
   | { readonly render: number; readonly bytes: Uint8Array }
-  | { readonly render: number; readonly code: string };
+  | { readonly render: number; readonly code: string }
+  | { readonly revoked: number };
 
 /** Answers the `RemoteRender` at the other end of `port` from `source`. */
 export function serveRemoteRenders(port: MessagePort, source: RenderSource): void {
@@ -27,6 +28,7 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
     try {
       const body = await source.render(encoding, timeoutMs);
       held.set(render, body);
+      body.onRevoked = () => reply({ revoked: render });
       reply({ render, bytes: body.bytes });
     } catch (error) {
       reply({ render, code: errorCode(error) ?? 'render_failed' });
@@ -39,12 +41,14 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
 
 export class RemoteRender implements RenderSource {
   readonly #port: MessagePort;
-  readonly #waiting = new Map<number, (reply: Reply) => void>();
+  readonly #waiting = new Map<number, (reply: Exclude<Reply, { revoked: number }>) => void>();
+  readonly #held = new Map<number, Body>();
   #next = 0;
 
   constructor(port: MessagePort) {
     this.#port = port;
     port.on('message', (reply: Reply) => {
+      if ('revoked' in reply) return this.#held.get(reply.revoked)?.onRevoked();
       this.#waiting.get(reply.render)?.(reply);
       this.#waiting.delete(reply.render);
     });
@@ -55,7 +59,12 @@ export class RemoteRender implements RenderSource {
     return new Promise((resolve, reject) => {
       this.#waiting.set(render, (reply) => {
         if ('bytes' in reply) {
-          resolve({ bytes: reply.bytes, release: () => this.#ask({ release: render }) });
+          const release = () => {
+            if (this.#held.delete(render)) this.#ask({ release: render });
+          };
+          const body: Body = { bytes: reply.bytes, release, onRevoked: () => {} };
+          this.#held.set(render, body);
+          resolve(body);
         } else {
           reject(new RmError(errorCode(reply) ?? 'render_failed', 'the render failed'));
         }

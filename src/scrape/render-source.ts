@@ -5,6 +5,11 @@ export interface Body {
   readonly bytes: Uint8Array;
   /** To be called once, when the bytes are no longer needed. */
   release(): void;
+  /**
+   * Set by the reader: called when the bytes are needed for newer scrapes. A reader that slow has to go,
+   * and to release them.
+   */
+  onRevoked: () => void;
 }
 
 /** Where an endpoint gets its bodies from: the shared render of its own thread, or another thread's. */

@@ -8,7 +8,7 @@ import type { Encoding } from './render-source.ts';
 /** A render that takes longer is given up, and its thread with it. */
 export const RENDER_LIMIT_MS = 30_000;
 
-/** Bodies kept at one time, for readers that are slow to take them. */
+/** Bodies kept at one time for readers that are slow; then the readers of the oldest are sent away. */
 const MAX_BODIES = 16;
 /** Buffers kept for the next render; more is only memory. */
 const MAX_SPARE_BUFFERS = 2;
@@ -21,13 +21,16 @@ export interface RenderedBody {
   readonly identity: Uint8Array;
   readonly gzip: Uint8Array;
   recycle(): void;
+  /** Set by who hands it out: called when the body is needed for newer scrapes and must be let go. */
+  onRevoked: () => void;
 }
 
 /** The one thread that renders, replaced by piscina when it dies. */
 export class RenderThread {
   readonly #pool: Piscina<RenderTask, RenderResult>;
   readonly #spare: SharedArrayBuffer[] = [];
-  #bodies = 0;
+  /** In the order in which they were rendered. */
+  readonly #held = new Set<RenderedBody>();
 
   constructor(data: RenderThreadData) {
     this.#pool = new Piscina({
@@ -51,17 +54,14 @@ export class RenderThread {
     (await this.render({ identity: true, gzip: true })).recycle();
   }
 
-  /** @throws RmError `render_failed`, `too_many_scrapes` */
+  /** @throws RmError `render_failed` */
   async render(wants: RenderWants): Promise<RenderedBody> {
-    if (this.#bodies >= MAX_BODIES) {
-      throw new RmError('too_many_scrapes', `${MAX_BODIES} bodies are still being read`);
-    }
-    this.#bodies++;
+    const [oldest] = this.#held;
+    if (this.#held.size >= MAX_BODIES) oldest?.onRevoked();
     try {
       return this.#body(await this.#run({ buffer: this.#spare.pop(), ...wants }));
     } catch (error) {
       // The buffer is not used again: a dying thread may still be writing to it.
-      this.#bodies--;
       throw new RmError('render_failed', 'the render thread failed', { cause: error });
     }
   }
@@ -89,13 +89,16 @@ export class RenderThread {
   }
 
   #body({ buffer, identityLength, gzipLength }: RenderResult): RenderedBody {
-    return {
+    const body: RenderedBody = {
       identity: new Uint8Array(buffer, 0, identityLength),
       gzip: new Uint8Array(buffer, identityLength, gzipLength),
       recycle: () => {
-        this.#bodies--;
+        this.#held.delete(body);
         if (this.#spare.length < MAX_SPARE_BUFFERS) this.#spare.push(buffer);
       },
+      onRevoked: () => {},
     };
+    this.#held.add(body);
+    return body;
   }
 }

@@ -57,6 +57,11 @@ export class PendingResponse {
     });
   }
 
+  /** Closes the connection if it is still being sent to: its body is needed for others. */
+  abandon(): void {
+    if (this.#state === 'sending') this.#res.close();
+  }
+
   /** @returns whether the socket took the slice, which is what uWS asks of an onWritable handler */
   #sendSlice(body: Uint8Array): boolean {
     if (this.#state !== 'sending') return true;

@@ -90,15 +90,20 @@ export class SharedRender implements RenderSource {
 function handOut(body: RenderedBody, batch: Set<Waiter>): void {
   let holds = batch.size;
   if (holds === 0) return body.recycle();
+  const held = new Set<Body>();
   for (const waiter of [...batch]) {
-    let held = true;
-    waiter.resolve({
+    const hold: Body = {
       bytes: body[waiter.encoding],
       release() {
-        if (!held) return;
-        held = false;
+        if (!held.delete(hold)) return;
         if (--holds === 0) body.recycle();
       },
-    });
+      onRevoked: () => {},
+    };
+    held.add(hold);
+    waiter.resolve(hold);
   }
+  body.onRevoked = () => {
+    for (const hold of [...held]) hold.onRevoked();
+  };
 }

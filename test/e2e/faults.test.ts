@@ -198,6 +198,23 @@ describe('clients that are slow or gone', () => {
     await agent.report('job.finished', finish(6), '6');
   });
 
+  test('of more of them than bodies are kept, the oldest are sent away', async () => {
+    for (const threads of ['1', '2']) {
+      const served = await Served.start({ RM_AGENT_THREADS: threads }, await largeFleet());
+      const readers: RawConnection[] = [];
+      for (let i = 0; i < 20; i++) readers.push(await beginScrape(served.url));
+      expect((await ask(served.metricsUrl, { headers: HEADERS })).status).toBe(200);
+      const [first] = readers;
+      const last = readers.at(-1);
+      first?.resume();
+      await first?.until(({ isClosed }) => isClosed);
+      expect(first?.receivedBytes).toBeLessThan(20_000_000);
+      last?.resume();
+      await last?.until(({ receivedBytes }) => receivedBytes > 20_000_000);
+      await served.stop();
+    }
+  });
+
   test('a reader that pauses gets every byte in the end', async () => {
     const rig = await ScrapeRig.start(HOSTS);
     const { body } = await ask(rig.url, { headers: HEADERS });
