@@ -1,0 +1,397 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type ExpositionInput,
+  expositionBound,
+  writeExposition,
+} from '../../src/metrics/exposition.ts';
+import { type BuildInfo, FAMILIES } from '../../src/metrics/families.ts';
+import { FleetReader } from '../../src/metrics/fleet-reader.ts';
+import { FleetTable } from '../../src/metrics/fleet-table.ts';
+import { type Host, REPO_STATUSES, SEVERITIES } from '../../src/metrics/host.ts';
+import { JobHistogram } from '../../src/metrics/job-histogram.ts';
+import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, SERIES_COUNT } from '../../src/metrics/jobs.ts';
+import { type ParsedSample, parseExposition } from '../support/parse-exposition.ts';
+import { ulidOf } from '../support/ulid.ts';
+import type { Job } from './job-writers.ts';
+
+const BUILD: BuildInfo = { version: '0.1.0', commit: 'a1b2c3d', nodeVersion: 'v22.23.3' };
+
+/** By no means in the order in which they are shown. */
+const GOLDEN_HOSTS: readonly Host[] = [
+  {
+    hostId: '01J9ZZZZZZZZZZZZZZZZZZZZZZ',
+    host: 'büro-東京-🗄',
+    online: true,
+    lastBackup: { finishedAtMs: 1_763_632_803_050, succeeded: true },
+    repoSizeBytes: Number.MAX_SAFE_INTEGER,
+    repoStatus: 'ready',
+    snapshotCount: 1_234_567_890,
+    openAlerts: { critical: 1, info: 2, warning: 3 },
+  },
+  {
+    hostId: '01J0A1B2C3D4E5F6G7H8J9K0MN',
+    host: 'win "srv" C:\\backup',
+    online: false,
+    lastBackup: { finishedAtMs: 1_763_632_800_000, succeeded: false },
+    repoStatus: 'init_failed',
+    openAlerts: { critical: 1, warning: 2 },
+  },
+  {
+    hostId: '01J0A1B2C3D4E5F6G7H8J9K0MP',
+    host: 'line one\nline two',
+    online: true,
+    openAlerts: { info: 1 },
+  },
+  {
+    hostId: '01K0000000000000000000000A',
+    host: 'not a newline: \\n',
+    online: false,
+    lastBackup: { finishedAtMs: 1_763_632_803_123, succeeded: false },
+    repoSizeBytes: 0,
+    repoStatus: 'unknown',
+    snapshotCount: 5,
+    openAlerts: {},
+  },
+  {
+    hostId: '01HZX3V9K2M4N6P8Q0R2S4T6V8',
+    host: 'db-1.example',
+    online: true,
+    lastBackup: { finishedAtMs: 1_763_632_803_500, succeeded: true },
+    repoSizeBytes: 52_428_800,
+    repoStatus: 'ready',
+    snapshotCount: 17,
+  },
+];
+
+const GOLDEN_JOBS: readonly Job[] = [
+  ['update', 'failed', 5_000],
+  ['backup', 'succeeded', 90_000_000],
+  ['prune', 'cancelled', -5],
+  ['backup', 'succeeded', 1_000],
+  ['check', 'succeeded', 3_600_000],
+  ['backup', 'failed', 250],
+  ['restore', 'succeeded', 2 ** 32 + 600],
+  ['backup', 'succeeded', 61_500],
+  ['check', 'succeeded', 3_600_000],
+  ['backup', 'succeeded', 1_001],
+  ['update', 'failed', 5_000.9],
+];
+
+describe('the body', () => {
+  it('of a small fleet is the golden one', () => {
+    const golden = readFileSync(new URL('exposition.golden.txt', import.meta.url), 'utf8');
+    expect(expose(GOLDEN_HOSTS, GOLDEN_JOBS)).toBe(golden);
+  });
+
+  it('is the same bytes whatever the order in which the state came about', () => {
+    const golden = expose(GOLDEN_HOSTS, GOLDEN_JOBS);
+    const input = inputOf(GOLDEN_HOSTS, GOLDEN_JOBS);
+    expect(written(input)).toBe(written(input));
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray([...GOLDEN_HOSTS], { minLength: GOLDEN_HOSTS.length }),
+        fc.shuffledSubarray([...GOLDEN_JOBS], { minLength: GOLDEN_JOBS.length }),
+        fc.subarray([...GOLDEN_HOSTS]),
+        (hosts, jobs, detour) => {
+          const table = new FleetTable();
+          for (const host of detour) table.upsert({ ...host, host: 'first name', online: true });
+          for (const { hostId } of detour.slice(1)) table.remove(hostId);
+          for (const host of hosts) table.upsert(host);
+          const histogram = JobHistogram.create();
+          const writers = [histogram.writer(), histogram.writer()];
+          for (const [n, job] of jobs.entries()) writers[n % 2]?.observeJob(...job);
+          const pages = new FleetReader(table.buffer).read();
+          expect(written({ pages, jobs: histogram.read(), build: BUILD })).toBe(golden);
+        },
+      ),
+      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+    );
+  });
+
+  it('without hosts and jobs has every header, the fleet at zero, and all 27 series at zero', () => {
+    const { families } = parseExposition(expose([], []));
+    expect([...families.keys()]).toEqual(CONTRACT.map(([name]) => name));
+    const rows = [...families.values()].flatMap(({ samples }) => samples);
+    const [jobs, others] = [
+      rows.filter(({ name }) => name.startsWith('rm_job_duration_seconds_')),
+      rows.filter(({ name }) => !name.startsWith('rm_job_duration_seconds_')),
+    ];
+    expect(others).toEqual([
+      { name: 'rm_active_alerts', labels: { severity: 'critical' }, value: 0 },
+      { name: 'rm_active_alerts', labels: { severity: 'info' }, value: 0 },
+      { name: 'rm_active_alerts', labels: { severity: 'warning' }, value: 0 },
+      {
+        name: 'rm_build_info',
+        labels: { version: '0.1.0', commit: 'a1b2c3d', node_version: 'v22.23.3' },
+        value: 1,
+      },
+      { name: 'rm_hosts_online', labels: {}, value: 0 },
+      { name: 'rm_hosts_total', labels: {}, value: 0 },
+    ]);
+    expect(jobs).toHaveLength(27 * 12);
+    expect(jobs.every(({ value }) => value === 0)).toBe(true);
+  });
+
+  it('read back by a parser is any fleet and any jobs it was made from', () => {
+    fc.assert(
+      fc.property(anyFleet, anyJobs, anyBuild, (hosts, jobs, build) => {
+        const { families } = parseExposition(expose(hosts, jobs, build));
+        const rows = [...families].map(([name, { samples }]) => [name, samples]);
+        expect(rows).toEqual(Object.entries(plainRows(hosts, jobs, build)));
+      }),
+      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+    );
+  });
+
+  it('keeps a name that is not valid UTF-16 from making the body invalid UTF-8', () => {
+    const hosts = [{ hostId: ulidOf(1), host: 'half \ud83d of a pair', online: true }];
+    const { families } = parseExposition(expose(hosts, []));
+    expect(families.get('rm_host_agent_online')?.samples[0]?.labels.host).toBe(
+      'half \ufffd of a pair',
+    );
+  });
+});
+
+/** Section 2 of interfaces.md, in its order. */
+const CONTRACT = [
+  ['rm_active_alerts', 'gauge', 'severity'],
+  ['rm_build_info', 'gauge', 'version,commit,node_version'],
+  ['rm_host_agent_online', 'gauge', 'host_id,host'],
+  ['rm_host_last_backup_success', 'gauge', 'host_id,host'],
+  ['rm_host_last_backup_timestamp_seconds', 'gauge', 'host_id,host'],
+  ['rm_host_open_alerts', 'gauge', 'host_id,host'],
+  ['rm_host_repo_size_bytes', 'gauge', 'host_id,host'],
+  ['rm_host_repo_status', 'gauge', 'host_id,host,status'],
+  ['rm_host_snapshot_count', 'gauge', 'host_id,host'],
+  ['rm_hosts_online', 'gauge', ''],
+  ['rm_hosts_total', 'gauge', ''],
+  ['rm_job_duration_seconds', 'histogram', 'kind,status'],
+] as const;
+
+describe('families', () => {
+  it('have the names, types and labels of the contract', () => {
+    expect(FAMILIES.map(({ name, type, labels }) => [name, type, labels.join()])).toEqual(CONTRACT);
+  });
+
+  it('are sorted by name, byte by byte', () => {
+    const names = FAMILIES.map(({ name }) => name);
+    expect(names).toEqual(names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+  });
+
+  it('have a help text that needs no escapes', () => {
+    for (const { help } of FAMILIES) expect(help).toMatch(/^[A-Z][^\\\n]+\.$/);
+  });
+
+  it('show the labels of the contract, in this order, in every row', () => {
+    const { families } = parseExposition(expose(GOLDEN_HOSTS, GOLDEN_JOBS));
+    for (const [name, type, labels] of CONTRACT) {
+      const family = families.get(name);
+      expect(family?.type).toBe(type);
+      expect(family?.samples.length).toBeGreaterThan(0);
+      for (const sample of family?.samples ?? []) {
+        const le = sample.name.endsWith('_bucket') ? ',le' : '';
+        expect(Object.keys(sample.labels).join()).toBe(labels + le);
+      }
+    }
+  });
+});
+
+describe('the room that a body takes', () => {
+  const widestRow = {
+    online: true,
+    lastBackup: { finishedAtMs: -Number.MAX_SAFE_INTEGER, succeeded: true },
+    repoSizeBytes: Number.MAX_SAFE_INTEGER,
+    repoStatus: 'init_failed',
+    snapshotCount: Number.MAX_SAFE_INTEGER,
+    openAlerts: { critical: 2 ** 31 - 1, info: 2 ** 31 - 1, warning: 2 ** 31 - 1 },
+  } as const;
+  const widestJobs = {
+    // Cumulated they end at 2^53 - 6.
+    counts: new Float64Array(SERIES_COUNT * BUCKET_COUNT).fill(Math.floor(2 ** 53 / 10)),
+    sumsMs: new Float64Array(SERIES_COUNT).fill(Number.MAX_SAFE_INTEGER),
+  };
+  // All characters to escape, so that no room of the build's is left over for the others.
+  const widestBuild = {
+    version: '"'.repeat(50_000),
+    commit: '\n'.repeat(50_000),
+    nodeVersion: '\\'.repeat(50_000),
+  };
+
+  it.each([
+    ['characters of four bytes', '🗄'.repeat(255)],
+    ['backslashes', '\\'.repeat(255)],
+    ['quotes', '"'.repeat(255)],
+    ['line feeds', '\n'.repeat(255)],
+    ['half pairs', '\ud83d'.repeat(255)],
+    ['one character', 'a'],
+  ])('is within the bound when all is as wide as can be and names are %s', (_, host) => {
+    const hosts = Array.from({ length: 300 }, (_, n) => ({
+      ...widestRow,
+      hostId: ulidOf(n),
+      host,
+    }));
+    const { pages } = inputOf(hosts, []);
+    const text = written({ pages, jobs: widestJobs, build: widestBuild });
+    const { families } = parseExposition(text);
+    expect(families.get('rm_host_repo_status')?.samples).toHaveLength(300);
+    expect(text).toContain('rm_job_duration_seconds_sum{kind="update",status="succeeded"} 900719');
+  });
+
+  it.each([
+    ['empty', ''],
+    ['characters to escape', '"'.repeat(50_000)],
+    ['characters of three bytes', '東'.repeat(50_000)],
+    ['characters of four bytes', '🗄'.repeat(50_000)],
+  ])('is within the bound without any host and the build is %s', (_, text) => {
+    const { pages } = inputOf([], []);
+    const build = { version: text, commit: text, nodeVersion: text };
+    written({ pages, jobs: widestJobs, build });
+  });
+
+  it('is within the bound for any fleet', () => {
+    fc.assert(
+      fc.property(anyFleet, anyBuild, (hosts, build) => {
+        const { pages } = inputOf(hosts, []);
+        written({ pages, jobs: widestJobs, build });
+      }),
+      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+    );
+  });
+});
+
+const name = fc.oneof(
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
+  fc.string({ unit: 'binary', minLength: 1, maxLength: 255, size: 'max' }),
+  fc.string({
+    unit: fc.constantFrom('\\', '"', '\n', 'n', '🗄'),
+    minLength: 1,
+    maxLength: 255,
+    size: 'max',
+  }),
+);
+
+const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
+  fc
+    .record({
+      hostId: fc.ulid(),
+      host: name.filter((text) => [...text].length <= 255),
+      online: fc.boolean(),
+      lastBackup: fc.option(
+        fc.record({ finishedAtMs: fc.maxSafeInteger(), succeeded: fc.boolean() }),
+      ),
+      repoSizeBytes: fc.option(fc.maxSafeNat()),
+      repoStatus: fc.option(fc.constantFrom(...REPO_STATUSES)),
+      snapshotCount: fc.option(fc.maxSafeNat()),
+      openAlerts: fc.option(fc.record({ critical: fc.nat(), info: fc.nat(), warning: fc.nat() })),
+    })
+    .map(({ hostId, host, online, ...rest }) => ({
+      ...{ hostId, host, online },
+      ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)),
+    })),
+  { selector: ({ hostId }) => hostId, maxLength: 100, size: 'max' },
+);
+
+const anyJobs: fc.Arbitrary<Job[]> = fc.array(
+  fc.tuple(
+    fc.constantFrom(...JOB_KINDS),
+    fc.constantFrom(...JOB_STATUSES),
+    fc.integer({ min: 0, max: 100_000_000 }),
+  ),
+  { maxLength: 100, size: 'max' },
+);
+
+const anyBuild: fc.Arbitrary<BuildInfo> = fc.record({
+  version: fc.string({ unit: 'binary' }),
+  commit: fc.string({ unit: fc.constantFrom('\\', '"', '\n') }),
+  nodeVersion: fc.string(),
+});
+
+function inputOf(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): ExpositionInput {
+  const table = new FleetTable();
+  for (const host of hosts) table.upsert(host);
+  const histogram = JobHistogram.create();
+  const writer = histogram.writer();
+  for (const job of jobs) writer.observeJob(...job);
+  return { pages: new FleetReader(table.buffer).read(), jobs: histogram.read(), build };
+}
+
+function expose(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): string {
+  return written(inputOf(hosts, jobs, build));
+}
+
+/** The body, written into more room than its bound, which it must not touch. */
+function written(input: ExpositionInput): string {
+  const bound = expositionBound(input);
+  const target = Buffer.alloc(bound + 4_096, 0xff);
+  const length = writeExposition(input, target);
+  expect(length).toBeLessThanOrEqual(bound);
+  expect(target.subarray(length).every((byte) => byte === 0xff)).toBe(true);
+  return new TextDecoder('utf-8', { fatal: true }).decode(target.subarray(0, length));
+}
+
+/** All rows by family, as the contract describes them and as slowly as one likes. */
+function plainRows(
+  hosts: readonly Host[],
+  jobs: readonly Job[],
+  { version, commit, nodeVersion }: BuildInfo,
+): Record<string, ParsedSample[]> {
+  const sorted = hosts.toSorted((a, b) => (a.hostId < b.hostId ? -1 : 1));
+  const alerts = ({ openAlerts }: Host) => ({ critical: 0, info: 0, warning: 0, ...openAlerts });
+  const total = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0);
+  const row = (name: string, labels: Record<string, string>, value: number) => ({
+    name,
+    labels,
+    value,
+  });
+  const perHost = (name: string, of: (host: Host) => number | undefined) =>
+    sorted.flatMap((host) => {
+      const value = of(host);
+      const labels = { host_id: host.hostId, host: host.host };
+      return value === undefined ? [] : [row(name, labels, value)];
+    });
+  const histogram = JOB_KINDS.flatMap((kind) =>
+    JOB_STATUSES.flatMap((status) => {
+      const durations = jobs.filter((job) => job[0] === kind && job[1] === status);
+      const seconds = durations.map(([, , durationMs]) => durationMs / 1000);
+      const upTo = (le: string) => seconds.filter((s) => le === '+Inf' || s <= Number(le)).length;
+      const base = 'rm_job_duration_seconds';
+      const sumMs = total(durations.map(([, , durationMs]) => durationMs));
+      return [
+        ...['1', '5', '30', '60', '300', '1800', '3600', '21600', '86400', '+Inf'].map((le) =>
+          row(`${base}_bucket`, { kind, status, le }, upTo(le)),
+        ),
+        row(`${base}_sum`, { kind, status }, sumMs / 1000),
+        row(`${base}_count`, { kind, status }, seconds.length),
+      ];
+    }),
+  );
+  const build = { version, commit, node_version: nodeVersion };
+  return {
+    rm_active_alerts: SEVERITIES.map((severity) =>
+      row('rm_active_alerts', { severity }, total(hosts.map((host) => alerts(host)[severity]))),
+    ),
+    rm_build_info: [row('rm_build_info', build, 1)],
+    rm_host_agent_online: perHost('rm_host_agent_online', ({ online }) => (online ? 1 : 0)),
+    rm_host_last_backup_success: perHost('rm_host_last_backup_success', ({ lastBackup }) =>
+      lastBackup === undefined ? undefined : Number(lastBackup.succeeded),
+    ),
+    rm_host_last_backup_timestamp_seconds: perHost(
+      'rm_host_last_backup_timestamp_seconds',
+      ({ lastBackup }) => (lastBackup === undefined ? undefined : lastBackup.finishedAtMs / 1000),
+    ),
+    rm_host_open_alerts: perHost('rm_host_open_alerts', (host) =>
+      total(Object.values(alerts(host))),
+    ),
+    rm_host_repo_size_bytes: perHost('rm_host_repo_size_bytes', (host) => host.repoSizeBytes),
+    rm_host_repo_status: perHost('rm_host_repo_status', () => 1).map((sample, at) => ({
+      ...sample,
+      labels: { ...sample.labels, status: sorted[at]?.repoStatus ?? 'unknown' },
+    })),
+    rm_host_snapshot_count: perHost('rm_host_snapshot_count', (host) => host.snapshotCount ?? 0),
+    rm_hosts_online: [row('rm_hosts_online', {}, hosts.filter(({ online }) => online).length)],
+    rm_hosts_total: [row('rm_hosts_total', {}, hosts.length)],
+    rm_job_duration_seconds: histogram,
+  };
+}
