@@ -1,0 +1,50 @@
+import {
+  CustomVariableBuilder,
+  DatasourceVariableBuilder,
+  QueryVariableBuilder,
+  VariableRefresh,
+  VariableSort,
+} from '@grafana/grafana-foundation-sdk/dashboard';
+
+/** By the variable, so that the dashboard works wherever it is imported. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder
+export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
+
+const WINDOWS = ['1h', '6h', '1d', '7d'];
+const DEFAULT_WINDOW = '1h';
+
+export const variables = () => [
+  new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'),
+  // No "All": what one sees first is one control plane, whichever is the first.
+  labelValues('instance', 'label_values(rm_build_info, instance)')
+    .label('Control plane')
+    .description(
+      'Choose several to see them together; of replicas that show the same fleet, choose one.',
+    )
+    .multi(true)
+    .includeAll(false),
+  labelValues('host', 'label_values(rm_host_agent_online{instance=~"$instance"}, host)')
+    .label('Host')
+    .description(
+      'Narrows down what is shown by host. Fleet status, Open alerts and p95 are always of all.',
+    )
+    .multi(true)
+    .includeAll(true)
+    // Without it, "All" would be an expression that names each host.
+    .allValue('.*')
+    .current({ selected: true, text: ['All'], value: ['$__all'] }),
+  new CustomVariableBuilder('window')
+    .label('Window of p95')
+    .description('Daily jobs leave an hour empty: choose a day or more for them.')
+    .values(WINDOWS.join(','))
+    .options(WINDOWS.map((value) => ({ selected: value === DEFAULT_WINDOW, text: value, value })))
+    .current({ selected: true, text: DEFAULT_WINDOW, value: DEFAULT_WINDOW }),
+];
+
+function labelValues(name: string, query: string): QueryVariableBuilder {
+  return new QueryVariableBuilder(name)
+    .datasource(DATASOURCE)
+    .query({ qryType: 1, query, refId: 'PrometheusVariableQueryEditor-VariableQuery' })
+    .refresh(VariableRefresh.OnTimeRangeChanged)
+    .sort(VariableSort.AlphabeticalCaseInsensitiveAsc);
+}

@@ -1,0 +1,74 @@
+import { TestAgent } from '../support/agent.ts';
+import type { Served } from '../support/serve.ts';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+export const BACKUP_MS = 42_000;
+export const CHECK_MS = 600_000;
+
+interface Story {
+  readonly size?: number;
+  readonly snapshots?: number;
+  readonly backup?: { readonly status: string; readonly agoMs: number };
+  readonly failedCheck?: boolean;
+  readonly leaves?: boolean;
+}
+
+/** One host of everything that the dashboard has a word for. */
+export const STORIES = {
+  'web-01': { size: 12e9, snapshots: 31, backup: { status: 'succeeded', agoMs: 10 * MINUTE } },
+  'db-01': { size: 240e9, snapshots: 7, backup: { status: 'failed', agoMs: 20 * MINUTE } },
+  'laptop-zoë "2"': {
+    size: 60e9,
+    snapshots: 12,
+    backup: { status: 'succeeded', agoMs: 30 * MINUTE },
+    leaves: true,
+  },
+  'new-01': {},
+  'nas-01': { size: 3e12, snapshots: 90, backup: { status: 'succeeded', agoMs: 3 * DAY } },
+  'mail-01': {
+    size: 400e9,
+    snapshots: 5,
+    backup: { status: 'succeeded', agoMs: 40 * MINUTE },
+    failedCheck: true,
+  },
+  'gone-01': { size: 9e12, snapshots: 99, backup: { status: 'cancelled', agoMs: DAY / 2 } },
+} as const satisfies Record<string, Story>;
+
+export interface Host {
+  readonly id: string;
+  readonly token: string;
+  readonly agent: TestAgent;
+}
+
+/** Enrols the hosts and connects their agents; nothing has happened to them yet. */
+export async function enrol(served: Served): Promise<Map<string, Host>> {
+  const hosts = new Map<string, Host>();
+  for (const name of Object.keys(STORIES)) {
+    const { host_id: id, token } = await served.addHost(name);
+    hosts.set(name, { id, token, agent: await TestAgent.online(served.agentUrl, token) });
+  }
+  return hosts;
+}
+
+/** Has the agents tell their stories, and those leave that do. */
+export async function tell(hosts: ReadonlyMap<string, Host>, nowMs: number): Promise<void> {
+  for (const [name, story] of Object.entries<Story>(STORIES)) {
+    const agent = hosts.get(name)?.agent;
+    if (agent === undefined) continue;
+    const { size, snapshots, backup } = story;
+    if (size !== undefined) {
+      const stats = { total_size_bytes: size, snapshot_count: snapshots, repo_status: 'ready' };
+      await agent.report('repo.stats', stats, 'stats');
+    }
+    if (backup !== undefined) {
+      const finishedAt = new Date(nowMs - backup.agoMs).toISOString();
+      const { status } = backup;
+      await agent.job({ id: 'backup', kind: 'backup', status, finishedAt, durationMs: BACKUP_MS });
+    }
+    if (story.failedCheck) {
+      await agent.job({ id: 'check', kind: 'check', status: 'failed', durationMs: CHECK_MS });
+    }
+    if (story.leaves) agent.close();
+  }
+}

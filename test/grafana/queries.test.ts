@@ -1,0 +1,271 @@
+import { describe, expect, test } from 'vitest';
+import { tableOf } from '../../grafana/preview/table.ts';
+import { TestAgent } from '../support/agent.ts';
+import { freePort } from '../support/free-port.ts';
+import { NO_PROMETHEUS, Prometheus, type RangeSeries } from '../support/prometheus.ts';
+import { cli, eventually, Served, TOKEN } from '../support/serve.ts';
+import { DASHBOARD, panel, type Query, queries } from './committed.ts';
+import { BACKUP_MS, CHECK_MS, enrol, type Host, STORIES, tell } from './fleet.ts';
+
+const ONE = { instance: 'one:8080' };
+const chosen = (instance: readonly string[], host: readonly string[] | 'all' = 'all') =>
+  queries({ instance, host, window: '1h', rangeSeconds: 3600 });
+const OF_ONE = chosen([ONE.instance]);
+
+/** Linear within the bucket of 30 to 60 s, and that of 300 to 1800 s. */
+const BACKUP_P95 = 30 + 0.95 * 30;
+const CHECK_P95 = 300 + 0.95 * 1500;
+const TOTAL = Object.keys(STORIES).length;
+
+describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`, () => {
+  test('every query of every panel shows the fleet as it is, also over a removal and a restart', async () => {
+    const startedAt = Date.now() / 1000;
+    const address = `127.0.0.1:${await freePort()}`;
+    const served = await Served.start({ RM_LISTEN: address });
+    const hosts = await enrol(served);
+    const prometheus = await Prometheus.start([
+      { job: 'restic-manager', address, token: TOKEN, labels: ONE },
+    ]);
+    // A job counts for p95 only if the histogram was seen before.
+    await eventually(async () =>
+      expect(await prometheus.query('rm_job_duration_seconds_count')).toHaveLength(27),
+    );
+    const now = Date.now();
+    await tell(hosts, now);
+    await eventually(async () => {
+      expect(await table(prometheus, now)).toEqual([
+        'new-01 | never backed up | online | never | none yet | unknown | 0 | 0',
+        'db-01 | failed | online | 20 min ago | failed | 223.5 GiB | 7 | 1',
+        'gone-01 | failed | online | 12 hours ago | failed | 8.2 TiB | 99 | 1',
+        'nas-01 | overdue | online | 3 days ago | succeeded | 2.7 TiB | 90 | 0',
+        'laptop-zoë "2" | offline | offline | 30 min ago | succeeded | 55.9 GiB | 12 | 0',
+        'mail-01 | alerts | online | 40 min ago | succeeded | 372.5 GiB | 5 | 1',
+        'web-01 | ok | online | 10 min ago | succeeded | 11.2 GiB | 31 | 0',
+      ]);
+      expect(await values(prometheus, OF_ONE)).toEqual({
+        'Fleet status A': [TOTAL - 1],
+        'Fleet status B': [TOTAL],
+        'Fleet status C': [expect.closeTo((TOTAL - 1) / TOTAL)],
+        'Open alerts A': ['critical 1', 'info 0', 'warning 2'],
+        'Backups failing A': [2],
+        'Repo size over time A': sizes(
+          'web-01',
+          'db-01',
+          'laptop-zoë "2"',
+          'nas-01',
+          'mail-01',
+          'gone-01',
+        ),
+        'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
+      });
+    });
+    expect(await variableValues(prometheus)).toEqual({
+      instance: [ONE.instance],
+      host: Object.keys(STORIES).sort(),
+    });
+
+    await cli(['hosts', 'remove', idOf(hosts, 'gone-01')], { RM_DATA_DIR: served.dataDir });
+    await eventually(async () => {
+      const shown = await table(prometheus, now);
+      expect(shown.filter((row) => row.startsWith('gone'))).toEqual([]);
+      expect(shown).toHaveLength(TOTAL - 1);
+      expect(await values(prometheus, OF_ONE)).toEqual({
+        'Fleet status A': [TOTAL - 2],
+        'Fleet status B': [TOTAL - 1],
+        'Fleet status C': [expect.closeTo((TOTAL - 2) / (TOTAL - 1))],
+        'Open alerts A': ['critical 1', 'info 0', 'warning 1'],
+        'Backups failing A': [1],
+        'Repo size over time A': sizes('web-01', 'db-01', 'laptop-zoë "2"', 'nas-01', 'mail-01'),
+        'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
+      });
+    });
+
+    await served.stop();
+    // An outage is "no data", and no good news: the share is 0, and nothing else has a value.
+    await eventually(async () => {
+      const shown = await values(prometheus, OF_ONE);
+      expect(Object.entries(shown).filter(([, found]) => found.length > 0)).toEqual([
+        ['Fleet status C', [0]],
+        // Counts of the hour before; that they end does not change how long jobs took.
+        ['Job duration p95 A', [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`]],
+      ]);
+      expect(await table(prometheus, now)).toEqual([]);
+    });
+    const again = await Served.start({ RM_LISTEN: address }, served.dataDir);
+    const back = await TestAgent.online(again.agentUrl, tokenOf(hosts, 'web-01'));
+    await eventually(async () => {
+      expect(await prometheus.value('rm_hosts_online')).toBe(1);
+      expect(await prometheus.query('rm_job_duration_seconds_count > 0')).toEqual([]);
+    });
+    const finishedAt = new Date().toISOString();
+    await back.job({
+      id: 'b2',
+      kind: 'backup',
+      status: 'succeeded',
+      finishedAt,
+      durationMs: BACKUP_MS,
+    });
+    await back.job({
+      id: 'c2',
+      kind: 'check',
+      status: 'succeeded',
+      finishedAt,
+      durationMs: CHECK_MS,
+    });
+    await eventually(async () => {
+      expect(await prometheus.value('sum(rm_job_duration_seconds_count)')).toBe(2);
+      expect(await values(prometheus, OF_ONE)).toMatchObject({
+        'Fleet status A': [1],
+        'Open alerts A': ['critical 1', 'info 0', 'warning 1'],
+        'Backups failing A': [1],
+        'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
+      });
+    });
+
+    // As all of it looks on a time axis: nothing negative, no spike above what there ever was.
+    const range = { start: startedAt, end: Date.now() / 1000, step: 1 };
+    const largest = new Map<string, number>();
+    for (const query of OF_ONE) {
+      const points = flat(await prometheus.queryRange(query.expr, range));
+      expect(points.filter((value) => !Number.isFinite(value) || value < 0)).toEqual([]);
+      largest.set(`${query.panel} ${query.refId}`, Math.max(...points));
+    }
+    expect(Object.fromEntries(largest)).toEqual({
+      'Fleet status A': TOTAL,
+      'Fleet status B': TOTAL,
+      'Fleet status C': 1,
+      'Open alerts A': expect.toSatisfy((value) => value <= 2),
+      'Backups failing A': 2,
+      'Hosts A': expect.toSatisfy((value) => value < 10),
+      'Hosts B': 1,
+      'Hosts C': expect.toSatisfy((value) => value <= Date.now()),
+      'Hosts D': 1,
+      'Hosts E': STORIES['gone-01'].size,
+      'Hosts F': STORIES['gone-01'].snapshots,
+      'Hosts G': 1,
+      'Repo size over time A': STORIES['gone-01'].size,
+      'Job duration p95 A': expect.closeTo(CHECK_P95, 6),
+    });
+  });
+
+  test('replicas count once, control planes do not blur, and a host is found by any name', async () => {
+    const [first, second] = [await Served.start(), await Served.start()];
+    const name = 'a.b+(c)|"d"\\e';
+    const [one, two] = [await first.addHost(name), await second.addHost(name)];
+    const other = await first.addHost('aXb');
+    for (const { token } of [one, other]) {
+      const agent = await TestAgent.online(first.agentUrl, token);
+      await agent.report('repo.stats', { total_size_bytes: 5, snapshot_count: 3 }, 's');
+      await agent.job({ id: '1', kind: 'backup', status: 'failed' });
+    }
+    const agent = await TestAgent.online(second.agentUrl, two.token);
+    await agent.report('repo.stats', { total_size_bytes: 8, snapshot_count: 3 }, 's');
+    await agent.job({ id: '1', kind: 'backup', status: 'failed' });
+
+    const TWO = { instance: '[::1]:8080' };
+    const [address, elsewhere] = [new URL(first.url).host, new URL(second.url).host];
+    const prometheus = await Prometheus.start([
+      { job: 'a', address, token: TOKEN, labels: { ...ONE, replica: 'a' } },
+      { job: 'b', address, token: TOKEN, labels: { ...ONE, replica: 'b' } },
+      { job: 'c', address: elsewhere, token: TOKEN, labels: TWO },
+    ]);
+    await eventually(async () =>
+      expect(await prometheus.query('rm_host_open_alerts')).toHaveLength(5),
+    );
+    const without = ['Job duration p95 A'];
+    const seen = async (of: readonly Query[]) =>
+      Object.fromEntries(
+        Object.entries(await values(prometheus, of)).filter(([key]) => !without.includes(key)),
+      );
+    expect(await seen(OF_ONE)).toEqual({
+      'Fleet status A': [2],
+      'Fleet status B': [2],
+      'Fleet status C': [1],
+      'Open alerts A': ['critical 0', 'info 0', 'warning 2'],
+      'Backups failing A': [2],
+      'Repo size over time A': [`${name} 5`, 'aXb 5'],
+    });
+    expect(await seen(chosen([TWO.instance]))).toEqual({
+      'Fleet status A': [1],
+      'Fleet status B': [1],
+      'Fleet status C': [1],
+      'Open alerts A': ['critical 0', 'info 0', 'warning 1'],
+      'Backups failing A': [1],
+      'Repo size over time A': [`${name} 8`],
+    });
+    expect(await seen(chosen([ONE.instance, TWO.instance], [name]))).toEqual({
+      'Fleet status A': [3],
+      'Fleet status B': [3],
+      'Fleet status C': [1],
+      'Open alerts A': ['critical 0', 'info 0', 'warning 3'],
+      'Backups failing A': [2],
+      'Repo size over time A': [`${name} 5`, `${name} 8`],
+    });
+    expect(await seen(chosen(['nowhere:1']))).toMatchObject({ 'Fleet status C': [0] });
+  });
+
+  test('hosts without a backup so far are none that fail', async () => {
+    const served = await Served.start();
+    const { token } = await served.addHost('new');
+    await TestAgent.online(served.agentUrl, token);
+    const address = new URL(served.url).host;
+    const prometheus = await Prometheus.start([{ job: 'x', address, token: TOKEN, labels: ONE }]);
+    await eventually(async () =>
+      expect(await values(prometheus, OF_ONE)).toMatchObject({ 'Backups failing A': [0] }),
+    );
+  });
+});
+
+/** What the panels beside the table show now, by panel and query: values, with the legend if there is one. */
+async function values(prometheus: Prometheus, of: readonly Query[]) {
+  const shown: Record<string, (number | string)[]> = {};
+  for (const { panel, refId, expr } of of) {
+    if (panel === 'Hosts') continue;
+    shown[`${panel} ${refId}`] = (await prometheus.query(expr))
+      .map(({ labels: { host, kind, severity }, value }) => {
+        const rounded = Number(value.toPrecision(12));
+        const legend = host ?? kind ?? severity;
+        return legend === undefined ? rounded : `${legend} ${rounded}`;
+      })
+      .sort();
+  }
+  return shown;
+}
+
+/** The rows of the table as their words. */
+async function table(prometheus: Prometheus, nowMs: number): Promise<string[]> {
+  const frames = new Map<string, Awaited<ReturnType<Prometheus['query']>>>();
+  for (const { panel, refId, expr } of OF_ONE) {
+    if (panel === 'Hosts') frames.set(String(refId), await prometheus.query(expr));
+  }
+  const { rows } = tableOf(panel('Hosts'), frames, nowMs);
+  return rows.map((cells) => cells.map(({ text }) => text).join(' | '));
+}
+
+/** What the variables that ask Prometheus offer. */
+async function variableValues(prometheus: Prometheus) {
+  const offered: Record<string, string[]> = {};
+  for (const { name, type, query } of DASHBOARD.templating.list ?? []) {
+    if (type !== 'query' || typeof query !== 'object') continue;
+    const [, selector = '', label = ''] = /^label_values\((.+), (\w+)\)$/.exec(query.query) ?? [];
+    const series = await prometheus.query(selector.replace('$instance', ONE.instance));
+    offered[name] = [...new Set(series.map(({ labels }) => labels[label] ?? ''))].sort();
+  }
+  return offered;
+}
+
+function sizes(...names: readonly Exclude<keyof typeof STORIES, 'new-01'>[]): string[] {
+  return names.map((name) => `${name} ${STORIES[name].size}`).sort();
+}
+
+function flat(series: readonly RangeSeries[]): number[] {
+  return series.flatMap(({ points }) => points.map(([, value]) => value));
+}
+
+function idOf(hosts: ReadonlyMap<string, Host>, name: string): string {
+  return hosts.get(name)?.id ?? '';
+}
+
+function tokenOf(hosts: ReadonlyMap<string, Host>, name: string): string {
+  return hosts.get(name)?.token ?? '';
+}

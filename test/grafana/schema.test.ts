@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/serve.ts';
+import { TEXT } from './committed.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const TYPES = fileURLToPath(new URL('./grafana-types.ts', import.meta.url));
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+
+/** What goes wrong in dashboards: text of the committed one, and what it becomes in a broken copy. */
+const BROKEN: Readonly<Record<string, readonly [from: string, to: string]>> = {
+  'a kind of panel that there is not': ['"type": "stat"', '"type": "singlestat"'],
+  'a misspelt key of a panel': ['"gridPos": {', '"gridPosition": {'],
+  'a number in quotes': ['"h": 5', '"h": "5"'],
+  'an unknown colour mode': ['"mode": "thresholds"', '"mode": "threshold"'],
+  'an unknown kind of threshold': ['"mode": "absolute"', '"mode": "relative"'],
+  'a threshold without a colour': ['"color": "blue"', '"colour": "blue"'],
+  'an option of another panel': ['"graphMode": "area"', '"showHeader": true'],
+  'an unknown way to show a text': ['"textMode": "value_and_name"', '"textMode": "both"'],
+  'an unknown reducer option': ['"calcs": [', '"calc": ['],
+  'a query without an expression': ['"expr": "sum(', '"query": "sum('],
+  'a query in an unknown format': ['"format": "table"', '"format": "tables"'],
+  'an unknown property in an override': ['"id": "custom.width"', '"id": "custom.widht"'],
+  'a property of the wrong type': ['"id": "unit",', '"id": "decimals",'],
+  'an unknown kind of cell': ['"type": "color-background"', '"type": "color-backgrounds"'],
+  'an unknown kind of mapping': ['"type": "range"', '"type": "ranges"'],
+  'a range that has no end': ['"to": 0.9,', ''],
+  'a special value that there is not': ['"match": "null+nan"', '"match": "nothing"'],
+  'an unknown transformation': ['"id": "merge"', '"id": "joinAll"'],
+  'an unknown kind of variable': ['"type": "custom"', '"type": "customs"'],
+  'an unknown time to refresh a variable': ['"refresh": 2', '"refresh": 7'],
+  'a refresh that is no text': ['"refresh": "1m"', '"refresh": 60'],
+  'an input of an export': ['"uid": "restic', '"__inputs": [], "uid": "restic'],
+};
+
+describe("Grafana's own types", () => {
+  test('take the dashboard, and refuse each broken copy', async () => {
+    const texts: Record<string, string> = { 'the dashboard': TEXT };
+    for (const [fault, [from, to]] of Object.entries(BROKEN)) {
+      texts[fault] = TEXT.replace(from, to);
+      expect(texts[fault], fault).not.toBe(TEXT);
+      JSON.parse(texts[fault]);
+    }
+    const faults = await compile(Object.values(texts));
+    const names = Object.keys(texts);
+    expect([...faults].map((index) => names[index])).toEqual(Object.keys(BROKEN));
+  });
+});
+
+/** Compiles each text as a dashboard. @returns the indices of those with an error, rising */
+async function compile(texts: readonly string[]): Promise<Set<number>> {
+  const dir = temporaryDirectory();
+  for (const [index, text] of texts.entries()) {
+    const importTypes = `import type { GrafanaDashboard } from ${JSON.stringify(TYPES)};`;
+    const dashboard = `export const dashboard: GrafanaDashboard = ${text};`;
+    writeFileSync(join(dir, `${index}.ts`), `${importTypes}\n${dashboard}\n`);
+  }
+  const config = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: {
+      typeRoots: [join(ROOT, 'node_modules/@types')],
+      rewriteRelativeImportExtensions: false,
+    },
+    include: ['*.ts'],
+  };
+  writeFileSync(join(dir, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify(config));
+  const output = await new Promise<string>((resolve) =>
+    execFile(process.execPath, [TSC, '-p', dir, '--pretty', 'false'], (_, stdout, stderr) =>
+      resolve(stdout + stderr),
+    ),
+  );
+  const lines = output.split('\n').filter((line) => line !== '' && !line.startsWith(' '));
+  const found = lines.map((line) => /(?:^|\/)(\d+)\.ts\(/.exec(line)?.[1]);
+  // An error elsewhere means that the types themselves were not found or understood.
+  if (found.includes(undefined)) throw new Error(output);
+  return new Set(found.map(Number).sort((a, b) => a - b));
+}
