@@ -24,11 +24,15 @@ app.listen('127.0.0.1', 0, async (socket) => {
 });
 `;
 
+// What an outer `npx -c` was told would reach the npm started here as if it had been told so as well.
+const { npm_config_call: _, npm_config_package: __, ...env } = process.env;
+
 const run = (command, args, options = {}) => {
   console.log(`$ ${command} ${args.join(' ')}`);
   return execFileSync(command, args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
+    env,
     ...options,
   });
 };
@@ -39,8 +43,8 @@ try {
     .trim()
     .split('\n');
   const tarball = join(directory, packed.at(-1));
-  console.log(run('npx', ['publint', tarball]));
-  console.log(run('npx', ['attw', '--profile', 'esm-only', tarball]));
+  console.log(run('node_modules/.bin/publint', [tarball]));
+  console.log(run('node_modules/.bin/attw', ['--profile', 'esm-only', tarball]));
 
   const project = join(directory, 'project');
   execFileSync('mkdir', [project]);
@@ -65,7 +69,7 @@ try {
     { cwd: project },
   );
   console.log(run(process.execPath, ['use.ts'], { cwd: project }));
-  console.log(run('npx', ['restic-manager', '--version'], { cwd: project }));
+  console.log(run('node_modules/.bin/restic-manager', ['--version'], { cwd: project }));
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

@@ -1,0 +1,63 @@
+import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
+import { fieldConfig, type Shown, show } from './field.ts';
+
+/** The answer to an instant query. */
+export type Frame = readonly {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}[];
+
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Shown[])[];
+}
+
+interface OrganizeOptions {
+  readonly excludeByName: Readonly<Record<string, boolean>>;
+  readonly indexByName: Readonly<Record<string, number>>;
+  readonly renameByName: Readonly<Record<string, string>>;
+}
+
+type Row = Map<string, string | number>;
+
+/** A table as Grafana makes it of the frames by the panel's transformations: merge, organize, sortBy. */
+export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs: number): Table {
+  const [merge, organize, sortBy, ...more] = panel.transformations ?? [];
+  if (merge?.id !== 'merge' || organize?.id !== 'organize' || sortBy?.id !== 'sortBy' || more[0]) {
+    throw new Error('other transformations than the preview knows');
+  }
+  const options: OrganizeOptions = organize.options;
+  const names = Object.keys(options.indexByName).sort(
+    (a, b) => Number(options.indexByName[a]) - Number(options.indexByName[b]),
+  );
+  const { field, desc } = sortBy.options.sort[0];
+  const sortName = names.find((name) => options.renameByName[name] === field);
+  const rows = merged(frames).sort((a, b) => {
+    const order = Number(a.get(sortName ?? '')) - Number(b.get(sortName ?? ''));
+    return desc ? -order : order;
+  });
+  return {
+    columns: names.map((name) => options.renameByName[name] ?? name),
+    rows: rows.map((row) =>
+      names.map((name) => {
+        const value = row.get(name);
+        if (typeof value === 'string') return { text: value, color: 'text' };
+        const config = fieldConfig(panel, options.renameByName[name] ?? name);
+        return show(value, config, nowMs);
+      }),
+    ),
+  };
+}
+
+/** One row for all values with the same labels. */
+function merged(frames: ReadonlyMap<string, Frame>): Row[] {
+  const rows = new Map<string, Row>();
+  for (const [refId, frame] of frames) {
+    for (const { labels, value } of frame) {
+      const key = JSON.stringify(Object.entries(labels).sort());
+      const row: Row = rows.get(key) ?? new Map(Object.entries(labels));
+      rows.set(key, row.set(`Value #${refId}`, value));
+    }
+  }
+  return [...rows.values()];
+}
