@@ -44,7 +44,7 @@ export function pageOf(panels: readonly (readonly [Panel, Drawn])[], nowMs: numb
 function section(panel: Panel, drawn: Drawn, index: number, nowMs: number): string {
   const { x, y, w, h } = panel.gridPos ?? { x: 0, y: 0, w: 12, h: 8 };
   const area = `grid-area: ${y + 1} / ${x + 1} / span ${h} / span ${w}`;
-  return `<section style="${area}"><h2>${escape(panel.title ?? '')}</h2>${content(panel, drawn, index, nowMs)}</section>`;
+  return `<section style="${area}"><h2>${inHtml(panel.title ?? '')}</h2>${content(panel, drawn, index, nowMs)}</section>`;
 }
 
 function content(panel: Panel, drawn: Drawn, index: number, nowMs: number): string {
@@ -65,15 +65,15 @@ function stats(
 ): string {
   const shown = values.map(([name, value]) => {
     const { text, color } = show(value, fieldConfig(panel, name), nowMs);
-    return `<div>${escape(name)}<b style="color:${colorOf(color)}">${escape(text)}</b></div>`;
+    return `<div>${inHtml(name)}<b style="color:${colorOf(color)}">${inHtml(text)}</b></div>`;
   });
   return `<div class="stats">${shown.join('')}</div>`;
 }
 
 function tableHtml({ columns, rows }: Table): string {
   const cell = ({ text, color }: Shown) =>
-    `<td style="color:${colorOf(color)}">${escape(text)}</td>`;
-  const head = columns.map((column) => `<th>${escape(column)}</th>`).join('');
+    `<td style="color:${colorOf(color)}">${inHtml(text)}</td>`;
+  const head = columns.map((column) => `<th>${inHtml(column)}</th>`).join('');
   const body = rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('');
   return `<table><tr>${head}</tr>${body}</table>`;
 }
@@ -117,6 +117,6 @@ function colorOf(name: string): string {
   return COLORS[plain] ?? (name.startsWith('#') ? name : String(COLORS.text));
 }
 
-function escape(text: string): string {
+function inHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }
