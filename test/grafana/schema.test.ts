@@ -9,6 +9,15 @@ import { TEXT } from './committed.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TYPES = fileURLToPath(new URL('./grafana-types.ts', import.meta.url));
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+const OLDEST = join(ROOT, 'node_modules/grafana-schema-11');
+
+type Paths = Readonly<Record<string, readonly string[]>>;
+
+/** The oldest Grafana that the dashboard is for, and a current one, by where the types come from. */
+const VERSIONS: Readonly<Record<string, Paths>> = {
+  '11.0': { '@grafana/schema': [OLDEST], '@grafana/schema/*': [`${OLDEST}/*`] },
+  '13.2': {},
+};
 
 /** What goes wrong in dashboards: text of the committed one, and what it becomes in a broken copy. */
 const BROKEN: Readonly<Record<string, readonly [from: string, to: string]>> = {
@@ -36,7 +45,7 @@ const BROKEN: Readonly<Record<string, readonly [from: string, to: string]>> = {
   'an input of an export': ['"uid": "restic', '"__inputs": [], "uid": "restic'],
 };
 
-describe("Grafana's own types", () => {
+describe.each(Object.entries(VERSIONS))('the types of Grafana %s', (_, paths) => {
   test('take the dashboard, and refuse each broken copy', async () => {
     const texts: Record<string, string> = { 'the dashboard': TEXT };
     for (const [fault, [from, to]] of Object.entries(BROKEN)) {
@@ -44,14 +53,14 @@ describe("Grafana's own types", () => {
       expect(texts[fault], fault).not.toBe(TEXT);
       JSON.parse(texts[fault]);
     }
-    const faults = await compile(Object.values(texts));
+    const faults = await compile(Object.values(texts), paths);
     const names = Object.keys(texts);
     expect([...faults].map((index) => names[index])).toEqual(Object.keys(BROKEN));
   });
 });
 
 /** Compiles each text as a dashboard. @returns the indices of those with an error, rising */
-async function compile(texts: readonly string[]): Promise<Set<number>> {
+async function compile(texts: readonly string[], paths: Paths): Promise<Set<number>> {
   const dir = temporaryDirectory();
   for (const [index, text] of texts.entries()) {
     const importTypes = `import type { GrafanaDashboard } from ${JSON.stringify(TYPES)};`;
@@ -63,6 +72,7 @@ async function compile(texts: readonly string[]): Promise<Set<number>> {
     compilerOptions: {
       typeRoots: [join(ROOT, 'node_modules/@types')],
       rewriteRelativeImportExtensions: false,
+      paths,
     },
     include: ['*.ts'],
   };
