@@ -64,8 +64,17 @@ export function buildDashboard(): Dashboard {
   return { ...dashboard, schemaVersion: SCHEMA_VERSION, templating: { list: list.map(known) } };
 }
 
-/** Without what the builder gives to every variable though only those of type `interval` have it. */
-function known({ auto, auto_min, auto_count, ...variable }: VariableModel): VariableModel {
+/**
+ * Without what the builder gives to every variable though only those of type `interval` have it, or only
+ * a Grafana after 11.0.
+ */
+function known({
+  auto,
+  auto_min,
+  auto_count,
+  allowCustomValue,
+  ...variable
+}: VariableModel): VariableModel {
   return variable;
 }
 
