@@ -52,7 +52,7 @@ function page(results: readonly ResultFile[]): string[] {
     '',
     'Every question is asked of this package, of its peers, and of its floor: what nothing could be faster than. All contestants of a table ran in turn, in one run, showing the same samples, which was checked before. A cell is the median, the middle half of the samples in brackets, the 99th percentile where there are a hundred samples or more, and how many times the floor it is (the median of the ratios within each round). Trust the ratios more than the figures.',
     '',
-    ...lines(results.map(({ bench, question }) => `- [${question}](#${bench})`)),
+    ...results.map(({ bench, question }) => `- [${question}](#${bench})`),
     '- [What we lose at](#what-we-lose-at)',
     ...results.flatMap(section),
     '',
