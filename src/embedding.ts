@@ -5,8 +5,8 @@ import { JobHistogram, type JobSeries } from './metrics/job-histogram.ts';
 import type { JobKind, JobStatus } from './metrics/jobs.ts';
 import { packageCommit, packageVersion } from './platform/build-info.ts';
 import type { MountableApp } from './platform/uws.ts';
+import { RenderThread } from './render/render-thread.ts';
 import { mountScrapeEndpoint } from './scrape/endpoint.ts';
-import { RenderThread } from './scrape/render-thread.ts';
 import { SharedRender } from './scrape/shared-render.ts';
 
 export interface MetricsOptions {
@@ -67,7 +67,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
   const build = { version, commit, nodeVersion: process.version };
   const thread = new RenderThread({ fleet: fleet.buffer, jobs: jobs.buffer, build });
-  const source = new SharedRender((wants) => thread.render(wants));
+  const source = new SharedRender((encodings) => thread.render(encodings));
   const writer = jobs.writer();
   return {
     registry: {

@@ -16,13 +16,22 @@ const LAYERS: readonly (readonly string[])[] = [
   ['index', 'commands'],
   ['control-plane', 'embedding', 'demo'],
   ['scrape', 'agents', 'config'],
-  ['access', 'store'],
+  ['access', 'store', 'render'],
   ['metrics', 'platform'],
   ['errors'],
 ];
 
 /** What somebody else's control plane gets when it embeds the endpoint, in types and at run time. */
-const EMBEDDED = ['index', 'embedding', 'scrape', 'access', 'metrics', 'platform', 'errors'];
+const EMBEDDED = [
+  'index',
+  'embedding',
+  'scrape',
+  'render',
+  'access',
+  'metrics',
+  'platform',
+  'errors',
+];
 
 /** The one file that loads a package by a name that is not written in an import. */
 const UWS = 'platform/uws.ts';
@@ -270,7 +279,7 @@ describe('threads', () => {
 
   it('uWebSockets.js is reached neither from the store, nor from the render thread', () => {
     expect(ways(['cli.ts'], UWS)).toHaveLength(1);
-    expect(ways(['store/store.worker.ts', 'scrape/render.worker.ts'], UWS)).toEqual([]);
+    expect(ways(['store/store.worker.ts', 'render/render.worker.ts'], UWS)).toEqual([]);
   });
 
   it('who embeds the endpoint brings the app, and loads no second uWebSockets.js', () => {

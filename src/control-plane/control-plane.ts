@@ -6,8 +6,8 @@ import { allocateFleetBuffer } from '../metrics/fleet-layout.ts';
 import { JobHistogram } from '../metrics/job-histogram.ts';
 import { packageCommit, packageVersion } from '../platform/build-info.ts';
 import type { Logger } from '../platform/log.ts';
+import { RenderThread } from '../render/render-thread.ts';
 import type { ScrapeEndpointOptions } from '../scrape/endpoint.ts';
-import { RenderThread } from '../scrape/render-thread.ts';
 import { SharedRender } from '../scrape/shared-render.ts';
 import { Store } from '../store/store.ts';
 import type { StoreClient } from '../store/store-client.ts';
@@ -112,7 +112,7 @@ async function startScrape(
   });
   closers.push(() => thread.close());
   await thread.warmUp();
-  const source = new SharedRender((wants) => thread.render(wants));
+  const source = new SharedRender((encodings) => thread.render(encodings));
   closers.push(() => source.close());
   const onFailure = (error: unknown) => {
     const cause = error instanceof Error ? error.cause : undefined;

@@ -22,7 +22,7 @@ export interface BuildInfo {
   readonly nodeVersion: string;
 }
 
-/** Numbers about the fleet as a whole, summed over the very rows of the same scrape. */
+/** Numbers about a fleet, or a part of it, summed over the very rows of the same scrape. */
 export interface FleetTotals {
   readonly hosts: number;
   readonly online: number;
@@ -54,8 +54,11 @@ export interface HostFamily extends FamilyBase {
     readonly values: readonly string[];
     pick(page: Page, row: number): number;
   };
-  /** NaN: no row for this host. */
-  value(page: Page, row: number): number;
+  /**
+   * Sets `values[row]` for the rows from `from` up to, but without, `to`; NaN: no row for this host. A page at
+   * a time, each family with a loop of its own: called for each row, such functions return boxed numbers.
+   */
+  evaluate(page: Page, from: number, to: number, values: Float64Array): void;
 }
 
 /** The job histogram. */
@@ -93,7 +96,9 @@ export const FAMILIES: readonly Family[] = [
     help: 'Whether the agent of the host is connected: 1 or 0.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    value: (page, row) => oneIf(has(page, row, FLAG_ONLINE)),
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) values[row] = oneIf(has(page, row, FLAG_ONLINE));
+    },
   },
   {
     name: 'rm_host_last_backup_success',
@@ -101,8 +106,12 @@ export const FAMILIES: readonly Family[] = [
     help: 'Whether the last finished backup of the host succeeded: 1 or 0; no row before the first.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    value: (page, row) =>
-      has(page, row, FLAG_HAS_BACKUP) ? oneIf(has(page, row, FLAG_BACKUP_SUCCEEDED)) : Number.NaN,
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const succeeded = oneIf(has(page, row, FLAG_BACKUP_SUCCEEDED));
+        values[row] = has(page, row, FLAG_HAS_BACKUP) ? succeeded : Number.NaN;
+      }
+    },
   },
   {
     name: 'rm_host_last_backup_timestamp_seconds',
@@ -111,8 +120,12 @@ export const FAMILIES: readonly Family[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    value: (page, row) =>
-      has(page, row, FLAG_HAS_BACKUP) ? page.double(LAST_BACKUP_MS, row) : Number.NaN,
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const known = has(page, row, FLAG_HAS_BACKUP);
+        values[row] = known ? page.double(LAST_BACKUP_MS, row) : Number.NaN;
+      }
+    },
   },
   {
     name: 'rm_host_open_alerts',
@@ -120,10 +133,14 @@ export const FAMILIES: readonly Family[] = [
     help: 'Open alerts attached to the host.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    value: (page, row) =>
-      page.word(ALERTS_CRITICAL, row) +
-      page.word(ALERTS_INFO, row) +
-      page.word(ALERTS_WARNING, row),
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        values[row] =
+          page.word(ALERTS_CRITICAL, row) +
+          page.word(ALERTS_INFO, row) +
+          page.word(ALERTS_WARNING, row);
+      }
+    },
   },
   {
     name: 'rm_host_repo_size_bytes',
@@ -131,8 +148,12 @@ export const FAMILIES: readonly Family[] = [
     help: "Total size of the host's repository from its latest statistics; no row while unknown.",
     labels: ['host_id', 'host'],
     over: 'hosts',
-    value: (page, row) =>
-      has(page, row, FLAG_HAS_REPO_SIZE) ? page.double(REPO_SIZE, row) : Number.NaN,
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const known = has(page, row, FLAG_HAS_REPO_SIZE);
+        values[row] = known ? page.double(REPO_SIZE, row) : Number.NaN;
+      }
+    },
   },
   {
     name: 'rm_host_repo_status',
@@ -144,7 +165,9 @@ export const FAMILIES: readonly Family[] = [
       values: REPO_STATUSES,
       pick: (page, row) => page.word(FLAGS, row) >> REPO_STATUS_SHIFT,
     },
-    value: () => 1,
+    evaluate(_, from, to, values) {
+      values.fill(1, from, to);
+    },
   },
   {
     name: 'rm_host_snapshot_count',
@@ -152,7 +175,9 @@ export const FAMILIES: readonly Family[] = [
     help: "Snapshots in the host's repository.",
     labels: ['host_id', 'host'],
     over: 'hosts',
-    value: (page, row) => page.double(SNAPSHOTS, row),
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) values[row] = page.double(SNAPSHOTS, row);
+    },
   },
   {
     name: 'rm_hosts_online',
@@ -179,16 +204,32 @@ export const FAMILIES: readonly Family[] = [
   },
 ];
 
-export function fleetTotals(pages: readonly { readonly page: Page }[]): FleetTotals {
-  const totals = { hosts: 0, online: 0, openAlerts: { critical: 0, info: 0, warning: 0 } };
-  for (const { page } of pages) {
-    totals.hosts += page.rowCount;
-    for (let row = 0; row < page.rowCount; row++) {
-      if (has(page, row, FLAG_ONLINE)) totals.online++;
-      totals.openAlerts.critical += page.word(ALERTS_CRITICAL, row);
-      totals.openAlerts.info += page.word(ALERTS_INFO, row);
-      totals.openAlerts.warning += page.word(ALERTS_WARNING, row);
-    }
+/** Those with a row a host. A family's place in this list is its index in a page's marks. */
+export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
+  (family) => family.over === 'hosts',
+);
+
+/** What the hosts of one page add to the totals. */
+export function pageTotals(page: Page): FleetTotals {
+  const openAlerts = { critical: 0, info: 0, warning: 0 };
+  let online = 0;
+  for (let row = 0; row < page.rowCount; row++) {
+    if (has(page, row, FLAG_ONLINE)) online++;
+    openAlerts.critical += page.word(ALERTS_CRITICAL, row);
+    openAlerts.info += page.word(ALERTS_INFO, row);
+    openAlerts.warning += page.word(ALERTS_WARNING, row);
   }
-  return totals;
+  return { hosts: page.rowCount, online, openAlerts };
+}
+
+export function sumTotals(parts: Iterable<FleetTotals>): FleetTotals {
+  const openAlerts = { critical: 0, info: 0, warning: 0 };
+  let hosts = 0;
+  let online = 0;
+  for (const part of parts) {
+    hosts += part.hosts;
+    online += part.online;
+    for (const severity of SEVERITIES) openAlerts[severity] += part.openAlerts[severity];
+  }
+  return { hosts, online, openAlerts };
 }

@@ -9,6 +9,10 @@
  * Everything is reserved at once and lazily zeroed by the operating system: what no host uses costs no
  * memory, and no thread ever has to learn of a larger buffer.
  *
+ * A page has a mark for each family of the exposition, which moves on whenever the rows of that family may
+ * read otherwise than before: most changes touch one or two of them, and what is kept of the others stays
+ * good.
+ *
  * A version is odd while what it protects is being changed: STRUCTURE_VERSION the directory and which
  * page a host lives in, a page's VERSION its rows and their text. A reader takes a version, copies,
  * and takes it again; equal and even means that the copy is one moment's state (a seqlock).
@@ -26,7 +30,9 @@ const CONTROL_BYTES = 64;
 // a page: a header and integer columns in 32-bit words, then columns of doubles
 export const VERSION = 0;
 export const ROW_COUNT = 1;
+const FAMILY_MARKS = 2; // a word for each family over hosts, up to the end of the header
 const PAGE_HEADER_WORDS = 16;
+export const MAX_FAMILY_MARKS = PAGE_HEADER_WORDS - FAMILY_MARKS;
 
 export const WORD_COLUMNS = 6;
 export const TEXT_START = 0; // in units of TEXT_UNIT
@@ -58,8 +64,9 @@ const TEXT_OFFSET = PAGES_OFFSET + MAX_PAGES * PAGE_BYTES;
 export interface FleetMemory {
   readonly control: Int32Array;
   readonly directory: Int32Array;
-  /** All pages as bytes, to copy one whole. */
+  /** All pages as bytes, to copy one whole, and as words, for their versions. */
   readonly pages: Uint8Array;
+  readonly words: Int32Array;
   readonly text: Uint8Array;
 }
 
@@ -72,6 +79,7 @@ export function viewFleetBuffer(buffer: SharedArrayBuffer): FleetMemory {
     control: new Int32Array(buffer, 0, CONTROL_BYTES / 4),
     directory: new Int32Array(buffer, CONTROL_BYTES, MAX_PAGES),
     pages: new Uint8Array(buffer, PAGES_OFFSET, MAX_PAGES * PAGE_BYTES),
+    words: new Int32Array(buffer, PAGES_OFFSET, (MAX_PAGES * PAGE_BYTES) / 4),
     text: new Uint8Array(buffer, TEXT_OFFSET, TEXT_BYTES_RESERVED),
   };
 }
@@ -88,6 +96,19 @@ export class Page {
 
   get rowCount(): number {
     return this.words[ROW_COUNT] as number;
+  }
+
+  /** Of the family over hosts with that index. Only whether it has moved means something. */
+  familyMark(family: number): number {
+    return this.words[FAMILY_MARKS + family] as number;
+  }
+
+  markFamily(family: number): void {
+    this.words[FAMILY_MARKS + family] = (this.familyMark(family) + 1) | 0;
+  }
+
+  markAllFamilies(): void {
+    for (let family = 0; family < MAX_FAMILY_MARKS; family++) this.markFamily(family);
   }
 
   word(column: number, row: number): number {

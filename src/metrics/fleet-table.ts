@@ -1,4 +1,5 @@
 import { RmError } from '../errors.ts';
+import { HOST_FAMILIES } from './families.ts';
 import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
@@ -90,6 +91,7 @@ export class FleetTable {
     changing(page.words, VERSION, () => {
       this.#text.free(page.word(TEXT_START, row), page.word(TEXT_LENGTH, row));
       page.shift(row, -1);
+      page.markAllFamilies();
     });
     ids.splice(row, 1);
     this.#size--;
@@ -108,10 +110,12 @@ export class FleetTable {
     if (!renamed && !writeRow(page, row, host, false)) return;
     const start = renamed ? this.#text.store(text) : oldStart;
     changing(page.words, VERSION, () => {
-      writeRow(page, row, host, true);
+      markChanged(page, row, () => writeRow(page, row, host, true));
+      if (!renamed) return;
       page.setWord(TEXT_START, row, start);
       page.setWord(TEXT_LENGTH, row, text.length);
-      if (renamed) this.#text.free(oldStart, oldLength);
+      page.markAllFamilies();
+      this.#text.free(oldStart, oldLength);
     });
   }
 
@@ -123,6 +127,7 @@ export class FleetTable {
       writeRow(page, position, host, true);
       page.setWord(TEXT_START, position, start);
       page.setWord(TEXT_LENGTH, position, text.length);
+      page.markAllFamilies();
     });
     ids.splice(position, 0, host.hostId);
     this.#size++;
@@ -152,7 +157,11 @@ export class FleetTable {
     const keep = row === PAGE_ROWS ? PAGE_ROWS : PAGE_ROWS / 2;
     changing(control, STRUCTURE_VERSION, () => {
       changing(full.page.words, VERSION, () => {
-        changing(next.page.words, VERSION, () => full.page.moveTail(keep, next.page));
+        changing(next.page.words, VERSION, () => {
+          full.page.moveTail(keep, next.page);
+          full.page.markAllFamilies();
+          next.page.markAllFamilies();
+        });
       });
       this.#listPage(at + 1, next);
     });
@@ -249,6 +258,40 @@ function changing(words: Int32Array, version: number, change: () => void): void 
   Atomics.add(words, version, 1);
   change();
   Atomics.add(words, version, 1);
+}
+
+/** What each family over hosts shows of a row: its value, and which last label. */
+interface ShownRow {
+  readonly values: Float64Array;
+  readonly labels: Int8Array;
+}
+
+const newShownRow = (): ShownRow => ({
+  values: new Float64Array(HOST_FAMILIES.length),
+  labels: new Int8Array(HOST_FAMILIES.length),
+});
+const before = newShownRow();
+const after = newShownRow();
+const pageValues = new Float64Array(PAGE_ROWS);
+
+function showRow(page: Page, row: number, { values, labels }: ShownRow): void {
+  for (const [index, family] of HOST_FAMILIES.entries()) {
+    family.evaluate(page, row, row + 1, pageValues);
+    values[index] = pageValues[row] as number;
+    labels[index] = family.lastLabel?.pick(page, row) ?? 0;
+  }
+}
+
+/** Marks the families that show the row otherwise after `change`. */
+function markChanged(page: Page, row: number, change: () => void): void {
+  showRow(page, row, before);
+  change();
+  showRow(page, row, after);
+  for (let family = 0; family < HOST_FAMILIES.length; family++) {
+    // NaN, no row, is itself and nothing else.
+    const same = Object.is(before.values[family], after.values[family]);
+    if (!same || before.labels[family] !== after.labels[family]) page.markFamily(family);
+  }
 }
 
 /** Writes the row if `write`; @returns whether the row said something else before. */

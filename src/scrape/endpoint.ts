@@ -2,9 +2,9 @@ import type { Gate } from '../access/gate.ts';
 import { errorCode } from '../errors.ts';
 import { CONTENT_TYPE } from '../metrics/text-format.ts';
 import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../platform/uws.ts';
+import { RENDER_LIMIT_MS } from '../render/render-thread.ts';
 import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
-import { RENDER_LIMIT_MS } from './render-thread.ts';
 import { PendingResponse } from './response.ts';
 
 export interface ScrapeEndpointOptions {

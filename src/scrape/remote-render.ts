@@ -1,16 +1,18 @@
 import type { MessagePort } from 'node:worker_threads';
 import { errorCode, RmError } from '../errors.ts';
-import type { Body, Encoding, RenderSource } from './render-source.ts';
+import { BodyBytes, type BodyLayout } from '../render/body-layout.ts';
+import type { Encoding } from '../render/encoding.ts';
+import type { Body, RenderSource } from './render-source.ts';
 
 /*
  * Bodies for an endpoint in another thread than the render's owner: the bytes are in shared memory, so
- * that only a few words travel.
+ * that only where they are travels.
  */
 type Question =
   | { readonly render: number; readonly encoding: Encoding; readonly timeoutMs: number }
   | { readonly release: number };
 type Reply =
-  | { readonly render: number; readonly bytes: Uint8Array }
+  | { readonly render: number; readonly layout: BodyLayout }
   | { readonly render: number; readonly code: string }
   | { readonly revoked: number };
 
@@ -29,7 +31,7 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
       const body = await source.render(encoding, timeoutMs);
       held.set(render, body);
       body.onRevoked = () => reply({ revoked: render });
-      reply({ render, bytes: body.bytes });
+      reply({ render, layout: body.bytes.layout });
     } catch (error) {
       reply({ render, code: errorCode(error) ?? 'render_failed' });
     }
@@ -58,11 +60,12 @@ export class RemoteRender implements RenderSource {
     const render = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(render, (reply) => {
-        if ('bytes' in reply) {
+        if ('layout' in reply) {
           const release = () => {
             if (this.#held.delete(render)) this.#ask({ release: render });
           };
-          const body: Body = { bytes: reply.bytes, release, onRevoked: () => {} };
+          const bytes = new BodyBytes(reply.layout);
+          const body: Body = { bytes, release, onRevoked: () => {} };
           this.#held.set(render, body);
           resolve(body);
         } else {

@@ -1,9 +1,10 @@
-export type Encoding = 'identity' | 'gzip';
+import type { BodyBytes } from '../render/body-layout.ts';
+import type { Encoding } from '../render/encoding.ts';
 
 /** One reader's hold on a rendered body. */
 export interface Body {
-  readonly bytes: Uint8Array;
-  /** To be called once, when the bytes are no longer needed. */
+  readonly bytes: BodyBytes;
+  /** To be called once, when the bytes are no longer needed: they may change then. */
   release(): void;
   /**
    * Set by the reader: called when the bytes are needed for newer scrapes. A reader that slow has to go,

@@ -1,10 +1,12 @@
 import type { ScrapeResponse } from '../platform/uws.ts';
+import { type BodyBytes, BodyReader } from '../render/body-layout.ts';
 
 /**
- * Bytes handed to the socket at a time. A large body handed over whole keeps the loop, and with it the
- * agents, waiting for tens of milliseconds; a slice stays well under one.
+ * How long slices of a body are handed to the socket before the agents have their turn. A large body handed
+ * over whole keeps the loop waiting for tens of milliseconds; a turn of the loop for each slice costs as much
+ * as the slice.
  */
-const SLICE_BYTES = 256 * 1024;
+const TURN_MS = 0.3;
 
 /** A response that may be gone by the time somebody wants to answer: using a gone one would throw. */
 export class PendingResponse {
@@ -44,16 +46,17 @@ export class PendingResponse {
    */
   sendBody(
     headers: Readonly<Record<string, string>>,
-    body: Uint8Array,
+    body: BodyBytes,
     onGone: (complete: boolean) => void,
   ): void {
     if (this.#state !== 'open') return onGone(false);
     this.#state = 'sending';
     this.#onGone = onGone;
-    this.#res.onWritable(() => this.#sendSlice(body));
+    const reader = new BodyReader(body);
+    this.#res.onWritable(() => this.#sendSlices(reader));
     this.#res.cork(() => {
       this.#head('200 OK', headers);
-      this.#sendSlice(body);
+      this.#sendSlices(reader);
     });
   }
 
@@ -62,20 +65,26 @@ export class PendingResponse {
     if (this.#state === 'sending') this.#res.close();
   }
 
-  /** @returns whether the socket took the slice, which is what uWS asks of an onWritable handler */
-  #sendSlice(body: Uint8Array): boolean {
-    if (this.#state !== 'sending') return true;
-    const offset = this.#res.getWriteOffset();
-    const slice = body.subarray(offset, offset + SLICE_BYTES);
-    const [accepted, done] = this.#res.tryEnd(slice, body.length);
-    if (done) this.#leave(true);
-    // uWS calls onWritable only after a refusal; and between slices the agents have their turn.
-    else if (accepted) setImmediate(() => this.#sendNext(body));
-    return accepted;
+  /** @returns whether the socket took all it was given, which is what uWS asks of an onWritable handler */
+  #sendSlices(reader: BodyReader): boolean {
+    const startedAt = performance.now();
+    while (this.#state === 'sending') {
+      // The socket copies what it takes: the slice may be something else by the next one.
+      const slice = reader.read(this.#res.getWriteOffset());
+      const [accepted, done] = this.#res.tryEnd(slice, reader.total);
+      if (done) this.#leave(true);
+      else if (!accepted)
+        return false; // uWS calls onWritable
+      else if (performance.now() - startedAt > TURN_MS) {
+        setImmediate(() => this.#sendNext(reader));
+        break;
+      }
+    }
+    return true;
   }
 
-  #sendNext(body: Uint8Array): void {
-    if (this.#state === 'sending') this.#res.cork(() => this.#sendSlice(body));
+  #sendNext(reader: BodyReader): void {
+    if (this.#state === 'sending') this.#res.cork(() => this.#sendSlices(reader));
   }
 
   #head(status: string, headers: Readonly<Record<string, string>>): void {

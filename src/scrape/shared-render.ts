@@ -1,6 +1,7 @@
 import { RmError } from '../errors.ts';
-import type { Body, Encoding, RenderSource } from './render-source.ts';
-import type { RenderedBody, RenderWants } from './render-thread.ts';
+import type { Encoding } from '../render/encoding.ts';
+import type { RenderedBody } from '../render/render-thread.ts';
+import type { Body, RenderSource } from './render-source.ts';
 
 /** Scrapes that wait for a body at one time; the next ones are refused. */
 const MAX_WAITING = 256;
@@ -17,13 +18,13 @@ interface Waiter {
  * many scrapes come in, nobody waits for more than two.
  */
 export class SharedRender implements RenderSource {
-  readonly #start: (wants: RenderWants) => Promise<RenderedBody>;
+  readonly #start: (encodings: readonly Encoding[]) => Promise<RenderedBody>;
   #next = new Set<Waiter>();
   #running = false;
   #waiting = 0;
   #closed = false;
 
-  constructor(start: (wants: RenderWants) => Promise<RenderedBody>) {
+  constructor(start: (encodings: readonly Encoding[]) => Promise<RenderedBody>) {
     this.#start = start;
   }
 
@@ -71,9 +72,8 @@ export class SharedRender implements RenderSource {
       const batch = this.#next;
       this.#next = new Set();
       try {
-        const isWanted = (wanted: Encoding) => [...batch].some((w) => w.encoding === wanted);
-        const wants = { identity: isWanted('identity'), gzip: isWanted('gzip') };
-        handOut(await this.#start(wants), batch);
+        const encodings = new Set(Array.from(batch, ({ encoding }) => encoding));
+        handOut(await this.#start([...encodings]), batch);
       } catch (error) {
         const failure =
           error instanceof RmError
@@ -86,17 +86,17 @@ export class SharedRender implements RenderSource {
   }
 }
 
-/** Gives every waiter its own hold; the body is recycled when the last one lets go. */
+/** Gives every waiter its own hold; the body is released when the last one lets go. */
 function handOut(body: RenderedBody, batch: Set<Waiter>): void {
   let holds = batch.size;
-  if (holds === 0) return body.recycle();
+  if (holds === 0) return body.release();
   const held = new Set<Body>();
   for (const waiter of [...batch]) {
     const hold: Body = {
-      bytes: body[waiter.encoding],
+      bytes: body.bytes(waiter.encoding),
       release() {
         if (!held.delete(hold)) return;
-        if (--holds === 0) body.recycle();
+        if (--holds === 0) body.release();
       },
       onRevoked: () => {},
     };

@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type ExpositionInput,
-  expositionBound,
-  writeExposition,
-} from '../../src/metrics/exposition.ts';
 import { type BuildInfo, FAMILIES } from '../../src/metrics/families.ts';
-import { FleetReader } from '../../src/metrics/fleet-reader.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { type Host, REPO_STATUSES, SEVERITIES } from '../../src/metrics/host.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
 import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, SERIES_COUNT } from '../../src/metrics/jobs.ts';
+import { CopyingReader } from '../support/copying-reader.ts';
+import { type BodyInput, naiveBody } from '../support/naive-body.ts';
 import { type ParsedSample, parseExposition } from '../support/parse-exposition.ts';
 import { ulidOf } from '../support/ulid.ts';
 import type { Job } from './job-writers.ts';
@@ -88,7 +84,7 @@ describe('the body', () => {
   it('is the same bytes whatever the order in which the state came about', () => {
     const golden = expose(GOLDEN_HOSTS, GOLDEN_JOBS);
     const input = inputOf(GOLDEN_HOSTS, GOLDEN_JOBS);
-    expect(written(input)).toBe(written(input));
+    expect(naiveBody(input)).toBe(naiveBody(input));
     fc.assert(
       fc.property(
         fc.shuffledSubarray([...GOLDEN_HOSTS], { minLength: GOLDEN_HOSTS.length }),
@@ -102,8 +98,8 @@ describe('the body', () => {
           const histogram = JobHistogram.create();
           const writers = [histogram.writer(), histogram.writer()];
           for (const [n, job] of jobs.entries()) writers[n % 2]?.observeJob(...job);
-          const pages = new FleetReader(table.buffer).read();
-          expect(written({ pages, jobs: histogram.read(), build: BUILD })).toBe(golden);
+          const pages = new CopyingReader(table.buffer).read();
+          expect(naiveBody({ pages, jobs: histogram.read(), build: BUILD })).toBe(golden);
         },
       ),
       { numRuns: 50, interruptAfterTimeLimit: 10_000 },
@@ -233,7 +229,7 @@ describe('the room that a body takes', () => {
       host,
     }));
     const { pages } = inputOf(hosts, []);
-    const text = written({ pages, jobs: widestJobs, build: widestBuild });
+    const text = naiveBody({ pages, jobs: widestJobs, build: widestBuild });
     const { families } = parseExposition(text);
     expect(families.get('rm_host_repo_status')?.samples).toHaveLength(300);
     expect(text).toContain('rm_job_duration_seconds_sum{kind="update",status="succeeded"} 900719');
@@ -247,14 +243,14 @@ describe('the room that a body takes', () => {
   ])('is within the bound without any host and the build is %s', (_, text) => {
     const { pages } = inputOf([], []);
     const build = { version: text, commit: text, nodeVersion: text };
-    written({ pages, jobs: widestJobs, build });
+    naiveBody({ pages, jobs: widestJobs, build });
   });
 
   it('is within the bound for any fleet', () => {
     fc.assert(
       fc.property(anyFleet, anyBuild, (hosts, build) => {
         const { pages } = inputOf(hosts, []);
-        written({ pages, jobs: widestJobs, build });
+        naiveBody({ pages, jobs: widestJobs, build });
       }),
       { numRuns: 50, interruptAfterTimeLimit: 10_000 },
     );
@@ -308,27 +304,17 @@ const anyBuild: fc.Arbitrary<BuildInfo> = fc.record({
   nodeVersion: fc.string(),
 });
 
-function inputOf(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): ExpositionInput {
+function inputOf(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): BodyInput {
   const table = new FleetTable();
   for (const host of hosts) table.upsert(host);
   const histogram = JobHistogram.create();
   const writer = histogram.writer();
   for (const job of jobs) writer.observeJob(...job);
-  return { pages: new FleetReader(table.buffer).read(), jobs: histogram.read(), build };
+  return { pages: new CopyingReader(table.buffer).read(), jobs: histogram.read(), build };
 }
 
 function expose(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): string {
-  return written(inputOf(hosts, jobs, build));
-}
-
-/** The body, written into more room than its bound, which it must not touch. */
-function written(input: ExpositionInput): string {
-  const bound = expositionBound(input);
-  const target = Buffer.alloc(bound + 4_096, 0xff);
-  const length = writeExposition(input, target);
-  expect(length).toBeLessThanOrEqual(bound);
-  expect(target.subarray(length).every((byte) => byte === 0xff)).toBe(true);
-  return new TextDecoder('utf-8', { fatal: true }).decode(target.subarray(0, length));
+  return naiveBody(inputOf(hosts, jobs, build));
 }
 
 /** All rows by family, as the contract describes them and as slowly as one likes. */

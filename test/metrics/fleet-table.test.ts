@@ -9,9 +9,9 @@ import {
   VERSION,
   viewFleetBuffer,
 } from '../../src/metrics/fleet-layout.ts';
-import { FleetReader, type PageCopy } from '../../src/metrics/fleet-reader.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { type Host, REPO_STATUSES } from '../../src/metrics/host.ts';
+import { CopyingReader, type KeptCopy } from '../support/copying-reader.ts';
 import { decodeFleet, type ShownHost, shown } from '../support/decode-fleet.ts';
 import { ulidOf } from '../support/ulid.ts';
 import { hostOf, RESIDENTS, startFleetOwner } from './fleet-owner.ts';
@@ -20,7 +20,7 @@ const HOST: Host = { hostId: ulidOf(5), host: 'db-1.example', online: true };
 
 describe('a reading', () => {
   it('of a new table is empty', () => {
-    expect(new FleetReader(new FleetTable().buffer).read()).toEqual([]);
+    expect(new CopyingReader(new FleetTable().buffer).read()).toEqual([]);
   });
 
   it('shows every field as given, and the defaults of those left out', () => {
@@ -36,7 +36,7 @@ describe('a reading', () => {
       openAlerts: { critical: 1, info: 2, warning: 3 },
     });
     table.upsert({ hostId: ulidOf(2), host: 'bare', online: false });
-    expect(decodeFleet(new FleetReader(table.buffer).read())).toEqual([
+    expect(decodeFleet(new CopyingReader(table.buffer).read())).toEqual([
       {
         hostId: ulidOf(1),
         host: 'Ünïcode "quoted" back\\slash\nsecond line',
@@ -64,7 +64,7 @@ describe('a reading', () => {
     fc.assert(
       fc.property(pool, fc.array(change, { maxLength: 60, size: 'max' }), (ids, changes) => {
         const table = new FleetTable();
-        const reader = new FleetReader(table.buffer);
+        const reader = new CopyingReader(table.buffer);
         const plain = new Map<string, Host>();
         for (const { first, count, falling, to, read } of changes) {
           const some = ids.slice(first % ids.length).slice(0, count);
@@ -79,7 +79,7 @@ describe('a reading', () => {
           if (read) expect(decodeFleet(reader.read())).toEqual(sorted(plain));
         }
         expect(decodeFleet(reader.read())).toEqual(sorted(plain));
-        expect(decodeFleet(new FleetReader(table.buffer).read())).toEqual(sorted(plain));
+        expect(decodeFleet(new CopyingReader(table.buffer).read())).toEqual(sorted(plain));
         expect(table.size).toBe(plain.size);
       }),
       // Shrinking a fleet of hundreds can take minutes; a larger counterexample is as true.
@@ -96,7 +96,7 @@ describe('pages', () => {
     ['random', shuffled(indices)],
   ])('hosts that arrive in %s order are read in order', (_, arrival) => {
     const table = new FleetTable();
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const plain = new Map<string, Host>();
     for (const [step, index] of arrival.entries()) {
       table.upsert(hostOf(index, step));
@@ -113,7 +113,7 @@ describe('pages', () => {
 
   it('rising ids fill each page before the next one begins', () => {
     const table = fleetOf(256);
-    const counts = new FleetReader(table.buffer).read().map(({ page }) => page.rowCount);
+    const counts = new CopyingReader(table.buffer).read().map(({ page }) => page.rowCount);
     expect(counts).toEqual([64, 64, 64, 64]);
   });
 
@@ -123,7 +123,7 @@ describe('pages', () => {
     ['in random order', shuffled(indices)],
   ])('emptied %s they disappear, and serve hosts that come later', (_, leaving) => {
     const table = fleetOf(500);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const plain = new Map(indices.map((index) => [ulidOf(index), hostOf(index, 0)]));
     for (const [step, index] of leaving.entries()) {
       expect(table.remove(ulidOf(index))).toBe(true);
@@ -138,7 +138,7 @@ describe('pages', () => {
 
   it('a fleet that comes and goes for ever takes no more pages and text than the first time', () => {
     const table = new FleetTable();
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const used = () => {
       const { control, directory } = viewFleetBuffer(table.buffer);
       const texts = reader
@@ -162,7 +162,7 @@ describe('pages', () => {
 
   it('a host renamed for ever takes no more text than two names', () => {
     const table = fleetOf(1);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const starts = Array.from({ length: 1_000 }, (_, n) => {
       table.upsert({ ...hostOf(0, 0), host: `name ${n % 10}` });
       return reader.read()[0]?.page.word(TEXT_START, 0) ?? Number.NaN;
@@ -174,7 +174,7 @@ describe('pages', () => {
 describe('unchanged pages', () => {
   it('come back as the same copy, also after an upsert that says the same', () => {
     const table = fleetOf(200);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const before = reader.read();
     for (let index = 0; index < 200; index++) table.upsert(hostOf(index, 0));
     const after = reader.read();
@@ -198,7 +198,7 @@ describe('unchanged pages', () => {
   ])('a change of one host (%s) changes its page and no other', (_, change) => {
     const table = fleetOf(192);
     table.upsert({ ...HOST, hostId: ulidOf(70) });
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const before = reader.read();
     table.upsert({ ...HOST, hostId: ulidOf(70), ...change });
     const after = reader.read();
@@ -208,7 +208,7 @@ describe('unchanged pages', () => {
 
   it('a kept reading is not changed by later writes', () => {
     const table = fleetOf(100);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const before = reader.read();
     const rows = decodeFleet(before);
     for (let index = 0; index < 100; index += 2) table.upsert(hostOf(index, 99));
@@ -219,7 +219,7 @@ describe('unchanged pages', () => {
 
   it('a page emptied and used again is not taken for the one it was', () => {
     const table = fleetOf(1);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     reader.read();
     table.remove(ulidOf(0));
     table.upsert(hostOf(1, 0));
@@ -241,7 +241,7 @@ describe('remove', () => {
 
   it('of a host that is not there changes nothing', () => {
     const table = fleetOf(65);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const before = reader.read();
     expect(table.remove(ulidOf(66))).toBe(false);
     expect(reader.read().every((copy, at) => copy === before[at])).toBe(true);
@@ -292,7 +292,7 @@ describe('a host that cannot be shown', () => {
   ])('%s %j is refused by name, and nothing changes', (field, bad) => {
     const table = fleetOf(65);
     table.upsert(HOST);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const before = reader.read();
     const refusal = expect.objectContaining({
       code: 'invalid_host',
@@ -324,7 +324,7 @@ describe('a host that cannot be shown', () => {
   ])('is none of these: %s', (_, extreme) => {
     const table = new FleetTable();
     table.upsert({ ...HOST, ...extreme });
-    expect(decodeFleet(new FleetReader(table.buffer).read())).toEqual([
+    expect(decodeFleet(new CopyingReader(table.buffer).read())).toEqual([
       shown({ ...HOST, ...extreme }),
     ]);
   });
@@ -355,7 +355,7 @@ describe('a change at any point of a reading', () => {
     for (let index = 1; index <= 100; index++) table.upsert(hostOf(index, 0));
     return table;
   };
-  const rowsOf = (pages: PageCopy[]) => JSON.stringify(decodeFleet(pages));
+  const rowsOf = (pages: KeptCopy[]) => JSON.stringify(decodeFleet(pages));
   const cases = Object.keys(changes).flatMap((name) => [
     { name, knows: false, reader: 'a new reader' },
     { name, knows: true, reader: 'a reader that knows all pages' },
@@ -363,13 +363,13 @@ describe('a change at any point of a reading', () => {
 
   it.each(cases)('$name: $reader sees all of it or nothing', ({ name, knows }) => {
     const changed = fleet();
-    const before = rowsOf(new FleetReader(changed.buffer).read());
+    const before = rowsOf(new CopyingReader(changed.buffer).read());
     changes[name]?.(changed);
-    const after = rowsOf(new FleetReader(changed.buffer).read());
+    const after = rowsOf(new CopyingReader(changed.buffer).read());
     const seen = new Set<string>();
     for (let call = 1, interrupted = true; interrupted; call++) {
       const table = fleet();
-      const reader = new FleetReader(table.buffer);
+      const reader = new CopyingReader(table.buffer);
       if (knows) reader.read();
       const change = () => changes[name]?.(table);
       const reading = interruptedAt(call, change, () => reader.read());
@@ -446,7 +446,7 @@ describe('a change that is not finished', () => {
       // The reader naps for real a millisecond at a time, some seconds in all.
       const nap = vi.spyOn(Atomics, 'wait').mockReturnValue('timed-out');
       const table = fleetOf(100);
-      const reader = new FleetReader(table.buffer);
+      const reader = new CopyingReader(table.buffer);
       reader.read();
       step(table.buffer);
       expect(() => reader.read()).toThrow(expect.objectContaining({ code: 'reading_contended' }));
@@ -457,7 +457,7 @@ describe('a change that is not finished', () => {
 
   it.each(unfinished)('%s: a writer that was only held up is waited for', (_, step) => {
     const table = fleetOf(100);
-    const reader = new FleetReader(table.buffer);
+    const reader = new CopyingReader(table.buffer);
     const nap = vi.spyOn(Atomics, 'wait').mockImplementation(() => {
       if (nap.mock.calls.length === 3) step(table.buffer);
       return 'timed-out';
@@ -472,7 +472,7 @@ describe('reading while another thread writes', () => {
   it('no row is torn, none is older than the reading, and none that stays is missing', async () => {
     const buffer = new FleetTable().buffer;
     const owner = await startFleetOwner(buffer);
-    const reader = new FleetReader(buffer);
+    const reader = new CopyingReader(buffer);
     const faults = { torn: 0, stale: 0, missing: 0, unsorted: 0 };
     const pagesSeen = new Set<number>();
     const rowsSeen = new Set<number>();

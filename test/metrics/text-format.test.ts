@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   CONTENT_TYPE,
+  COPY_SLACK_BYTES,
+  CopyableText,
   escapeLabelValue,
   labelText,
   NUMBER_BYTES,
@@ -108,14 +110,33 @@ describe('milliseconds', () => {
 describe('TextWriter', () => {
   it('appends bytes, ranges, text and numbers one after the other', () => {
     const out = new TextWriter(Buffer.alloc(64));
-    out.copy(Buffer.from('é '));
-    out.copyRange(Buffer.from('abcdef'), 2, 4);
+    out.copy(new CopyableText('é '));
+    out.copyRange(new CopyableText('abcdef').view, 2, 4);
     out.text(' 🗄 ');
     out.integer(-12);
     out.text(' ');
     out.milliseconds(1_250);
     out.endLine();
     expect(out.bytes.toString('utf8', 0, out.length)).toBe('é cd 🗄 -12 1.25\n');
+  });
+});
+
+describe('copying by eights', () => {
+  it('any text is copied to the byte, and what follows is at most the slack', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.nat({ max: 20 }), (text, at) => {
+        const source = new CopyableText(text);
+        const target = Buffer.alloc(at + source.length + 2 * COPY_SLACK_BYTES, 0xaa);
+        const out = new TextWriter(target);
+        out.length = at;
+        out.copy(source);
+        expect(target.toString('utf8', at, out.length)).toBe(Buffer.from(text).toString());
+        expect(target.subarray(0, at).every((byte) => byte === 0xaa)).toBe(true);
+        const behind = target.subarray(out.length + COPY_SLACK_BYTES);
+        expect(behind.every((byte) => byte === 0xaa)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

@@ -45,7 +45,9 @@ export function shown(host: Host): ShownHost {
 export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
   return pages.flatMap(({ page, text, textEnds }) =>
     Array.from({ length: page.rowCount }, (_, row) => {
-      const labels = text.toString('utf8', textEnds[row - 1] ?? 0, textEnds[row]);
+      const start = textEnds[row - 1] ?? 0;
+      const length = (textEnds[row] ?? 0) - start;
+      const labels = Buffer.from(text.buffer, text.byteOffset + start, length).toString();
       const flags = page.word(FLAGS, row);
       const has = (flag: number) => (flags & flag) !== 0;
       return {

@@ -1,10 +1,12 @@
+import { MessageChannel } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
 import { compileGate } from '../../src/access/gate.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
 import { uws } from '../../src/platform/uws.ts';
+import { RenderThread } from '../../src/render/render-thread.ts';
 import { mountScrapeEndpoint } from '../../src/scrape/endpoint.ts';
-import { RenderThread } from '../../src/scrape/render-thread.ts';
+import { RemoteRender, serveRemoteRenders } from '../../src/scrape/remote-render.ts';
 import { SharedRender } from '../../src/scrape/shared-render.ts';
 import { TOKEN } from './serve.ts';
 
@@ -30,26 +32,37 @@ export class ScrapeRig {
     });
   }
 
-  /** With so many hosts; a thousand of them are a megabyte of exposition. */
-  static async start(hosts: number): Promise<ScrapeRig> {
+  /**
+   * With so many hosts; a thousand of them are a megabyte of exposition. `remote`: the endpoint gets its bodies
+   * by a port, as those in extra agent loops do.
+   */
+  static async start(hosts: number, { remote = false } = {}): Promise<ScrapeRig> {
     const rig = new ScrapeRig();
     for (let host = 0; host < hosts; host++) {
       rig.fleet.upsert({ hostId: hostId(host), host: hostName(host), online: host % 2 === 0 });
     }
     const gate = compileGate({ token: TOKEN });
     if (gate === undefined) throw new Error('no gate');
-    const source = new SharedRender(async (wants) => {
+    const source = new SharedRender(async (encodings) => {
       await rig.#held;
       rig.onRender();
-      return rig.thread.render(wants);
+      return rig.thread.render(encodings);
     });
+    const ports = new MessageChannel();
+    serveRemoteRenders(ports.port1, source);
+    const remoteSource = new RemoteRender(ports.port2);
     const app = uws().App();
     onTestFinished(async () => {
+      remoteSource.close();
       source.close();
       await rig.thread.close();
       app.close();
     });
-    mountScrapeEndpoint(app, { gate, source, onFailure: (error) => rig.failures.push(error) });
+    mountScrapeEndpoint(app, {
+      gate,
+      source: remote ? remoteSource : source,
+      onFailure: (error) => rig.failures.push(error),
+    });
     await new Promise<void>((resolve, reject) =>
       app.listen('127.0.0.1', 0, (socket) => {
         if (socket === false) return reject(new Error('cannot listen'));

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { combineCrc32, crcShift } from '../../src/scrape/crc32.ts';
+import { combineCrc32, crcShift } from '../../src/render/crc32.ts';
 
 test('the CRC of two texts put together comes from the CRCs of each', () => {
   const bytes = fc.uint8Array({ maxLength: 300 });
