@@ -1,8 +1,10 @@
 import { gunzipSync } from 'node:zlib';
 import { allocateFleetBuffer } from '../src/metrics/fleet-layout.ts';
 import { JobHistogram } from '../src/metrics/job-histogram.ts';
+import { type GoPeer, goNotes, withGoPeer } from './peers/go.ts';
 import { BUILD } from './peers/peer.ts';
-import type { RenderKind } from './render/protocol.ts';
+import { GoRenderProcess } from './render/go.ts';
+import type { ListedTask, RenderKind } from './render/protocol.ts';
 import { RenderBenchThread } from './render/threads.ts';
 import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
 import { type Row, rowsOf } from './support/result.ts';
@@ -16,70 +18,89 @@ const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
 export const render: BenchDefinition = {
   name: 'render',
   question: 'What does a body cost, cold and with some of the hosts changed?',
-  async run(options) {
-    const rows: Row[] = [];
-    for (const hosts of fleetSizes(options)) rows.push(...(await ofSize(hosts, options)));
-    return {
-      rows,
-      notes: [
-        'Libraries: their text as bytes; for gzip compressed by zlib at level 1. What changed in between makes no difference to them.',
-      ],
-    };
-  },
+  run: (options) =>
+    withGoPeer(options.peers, async (go) => {
+      const rows: Row[] = [];
+      for (const hosts of fleetSizes(options)) rows.push(...(await ofSize(hosts, go, options)));
+      return {
+        rows,
+        notes: [
+          'Ours, cold: nothing is known of an earlier render; into memory that was used before, as the floor copies.',
+          'Node libraries: their text as bytes; for gzip compressed by zlib at level 1. Go: its handler, into a writer that throws away. What changed in between makes no difference to them.',
+          ...goNotes(go),
+        ],
+      };
+    }),
 };
+
+/** A contestant, in whichever thread or process. */
+interface Rendering {
+  readonly tasks: readonly ListedTask[];
+  time(task: ListedTask): Promise<unknown>;
+  /** Undefined if there is none of that encoding. */
+  body(encoding: Encoding): Promise<Buffer | undefined>;
+  close(): Promise<void>;
+}
 
 function pace(hosts: number, quick: boolean): Pace {
   if (quick) return { rounds: 3, roundMs: 30, patienceMs: 500 };
   return { rounds: hosts <= 10_000 ? 15 : 10, roundMs: 150, patienceMs: 20_000 };
 }
 
-async function ofSize(hosts: number, { quick, peers, progress }: BenchOptions): Promise<Row[]> {
+async function ofSize(
+  hosts: number,
+  go: GoPeer | undefined,
+  { quick, peers, progress }: BenchOptions,
+): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
   const shared = {
     fleet: allocateFleetBuffer(),
     jobs: JobHistogram.create().buffer,
     build: { ...BUILD, nodeVersion: process.version },
   };
-  const threads: RenderBenchThread[] = [];
+  const contestants: Rendering[] = [];
   try {
     for (const kind of peers ? KINDS : KINDS.slice(0, 1)) {
-      threads.push(await RenderBenchThread.start({ ...shared, kind, hosts }));
+      contestants.push(await RenderBenchThread.start({ ...shared, kind, hosts }));
     }
-    await assertSame(threads);
+    if (go !== undefined && 'file' in go) {
+      contestants.push(await GoRenderProcess.start(go.file, hosts));
+    }
+    await assertSame(contestants);
     const rows: Row[] = [];
     for (const encoding of ENCODINGS) {
       progress.scenario(`${hosts} hosts, ${encoding}`);
-      const contestants = threads.flatMap((thread) =>
-        thread.tasks
+      const taking = contestants.flatMap((contestant) =>
+        contestant.tasks
           .filter((task) => task.encoding === encoding)
           .map(
             (task): Contestant => ({
               name: task.name,
               role: task.role,
               async: true,
-              run: () => thread.time(task),
+              run: () => contestant.time(task),
             }),
           ),
       );
-      const measured = await rotate(contestants, pace(hosts, quick), progress);
+      const measured = await rotate(taking, pace(hosts, quick), progress);
       const scenario = { hosts, encoding };
       rows.push(...rowsOf({ measure: 'one body', unit: 'ms', scenario }, measured));
     }
     return rows;
   } finally {
-    await Promise.all(threads.map((thread) => thread.close()));
+    await Promise.all(contestants.map((contestant) => contestant.close()));
   }
 }
 
-async function assertSame(threads: readonly RenderBenchThread[]): Promise<void> {
+async function assertSame(contestants: readonly Rendering[]): Promise<void> {
   let expected: string | undefined;
-  for (const [index, thread] of threads.entries()) {
+  for (const contestant of contestants) {
     for (const encoding of ENCODINGS) {
-      const body = await thread.body(encoding);
+      const body = await contestant.body(encoding);
       if (body === undefined) continue;
       const text = (encoding === 'gzip' ? gunzipSync(body) : body).toString();
       expected ??= text;
-      assertSameRows(expected, text, `${KINDS[index]}, ${encoding}`);
+      assertSameRows(expected, text, `${contestant.tasks.at(-1)?.name}, ${encoding}`);
     }
   }
 }

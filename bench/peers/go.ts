@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../../src/index.ts';
-import { fleetTotals } from '../support/fleet.ts';
+import { FleetTotals } from '../support/fleet.ts';
 import type { FinishedJob } from '../support/jobs.ts';
 import { BUCKET_SECONDS, BUILD } from './peer.ts';
 
@@ -15,8 +16,27 @@ const SOURCE = fileURLToPath(new URL('./go/main.go', import.meta.url));
 /** The compiled program, or why there is none. */
 export type GoPeer = { readonly file: string } | { readonly missing: string };
 
-/** Compiles the Go peer into `directory` */
-export function buildGoPeer(directory: string): GoPeer {
+/** Compiles the Go peer, if it is `wanted`, into a directory that is there for as long as `use` runs. */
+export async function withGoPeer<T>(
+  wanted: boolean,
+  use: (go: GoPeer | undefined, directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
+  try {
+    return await use(wanted ? build(directory) : undefined, directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** What a reader has to know if Go did not take part. */
+export function goNotes(go: GoPeer | undefined): string[] {
+  return go !== undefined && 'missing' in go
+    ? [`Go client_golang is left out: ${go.missing}.`]
+    : [];
+}
+
+function build(directory: string): GoPeer {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'go is not installed' };
   if (!existsSync(CLIENT)) {
     return { missing: 'golang-github-prometheus-client-golang-dev is not installed' };
@@ -32,10 +52,12 @@ export function buildGoPeer(directory: string): GoPeer {
 /** What the program reads from its standard input. */
 export function goInput(hosts: readonly Host[], jobs: readonly FinishedJob[]): string {
   const build = { ...BUILD, node_version: process.version };
+  const totals = new FleetTotals();
+  for (const host of hosts) totals.count(host);
   return JSON.stringify({
     build,
     buckets: BUCKET_SECONDS,
-    totals: fleetTotals(hosts),
+    totals,
     hosts,
     jobs,
   });

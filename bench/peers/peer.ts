@@ -1,10 +1,10 @@
 import type { Host } from '../../src/index.ts';
-import { fleetTotals } from '../support/fleet.ts';
+import { FleetTotals } from '../support/fleet.ts';
 import type { FinishedJob } from '../support/jobs.ts';
 
 /** What every contestant is loaded with. */
 export interface Loaded {
-  readonly hosts: readonly Host[];
+  readonly hosts: Iterable<Host>;
   readonly jobs: readonly FinishedJob[];
 }
 
@@ -34,11 +34,6 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
     library.gauge(name, `${name}.`, labelNames);
   const ofHost = (name: string) => plain(name, ['host_id', 'host']);
 
-  const totals = fleetTotals(hosts);
-  const alerts = plain('rm_active_alerts', ['severity']);
-  for (const severity of ['critical', 'info', 'warning'] as const) {
-    alerts({ severity }, totals[severity]);
-  }
   plain('rm_build_info', ['version', 'commit', 'node_version'])(
     { ...BUILD, node_version: process.version },
     1,
@@ -50,8 +45,6 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
   const size = ofHost('rm_host_repo_size_bytes');
   const status = plain('rm_host_repo_status', ['host_id', 'host', 'status']);
   const snapshots = ofHost('rm_host_snapshot_count');
-  plain('rm_hosts_online')({}, totals.online);
-  plain('rm_hosts_total')({}, totals.hosts);
   for (const { kind, status, ms } of jobs) library.observe({ kind, status }, ms / 1000);
 
   const upsert = (host: Host) => {
@@ -67,6 +60,16 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
     status({ ...labels, status: host.repoStatus ?? 'unknown' }, 1);
     snapshots(labels, host.snapshotCount ?? 0);
   };
-  for (const host of hosts) upsert(host);
+  const totals = new FleetTotals();
+  for (const host of hosts) {
+    upsert(host);
+    totals.count(host);
+  }
+  const alerts = plain('rm_active_alerts', ['severity']);
+  for (const severity of ['critical', 'info', 'warning'] as const) {
+    alerts({ severity }, totals[severity]);
+  }
+  plain('rm_hosts_online')({}, totals.online);
+  plain('rm_hosts_total')({}, totals.hosts);
   return upsert;
 }

@@ -27,10 +27,10 @@ parentPort?.on('message', async (question: RenderQuestion) => {
   const task = own['time' in question ? question.time : question.body];
   if (task === undefined) throw new Error('no such task');
   await task.prepare?.();
+  if ('body' in question) return parentPort?.postMessage(Uint8Array.from(await task.body()));
   const startedAt = performance.now();
-  const body = await task.render();
-  const ms = performance.now() - startedAt;
-  parentPort?.postMessage('time' in question ? ms : Uint8Array.from(body));
+  await task.render();
+  parentPort?.postMessage(performance.now() - startedAt);
 });
 parentPort?.postMessage(
   own.map(({ name, role, encoding }): ListedTask => ({ name, role, encoding })),

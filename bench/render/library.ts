@@ -4,18 +4,10 @@ import type { RenderTask } from './protocol.ts';
 
 /** A library's text as bytes, which is what is sent in the end; compressed at the level that is fastest. */
 export function libraryTasks(name: string, peer: FleetPeer): RenderTask[] {
+  const identity = async () => Buffer.from(await peer.render());
+  const gzip = async () => gzipSync(await peer.render(), { level: constants.Z_BEST_SPEED });
   return [
-    {
-      name,
-      role: 'peer',
-      encoding: 'identity',
-      render: async () => Buffer.from(await peer.render()),
-    },
-    {
-      name,
-      role: 'peer',
-      encoding: 'gzip',
-      render: async () => gzipSync(await peer.render(), { level: constants.Z_BEST_SPEED }),
-    },
+    { name, role: 'peer', encoding: 'identity', render: identity, body: identity },
+    { name, role: 'peer', encoding: 'gzip', render: gzip, body: gzip },
   ];
 }

@@ -1,10 +1,13 @@
+import { FleetReader } from '../../src/metrics/fleet-reader.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
-import type * as RenderThread from '../../src/scrape/render.worker.ts';
+import { BodyBytes, type BodyLayout, BodyReader } from '../../src/render/body-layout.ts';
+import { encoderFor } from '../../src/render/encoders.ts';
+import type { Encoding } from '../../src/render/encoding.ts';
+import { KeptBody } from '../../src/render/kept-body.ts';
 import { afterBackup, benchFleet } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { seededRandom } from '../support/random.ts';
-import type { Encoding } from '../support/scraper.ts';
 import type { RenderBenchData, RenderTask } from './protocol.ts';
 
 /** Shares of the fleet that change between two renders, in percent. 0.02 is a normal 15 s. */
@@ -12,66 +15,76 @@ const CHANGED_PERCENT = [0, 0.02, 0.1, 1, 10] as const;
 const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
 
 /**
- * Our render thread's own function, called in this thread: what piscina adds is for `scrape` to tell.
- * It is imported only now, since it looks for its shared memory in this thread's `workerData`.
+ * What our render thread does, in this thread: what piscina and the way to the socket add is for `scrape` to
+ * tell. A body is done when its pieces are in shared memory, from where they are sent.
  */
 export async function tasks(data: RenderBenchData): Promise<RenderTask[]> {
   const change = fill(data);
-  const warm = renderer(await import('../../src/scrape/render.worker.ts'));
   const shares = CHANGED_PERCENT.filter((share) => share === 0 || data.hosts * share >= 100);
-  return ENCODINGS.flatMap((encoding) => [
-    copyOf(warm(encoding).slice(), encoding),
-    coldTask(encoding),
-    ...shares.map(
-      (share): RenderTask => ({
-        name: `ours, ${share} % changed`,
+  return ENCODINGS.flatMap((encoding): RenderTask[] => {
+    const cold = new Renderer(encoding, data);
+    const warm = new Renderer(encoding, data);
+    return [
+      copyOf(cold.render(), encoding),
+      {
+        // As after a start or a crash: nothing is known of the fleet. The memory was used before, as the floor's.
+        name: 'ours, cold',
         role: 'own',
         encoding,
-        prepare: () => change(Math.round((data.hosts * share) / 100)),
-        render: () => warm(encoding),
-      }),
-    ),
-  ]);
+        prepare: () => cold.forget(),
+        render: () => cold.render(),
+        body: () => bytesOf(cold.render()),
+      },
+      ...shares.map(
+        (share): RenderTask => ({
+          name: `ours, ${share} % changed`,
+          role: 'own',
+          encoding,
+          prepare: () => change(Math.round((data.hosts * share) / 100)),
+          render: () => warm.render(),
+          body: () => bytesOf(warm.render()),
+        }),
+      ),
+    ];
+  });
 }
 
-/** The floor: into memory that was touched before, as the buffers of bodies are. */
-function copyOf(body: Uint8Array, encoding: Encoding): RenderTask {
+/** The floor: into memory that was touched before. */
+function copyOf(layout: BodyLayout, encoding: Encoding): RenderTask {
+  const body = bytesOf(layout);
   const target = new Uint8Array(new SharedArrayBuffer(body.length)).fill(1);
-  const render = () => {
-    target.set(body);
-    return target;
-  };
-  return { name: 'memcpy', role: 'floor', encoding, render };
+  const render = () => target.set(body);
+  return { name: 'memcpy', role: 'floor', encoding, render, body: () => body };
 }
 
-let instances = 0;
+class Renderer {
+  readonly #body: KeptBody;
+  readonly #jobs: JobHistogram;
+  #renders = 0;
 
-/** As after a start or a crash: a module of its own each time, which has seen nothing of the fleet. */
-function coldTask(encoding: Encoding): RenderTask {
-  let render = (): Uint8Array => new Uint8Array();
-  return {
-    name: 'ours, cold',
-    role: 'own',
-    encoding,
-    async prepare() {
-      const file = `../../src/scrape/render.worker.ts?instance=${instances++}`;
-      const fresh = renderer(await import(file));
-      render = () => fresh(encoding);
-    },
-    render: () => render(),
-  };
+  constructor(encoding: Encoding, { fleet, jobs, build }: RenderBenchData) {
+    this.#body = new KeptBody(encoderFor(encoding), new FleetReader(fleet), build);
+    this.#jobs = JobHistogram.attach(jobs);
+  }
+
+  render(): BodyLayout {
+    return this.#body.render(++this.#renders, [], this.#jobs.read());
+  }
+
+  forget(): void {
+    this.#body.forget();
+  }
 }
 
-/** Gives each render the buffer of the one before, as `RenderThread` does. */
-function renderer({ default: render }: typeof RenderThread): (encoding: Encoding) => Uint8Array {
-  let buffer: SharedArrayBuffer | undefined;
-  return (encoding) => {
-    const result = render({ buffer, identity: encoding === 'identity', gzip: encoding === 'gzip' });
-    buffer = result.buffer;
-    return encoding === 'gzip'
-      ? new Uint8Array(buffer, result.identityLength, result.gzipLength)
-      : new Uint8Array(buffer, 0, result.identityLength);
-  };
+function bytesOf(layout: BodyLayout): Uint8Array {
+  const reader = new BodyReader(new BodyBytes(layout));
+  const body = new Uint8Array(reader.total);
+  for (let at = 0; at < body.length; ) {
+    const slice = reader.read(at);
+    body.set(slice, at);
+    at += slice.length;
+  }
+  return body;
 }
 
 /** Fills the shared memory; @returns what makes that many hosts report another backup */

@@ -8,7 +8,10 @@ export interface RenderTask {
   readonly encoding: Encoding;
   /** Before each render, not measured. */
   readonly prepare?: () => void | Promise<void>;
-  readonly render: () => Uint8Array | Promise<Uint8Array>;
+  /** Measured. */
+  readonly render: () => unknown;
+  /** What comes of it, as bytes. */
+  readonly body: () => Uint8Array | Promise<Uint8Array>;
 }
 
 export type RenderKind = 'ours' | 'prom-client' | 'OpenTelemetry';

@@ -1,13 +1,13 @@
 import { createServer } from 'node:http';
 import { openTelemetryPeer } from '../peers/opentelemetry.ts';
-import { benchFleet } from '../support/fleet.ts';
+import { benchHosts } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { listenHttp } from './listen-http.ts';
 import type { Served, Start } from './protocol.ts';
 
 /** The exporter's own handler; it knows no gzip. */
 export async function serve({ hosts }: Start): Promise<Served> {
-  const { exporter } = openTelemetryPeer({ hosts: benchFleet(hosts), jobs: jobTable() });
+  const { exporter } = openTelemetryPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const server = createServer((req, res) => exporter.getMetricsRequestHandler(req, res));
   return { port: await listenHttp(server) };
 }

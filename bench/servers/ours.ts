@@ -1,7 +1,7 @@
-import { createMetrics, type Host } from '../../src/index.ts';
+import { createMetrics, type Fleet, type Host } from '../../src/index.ts';
 import { uws } from '../../src/platform/uws.ts';
 import { BUILD } from '../peers/peer.ts';
-import { afterBackup, benchFleet, CHANGED_A_SCRAPE } from '../support/fleet.ts';
+import { afterBackup, benchFleet, benchHosts } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { seededRandom } from '../support/random.ts';
 import { mountEcho } from './echo.ts';
@@ -16,27 +16,33 @@ export async function serve({ hosts, watched }: Start): Promise<Served> {
     buildInfo: BUILD,
     onScrapeFailure: (error) => console.error(error),
   });
-  const fleet = benchFleet(hosts);
-  for (const host of fleet) metrics.fleet.upsert(host);
+  for (const host of benchHosts(hosts)) metrics.fleet.upsert(host);
   for (const { kind, status, ms } of jobTable()) metrics.registry.observeJob(kind, status, ms);
   const app = uws().App();
   mountEcho(app);
   const watch = new LoopWatch();
   // Timing each callback costs a little, so only where somebody wants to know.
   metrics.mount(watched ? watch.timed(app) : app);
-  const random = seededRandom(2);
   return {
     port: await listen(app),
-    change() {
-      const changed = Math.round(hosts * CHANGED_A_SCRAPE);
-      for (let n = 0; n < changed; n++) {
-        const index = Math.floor(random() * hosts);
-        const host = afterBackup(fleet[index] as Host, random);
-        fleet[index] = host;
-        metrics.fleet.upsert(host);
-      }
-    },
+    change: changer(metrics.fleet, hosts),
     watch: () => watch.start(),
     turns: () => watch.stop(),
+  };
+}
+
+/** Has that percentage of the hosts report another backup. */
+function changer(fleet: Fleet, size: number): (percent: number) => void {
+  const random = seededRandom(2);
+  // Made when it is first needed: what is measured without changes does not have it in memory.
+  let hosts: Host[] | undefined;
+  return (percent) => {
+    hosts ??= benchFleet(size);
+    for (let n = 0; n < Math.round((size * percent) / 100); n++) {
+      const index = Math.floor(random() * size);
+      const host = afterBackup(hosts[index] as Host, random);
+      hosts[index] = host;
+      fleet.upsert(host);
+    }
   };
 }

@@ -2,7 +2,7 @@ import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
 import { uws } from '../../src/platform/uws.ts';
 import { promClientPeer } from '../peers/prom-client.ts';
-import { benchFleet } from '../support/fleet.ts';
+import { benchHosts } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { mountEcho } from './echo.ts';
 import { listen } from './listen.ts';
@@ -13,7 +13,7 @@ const compress = promisify(gzip);
 
 /** What one would write first: the agents' own loop renders with prom-client and sends the whole. */
 export async function serve({ hosts }: Start): Promise<Served> {
-  const { registry } = promClientPeer({ hosts: benchFleet(hosts), jobs: jobTable() });
+  const { registry } = promClientPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const watch = new LoopWatch();
   const app = uws().App();
   mountEcho(app);

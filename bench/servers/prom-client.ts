@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
 import { promClientPeer } from '../peers/prom-client.ts';
-import { benchFleet } from '../support/fleet.ts';
+import { benchHosts } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { listenHttp } from './listen-http.ts';
 import type { Served, Start } from './protocol.ts';
@@ -11,7 +11,7 @@ const compress = promisify(gzip);
 
 /** As in prom-client's README; it leaves compression to its user, so at the level that is fastest. */
 export async function serve({ hosts }: Start): Promise<Served> {
-  const { registry } = promClientPeer({ hosts: benchFleet(hosts), jobs: jobTable() });
+  const { registry } = promClientPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const server = createServer(async (req, res) => {
     const body = await registry.metrics();
     res.setHeader('Content-Type', registry.contentType);

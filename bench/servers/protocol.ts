@@ -13,11 +13,17 @@ export interface Start {
 }
 
 /**
- * - `change`: changes as many hosts as change between two scrapes of a normal fleet
+ * - `change`: has a percentage of the hosts report another backup
  * - `watch`: measures the turns of the loop from now on
  * - `turns`: ends that; answered with a `LoopReport`
  */
 export type ServerCommand = 'change' | 'watch' | 'turns';
+
+export interface Order {
+  readonly command: ServerCommand;
+  /** For `change`: the percentage. */
+  readonly value: number;
+}
 
 export interface Listening {
   readonly port: number;
@@ -28,4 +34,6 @@ export interface Listening {
 export type ServerReply = Listening | { readonly done: ServerCommand; readonly answer: unknown };
 
 /** A contestant that serves, and the commands that it knows. */
-export interface Served extends Listening, Partial<Record<ServerCommand, () => unknown>> {}
+export interface Served
+  extends Listening,
+    Partial<Record<ServerCommand, (value: number) => unknown>> {}

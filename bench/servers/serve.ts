@@ -1,4 +1,6 @@
-import type { ServerCommand, ServerReply, Start } from './protocol.ts';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Order, ServerReply, Start } from './protocol.ts';
 
 /*
  * A contestant as a process of its own: told over IPC what to load, it answers with its port. Each kind
@@ -23,9 +25,16 @@ const reply = (message: ServerReply) => process.send?.(message);
 process.once('message', async (start: Start) => {
   const { serve } = await KINDS[start.kind]();
   const { port, tokens, ...commands } = await serve(start);
-  process.on('message', async (command: ServerCommand) => {
-    reply({ done: command, answer: await commands[command]?.() });
+  process.on('message', async ({ command, value }: Order) => {
+    reply({ done: command, answer: await commands[command]?.(value) });
   });
+  collectGarbage();
   reply({ port, ...(tokens && { tokens }) });
 });
 process.on('disconnect', () => process.exit());
+
+/** What the loading left is nobody's: it is not to be counted as memory, nor collected in somebody's time. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+}

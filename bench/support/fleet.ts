@@ -21,17 +21,20 @@ const ROLES = [
 ] as const;
 const PEOPLE = ['zoë', 'amir', 'björn', 'елена', 'grace', 'håkon', 'josé', '健二', 'linh'] as const;
 
-/** The share of a fleet that changes in 15 s if each host is backed up about once a day. */
-export const CHANGED_A_SCRAPE = 0.0002;
+/** The percentage of a fleet that changes in 15 s if each host is backed up about once a day. */
+export const CHANGED_IN_15_S = 0.02;
 
 /** Hosts in the order of their ids, which is that of their enrolment. */
-export function benchFleet(size: number): Host[] {
+export function* benchHosts(size: number): Generator<Host> {
   const random = seededRandom(size);
-  const ids = Array.from({ length: size }, (_, index) => {
+  for (let index = 0; index < size; index++) {
     const enrolledAt = NOON - 700 * DAY_MS + Math.floor((index * 650 * DAY_MS) / size);
-    return ulid(enrolledAt, random);
-  }).sort();
-  return ids.map((hostId, index) => host(random, hostId, index));
+    yield host(random, ulid(enrolledAt, random), index);
+  }
+}
+
+export function benchFleet(size: number): Host[] {
+  return [...benchHosts(size)];
 }
 
 /** The same host after its next backup: the change that a fleet sees most. */
@@ -44,16 +47,21 @@ export function afterBackup(host: Host, random: Random): Host {
   };
 }
 
-/** What the families about the fleet as a whole say of `hosts`. */
-export function fleetTotals(hosts: readonly Host[]) {
-  const totals = { hosts: hosts.length, online: 0, critical: 0, info: 0, warning: 0 };
-  for (const { online, openAlerts = {} } of hosts) {
-    totals.online += Number(online);
-    totals.critical += openAlerts.critical ?? 0;
-    totals.info += openAlerts.info ?? 0;
-    totals.warning += openAlerts.warning ?? 0;
+/** What the families about the fleet as a whole say of the hosts that were counted. */
+export class FleetTotals {
+  hosts = 0;
+  online = 0;
+  critical = 0;
+  info = 0;
+  warning = 0;
+
+  count({ online, openAlerts = {} }: Host): void {
+    this.hosts++;
+    this.online += Number(online);
+    this.critical += openAlerts.critical ?? 0;
+    this.info += openAlerts.info ?? 0;
+    this.warning += openAlerts.warning ?? 0;
   }
-  return totals;
 }
 
 function host(random: Random, hostId: string, index: number): Host {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Listening, ServerCommand, ServerReply, Start } from '../servers/protocol.ts';
+import type { Listening, Order, ServerCommand, ServerReply, Start } from '../servers/protocol.ts';
 
 const SERVE = fileURLToPath(new URL('../servers/serve.ts', import.meta.url));
 
@@ -17,8 +17,9 @@ export class ServerProcess {
     this.tokens = tokens;
   }
 
-  static async start(start: Start): Promise<ServerProcess> {
-    const child = fork(SERVE, {
+  /** @param serve the file to run, if not the source itself */
+  static async start(start: Start, serve: string = SERVE): Promise<ServerProcess> {
+    const child = fork(serve, {
       // For the peers at 100,000 hosts. In the environment, since not every thread takes it as a flag.
       env: { ...process.env, NODE_OPTIONS: '--max-old-space-size=8192' },
       // Reports of many numbers.
@@ -42,11 +43,22 @@ export class ServerProcess {
   }
 
   /** @returns its answer, if the command has one */
-  async tell(command: ServerCommand): Promise<unknown> {
+  async tell(command: ServerCommand, value = 0): Promise<unknown> {
     const answered = once(this.#process, 'message');
-    this.#process.send(command);
+    const order: Order = { command, value };
+    this.#process.send(order);
     const [reply] = (await answered) as [ServerReply];
     return 'done' in reply ? reply.answer : undefined;
+  }
+
+  /** For a program of another language: writes a line to it; @returns the line that it answers with */
+  async ask(line: string): Promise<string> {
+    const { stdin, stdout } = this.#process;
+    if (stdin === null || stdout === null) throw new Error('this server takes commands, not lines');
+    const answered = once(stdout, 'data');
+    stdin.write(`${line}\n`);
+    const [answer] = await answered;
+    return String(answer).trim();
   }
 
   async stop(): Promise<void> {
