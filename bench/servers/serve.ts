@@ -36,5 +36,5 @@ process.on('disconnect', () => process.exit());
 /** What the loading left is nobody's: it is not to be counted as memory, nor collected in somebody's time. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
-  runInNewContext('gc')();
+  runInNewContext('gc')({ type: 'major', flavor: 'last-resort' });
 }

@@ -43,12 +43,17 @@ export class ServerProcess {
   }
 
   /** @returns its answer, if the command has one */
-  async tell(command: ServerCommand, value = 0): Promise<unknown> {
-    const answered = once(this.#process, 'message');
-    const order: Order = { command, value };
-    this.#process.send(order);
-    const [reply] = (await answered) as [ServerReply];
-    return 'done' in reply ? reply.answer : undefined;
+  tell(command: ServerCommand, value = 0): Promise<unknown> {
+    return new Promise((resolve) => {
+      const listen = (reply: ServerReply) => {
+        if (!('done' in reply) || reply.done !== command) return;
+        this.#process.off('message', listen);
+        resolve(reply.answer);
+      };
+      this.#process.on('message', listen);
+      const order: Order = { command, value };
+      this.#process.send(order);
+    });
   }
 
   /** For a program of another language: writes a line to it; @returns the line that it answers with */

@@ -30,12 +30,12 @@ export class BodyBytes {
     return this.layout.byteLength;
   }
 
-  /** The bytes of the piece with that number from `start` on. */
-  piece(number: number, start: number): Buffer {
+  /** The bytes of the piece with that number from `start` on, `limit` of them at the most. */
+  piece(number: number, start: number, limit: number): Buffer {
     const at = number * WORDS_A_PLACE;
     const segment = this.#segments[this.layout.places[at] as number] as Buffer;
-    const offset = this.layout.places[at + 1] as number;
-    return segment.subarray(offset + start, offset + this.lengthOf(number));
+    const offset = (this.layout.places[at + 1] as number) + start;
+    return segment.subarray(offset, offset + Math.min(this.lengthOf(number) - start, limit));
   }
 
   lengthOf(piece: number): number {
@@ -61,16 +61,21 @@ export class BodyReader {
   /** Some bytes from `offset` on, as many as are well handed over at once; good until the next read. */
   read(offset: number): Buffer {
     this.#seek(offset);
-    const first = this.#body.piece(this.#piece, offset - this.#start);
-    if (first.length >= IN_PLACE_BYTES) return first.subarray(0, SLICE_BYTES);
+    const first = this.#rest(offset);
+    if (first.length >= IN_PLACE_BYTES) return first;
     let filled = 0;
     for (let at = offset; at < this.total; at = offset + filled) {
       this.#seek(at);
-      const rest = this.#body.piece(this.#piece, at - this.#start);
+      const rest = this.#rest(at);
       if (rest.length >= IN_PLACE_BYTES || filled + rest.length > together.length) break;
       filled += rest.copy(together, filled);
     }
     return together.subarray(0, filled);
+  }
+
+  /** What the piece that `offset` is in holds from there on, as far as one slice goes. */
+  #rest(offset: number): Buffer {
+    return this.#body.piece(this.#piece, offset - this.#start, SLICE_BYTES);
   }
 
   #seek(offset: number): void {

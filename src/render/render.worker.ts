@@ -1,3 +1,4 @@
+import { constants, platform, setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import type { BuildInfo } from '../metrics/families.ts';
 import { FleetReader } from '../metrics/fleet-reader.ts';
@@ -32,6 +33,12 @@ export interface RenderResult {
 
 /** Renders after which an encoding that nobody asked for is forgotten: it takes as much memory as a body. */
 const UNWANTED_RENDERS = 20;
+
+/*
+ * Where cores are short, the agents' loop goes first. On Linux a priority is a thread's own; elsewhere this
+ * would lower that of the whole process.
+ */
+if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 const data: RenderThreadData = workerData;
 const fleet = new FleetReader(data.fleet);
