@@ -11,7 +11,16 @@ import { PAGE_ROWS } from './fleet-layout.ts';
 import type { PageCopy } from './fleet-reader.ts';
 import type { JobReading } from './job-histogram.ts';
 import { BUCKET_BOUNDS_SECONDS, BUCKET_COUNT, JOB_KINDS, JOB_STATUSES } from './jobs.ts';
-import { CopyableText, labelText, NUMBER_BYTES, type TextWriter } from './text-format.ts';
+import {
+  CopyableText,
+  copyByEights,
+  labelText,
+  NUMBER_BYTES,
+  type TextWriter,
+  writeInteger,
+  writeLineFeed,
+  writeMilliseconds,
+} from './text-format.ts';
 
 /** What one body shows besides the hosts: readings taken after the scrape was asked for. */
 export interface ExpositionInput {
@@ -95,27 +104,33 @@ const hostRowParts: readonly HostRowParts[] = HOST_FAMILIES.map(({ name, labels,
 
 const values = new Float64Array(PAGE_ROWS);
 
-/** Writes the rows of one page in the family over hosts with that index. */
+/** Writes the rows of one page in the family over hosts with that index. The innermost loop of a render. */
 export function writeHostRows(out: TextWriter, index: number, copy: PageCopy): void {
   const { page, text, textEnds } = copy;
   const family = HOST_FAMILIES[index] as HostFamily;
   const { start, ends } = hostRowParts[index] as HostRowParts;
   const { lastLabel } = family;
+  const inMilliseconds = family.unit === 'milliseconds';
+  const { view } = out;
   family.evaluate(page, 0, page.rowCount, values);
+  let end = ends[0] as CopyableText;
+  let at = out.length;
   let textStart = 0;
   for (let row = 0; row < page.rowCount; row++) {
     const textEnd = textEnds[row] as number;
-    const value = values[row] as number;
-    if (!Number.isNaN(value)) {
-      out.copy(start);
-      out.copyRange(text, textStart, textEnd);
-      out.copy(ends[lastLabel === undefined ? 0 : lastLabel.pick(page, row)] as CopyableText);
-      if (family.unit === 'milliseconds') out.millisecondsAt(values, row);
-      else out.integerAt(values, row);
-      out.endLine();
+    if (!Number.isNaN(values[row] as number)) {
+      at = copyByEights(start.view, 0, start.length, view, at);
+      at = copyByEights(text, textStart, textEnd, view, at);
+      if (lastLabel !== undefined) end = ends[lastLabel.pick(page, row)] as CopyableText;
+      at = copyByEights(end.view, 0, end.length, view, at);
+      at = inMilliseconds
+        ? writeMilliseconds(view, at, values, row)
+        : writeInteger(view, at, values, row);
+      at = writeLineFeed(view, at);
     }
     textStart = textEnd;
   }
+  out.length = at;
 }
 
 interface HostRowParts {

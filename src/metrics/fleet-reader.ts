@@ -104,15 +104,15 @@ export class FleetReader {
       length += page.word(TEXT_LENGTH, row);
       textEnds[row] = length;
     }
-    if (length > this.#sharedText.byteLength) return false;
+    const readable = this.#sharedText.byteLength - COPY_SLACK_BYTES;
+    if (length > readable) return false;
     copy.makeRoom(length);
     let at = 0;
     for (let row = 0; row < rowCount; row++) {
       const start = page.word(TEXT_START, row) * TEXT_UNIT;
       const end = start + page.word(TEXT_LENGTH, row);
-      if (end > this.#sharedText.byteLength - COPY_SLACK_BYTES) return false;
-      copyByEights(this.#sharedText, start, end, copy.text, at);
-      at = textEnds[row] as number;
+      if (end > readable) return false;
+      at = copyByEights(this.#sharedText, start, end, copy.text, at);
     }
     return true;
   }

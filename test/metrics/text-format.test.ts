@@ -4,6 +4,7 @@ import {
   CONTENT_TYPE,
   COPY_SLACK_BYTES,
   CopyableText,
+  copyByEights,
   escapeLabelValue,
   labelText,
   NUMBER_BYTES,
@@ -111,7 +112,7 @@ describe('TextWriter', () => {
   it('appends bytes, ranges, text and numbers one after the other', () => {
     const out = new TextWriter(Buffer.alloc(64));
     out.copy(new CopyableText('é '));
-    out.copyRange(new CopyableText('abcdef').view, 2, 4);
+    out.length = copyByEights(new CopyableText('abcdef').view, 2, 4, out.view, out.length);
     out.text(' 🗄 ');
     out.integer(-12);
     out.text(' ');
