@@ -295,28 +295,35 @@ describe('a render thread that dies', () => {
     }
   });
 
-  test('at any moment, also while its successor starts', async () => {
-    const rig = await ScrapeRig.start(20_000);
-    const { body } = await ask(rig.url, { headers: HEADERS });
+  test('at any moment, a hundred times, also while its successor starts', async () => {
+    const rig = await ScrapeRig.start(5_000);
+    let expected = (await ask(rig.url, { headers: HEADERS })).body;
     let failed = 0;
-    for (let death = 0; death < 20; death++) {
-      const scrape = ask(rig.url, { headers: HEADERS });
-      // Rendering takes a few tens of milliseconds, a new thread some more.
-      await sleep(Math.random() * 100);
+    for (let death = 0; death < 100; death++) {
+      const headers = { ...HEADERS, 'Accept-Encoding': death % 3 === 0 ? 'identity' : 'gzip' };
+      const scrape = ask(rig.url, { headers });
+      // A render takes some milliseconds, compressing a few tens, a new thread some more.
+      await sleep(Math.random() * 60);
       const died = rig.thread.threads[0]?.terminate();
       const answer = await scrape;
-      if (answer.status === 200) expect(answer.body.equals(body)).toBe(true);
-      else {
+      if (answer.status === 200) {
+        const packed = answer.headers['content-encoding'] === 'gzip';
+        expect((packed ? gunzipSync(answer.body) : answer.body).equals(expected)).toBe(true);
+      } else {
         expectUnavailable(answer, FAILED);
         failed++;
       }
       // Every other time the next scrape comes when nobody has noticed yet.
       if (death % 2 === 0) await died;
+      if (death % 5 !== 0) continue;
+      rig.fleet.upsert({ hostId: hostId(death), host: `renamed-${death}`, online: true });
+      await died;
+      expected = (await ask(rig.url, { headers: HEADERS })).body;
+      const gzip = await ask(rig.url, { headers: { ...HEADERS, 'Accept-Encoding': 'gzip' } });
+      expect(gunzipSync(gzip.body).equals(expected)).toBe(true);
+      expect(expected.includes(`host="renamed-${death}"`)).toBe(true);
     }
     expect(failed).toBeGreaterThan(0);
-    const next = await ask(rig.url, { headers: HEADERS });
-    expect(next.status).toBe(200);
-    expect(next.body.equals(body)).toBe(true);
   });
 
   test('while it starts, costs the scrape that waits for it', async () => {
@@ -432,6 +439,59 @@ describe('freshness', () => {
       expect(sample(await served.scrape(), BACKUPS)).toBe(120);
     },
   );
+});
+
+describe('a storm of finishes', () => {
+  test('each scrape agrees with itself, and none goes back', async () => {
+    const FINISHES = 10_000;
+    const served = await Served.start();
+    const agents = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async (name) => {
+        const { token } = await served.addHost(name);
+        return { name, agent: await TestAgent.online(served.agentUrl, token) };
+      }),
+    );
+    let over = false;
+    let last = 0;
+    let scrapes = 0;
+    const scraping = ['identity', 'gzip'].map(async (encoding) => {
+      while (!over) {
+        const headers = { ...HEADERS, 'Accept-Encoding': encoding };
+        const { body } = await ask(served.metricsUrl, { headers });
+        const text = (encoding === 'gzip' ? gunzipSync(body) : body).toString();
+        const count = sample(text, BACKUPS) ?? Number.NaN;
+        // Each backup took a second.
+        expect(sample(text, BACKUPS.replace('_count', '_sum'))).toBe(count);
+        for (const le of ['1', '86400', '+Inf']) {
+          const series = BACKUPS.replace('_count', '_bucket').replace('}', `,le="${le}"}`);
+          expect(sample(text, series)).toBe(count);
+        }
+        scrapes++;
+      }
+    });
+    const following = (async () => {
+      while (!over) {
+        const count = sample(await served.scrape(), BACKUPS) ?? Number.NaN;
+        expect(count).toBeGreaterThanOrEqual(last);
+        last = count;
+      }
+    })();
+    await Promise.all(
+      agents.map(async ({ name, agent }) => {
+        for (let job = 0; job < FINISHES; ) {
+          const end = Math.min(job + 100, FINISHES);
+          for (; job < end; job++) {
+            agent.send('job.finished', { ...finish(job), job_id: `${name}-${job}` }, `${job}`);
+          }
+          for (let n = 0; n < 100; n++) await agent.receive('ack');
+        }
+      }),
+    );
+    over = true;
+    await Promise.all([...scraping, following]);
+    expect(scrapes).toBeGreaterThan(10);
+    expect(sample(await served.scrape(), BACKUPS)).toBe(4 * FINISHES);
+  });
 });
 
 const NO_SMALL_DISK = whyNoSmallDisk();
