@@ -41,7 +41,7 @@ export interface Segment {
   pieces: Piece[];
 }
 
-/** Bytes of a store: in pieces, and in segments that are kept for bodies in the hands of readers alone. */
+/** Bytes of a store: in pieces, and in segments that are there for the bodies in the hands of readers alone. */
 export interface StoreSize {
   readonly live: number;
   readonly pinned: number;
@@ -53,14 +53,15 @@ export class PieceStore {
   #spare: Segment[] = [];
   #current: Segment | undefined;
   #render = 0;
+  #held: readonly number[] = [];
 
   /** Begins a render with a number higher than all before; `held` are those whose bodies are still in use. */
   begin(render: number, held: readonly number[]): void {
     this.#render = render;
+    this.#held = held;
     this.#spare.splice(SPARE_SEGMENTS);
-    const isHeld = ({ born, retired }: Segment) => held.some((at) => born <= at && at < retired);
-    for (const segment of this.#retired) if (!isHeld(segment)) this.#spare.push(segment);
-    this.#retired = this.#retired.filter(isHeld);
+    for (const segment of this.#retired) if (!this.#isHeld(segment)) this.#spare.push(segment);
+    this.#retired = this.#retired.filter((segment) => this.#isHeld(segment));
   }
 
   /** Keeps a copy of `bytes`. */
@@ -121,7 +122,13 @@ export class PieceStore {
   get size(): StoreSize {
     let live = 0;
     for (const segment of this.#segments) live += segment.live;
-    return { live, pinned: this.#retired.reduce((sum, { used }) => sum + used, 0) };
+    let pinned = 0;
+    for (const segment of this.#retired) if (this.#isHeld(segment)) pinned += segment.used;
+    return { live, pinned };
+  }
+
+  #isHeld({ born, retired }: Segment): boolean {
+    return this.#held.some((render) => born <= render && render < retired);
   }
 
   #retire(segment: Segment, render: number): void {

@@ -11,9 +11,10 @@ import type { RenderResult, RenderTask, RenderThreadData } from './render.worker
 export const RENDER_LIMIT_MS = 30_000;
 
 /**
- * Memory that bodies of slow readers may keep beside the newest body, at least; and at most as much again as
- * that body takes. Then the readers of the oldest are sent away.
+ * What slow readers may keep in memory beside the newest body: so many times what that takes, but always
+ * PINNED_BYTES. Then those of the oldest body are sent away. A single reader never gets there, whatever changes.
  */
+const PINNED_BODIES = 2;
 const PINNED_BYTES = 8 * 1024 * 1024;
 
 /** The thread makes little garbage. Left alone, V8 would keep three times 16 MiB for it. */
@@ -120,7 +121,7 @@ export class RenderThread {
   }
 
   #limit({ live, pinned }: StoreSize): void {
-    if (pinned <= Math.max(live, PINNED_BYTES)) return;
+    if (pinned <= Math.max(PINNED_BODIES * live, PINNED_BYTES)) return;
     const [oldest] = this.#held.values();
     oldest?.onRevoked();
   }

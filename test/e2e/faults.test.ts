@@ -214,7 +214,7 @@ describe('clients that are slow or gone', () => {
     ['in the loop that renders are asked from', false],
     ['in a loop of its own', true],
   ])(
-    'that hold more than a body in pieces that are no more are sent away (%s)',
+    'that hold more than two bodies in pieces that are no more are sent away (%s)',
     async (_, remote) => {
       const rig = await ScrapeRig.start(HOSTS, { remote });
       const readers: RawConnection[] = [];
