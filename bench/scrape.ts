@@ -92,7 +92,10 @@ async function ofSize(
             role,
             async: true,
             run: () => scraper.scrape(),
-            ...(changedPercent && { prepare: () => server.tell('change', changedPercent) }),
+            prepare: async () => {
+              if (changedPercent !== undefined) await server.tell('change', changedPercent);
+              await scraper.connected();
+            },
           }),
         ),
         pace(hosts, quick),

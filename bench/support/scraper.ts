@@ -12,16 +12,29 @@ const HEAD_END = '\r\n\r\n';
  * what is measured.
  */
 export class Scraper {
-  readonly #socket: Socket;
+  readonly #port: number;
   readonly #request: string;
+  #socket: Socket | undefined;
   #received: (chunk: Buffer) => void = () => {};
   #failed: (error: Error) => void = () => {};
 
   private constructor(port: number, encoding: Encoding) {
+    this.#port = port;
     this.#request = `GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept-Encoding: ${encoding}\r\n\r\n`;
-    this.#socket = connect({
+  }
+
+  static async open(port: number, encoding: Encoding): Promise<Scraper> {
+    const scraper = new Scraper(port, encoding);
+    await scraper.connected();
+    return scraper;
+  }
+
+  /** Connects again if need be: servers close what has been idle for some seconds. */
+  async connected(): Promise<void> {
+    if (this.#socket !== undefined) return;
+    const socket = connect({
       host: '127.0.0.1',
-      port,
+      port: this.#port,
       noDelay: true,
       onread: {
         buffer: Buffer.alloc(READ_BYTES),
@@ -31,14 +44,14 @@ export class Scraper {
         },
       },
     });
-    this.#socket.on('error', (error) => this.#failed(error));
-    this.#socket.on('close', () => this.#failed(new Error('the server closed the connection')));
-  }
-
-  static async open(port: number, encoding: Encoding): Promise<Scraper> {
-    const scraper = new Scraper(port, encoding);
-    await once(scraper.#socket, 'connect');
-    return scraper;
+    await once(socket, 'connect');
+    this.#socket = socket;
+    const gone = (error: Error) => {
+      this.#socket = undefined;
+      this.#failed(error);
+    };
+    socket.on('error', gone);
+    socket.on('close', () => gone(new Error('the server closed the connection')));
   }
 
   /** Scrapes once and forgets the body; @returns its length, as sent */
@@ -55,10 +68,12 @@ export class Scraper {
 
   close(): void {
     this.#failed = () => {};
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
 
   #get(take: (part: Buffer) => void): Promise<number> {
+    const socket = this.#socket;
+    if (socket === undefined) return Promise.reject(new Error('not connected'));
     return new Promise((resolve, reject) => {
       this.#failed = reject;
       const response = new Response(take);
@@ -69,7 +84,7 @@ export class Scraper {
           reject(error);
         }
       };
-      this.#socket.write(this.#request);
+      socket.write(this.#request);
     });
   }
 }
