@@ -160,10 +160,17 @@ async function scrape(scraping: Worker, scrapes: Scrapes): Promise<void> {
 
 /** In all runs alike, so that scrapes have something to render. */
 async function whileHostsChange(server: ServerProcess, work: () => Promise<void>): Promise<void> {
-  const changes = setInterval(() => void server.tell('change', CHANGED_IN_15_S), CHANGE_EVERY_MS);
+  let done = false;
+  const changes = (async () => {
+    while (!done) {
+      await server.tell('change', CHANGED_IN_15_S);
+      await setTimeout(CHANGE_EVERY_MS);
+    }
+  })();
   try {
     await work();
   } finally {
-    clearInterval(changes);
+    done = true;
+    await changes;
   }
 }

@@ -13,15 +13,15 @@ export interface LoopReport {
 
 const LONG_MS = 1;
 const SUSPICIOUS_MS = 0.2;
-const MAX_TURNS = 2 ** 20;
-/** Some 50 µs. */
-const SPIN_LOADS = 10_000;
+const MAX_TURNS = 2 ** 17;
+/** Some 250 µs. */
+const SPIN_LOADS = 50_000;
 
 /**
  * Measures the turns of this thread's event loop. It keeps the loop turning without a rest, so that a
  * turn is what the callbacks in it take. Every turn makes garbage (an `Immediate`, a time), and collecting it
  * while other threads have the cores takes milliseconds: with turns as short as they can be that was most of
- * what a run found. So each turn is made to last some 50 µs, which needs no memory.
+ * what a run found. So each turn is followed by some 250 µs of work that needs no memory.
  *
  * With two cores for server, render thread, scraper and load, some turns are long since the kernel gave the core
  * to another thread. Linux counts that (`run_delay` in /proc/PID/schedstat, nanoseconds), so it is told apart.
