@@ -59,7 +59,7 @@ export function dotPlot(rows: readonly Row[], theme: keyof typeof THEMES): strin
   const height = bottom + 44;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ${FONT}>`,
-    ...legend(colours),
+    ...legend(rows, colours),
     ...grid,
     ...body,
     text((LEFT + WIDTH - RIGHT) / 2, bottom + 36, `${measure}, ${unit}`, colours.faint, 'middle'),
@@ -87,8 +87,9 @@ function line(row: Row, y: number, x: (value: number) => number, colours: Theme)
   ];
 }
 
-function legend(colours: Theme): string[] {
-  return (['own', 'peer', 'floor'] as const).flatMap((role, index) => {
+function legend(rows: readonly Row[], colours: Theme): string[] {
+  const shown = new Set(rows.map(({ role }) => role));
+  return [...shown].flatMap((role, index) => {
     const at = LEFT + index * 80;
     return [
       `<circle cx="${at}" cy="10" r="4.5" fill="${colours.dots[role]}"/>`,

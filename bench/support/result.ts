@@ -48,7 +48,8 @@ export function rowsOf(
       const base = floor.rounds[round] ?? [];
       return samples.length === 0 || base.length === 0 ? [] : [median(samples) / median(base)];
     });
-    return { ...row, toFloor: summarise(ratios) };
+    // Nothing is a multiple of none, as where an idle loop is never late.
+    return ratios.every(Number.isFinite) ? { ...row, toFloor: summarise(ratios) } : row;
   });
 }
 
