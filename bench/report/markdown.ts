@@ -20,8 +20,9 @@ export function pivotTables(rows: readonly Row[]): string[] {
 
 function pivotTable(title: string, rows: readonly Row[]): string[] {
   const columns = [...new Set(rows.map(columnOf))];
-  const contestants = [...new Set(rows.map(({ contestant }) => contestant))];
-  const body = contestants.map((contestant) => {
+  // In the order of the last column: a large fleet has shares of it that a small one has not.
+  const contestants = new Set(rows.toReversed().map(({ contestant }) => contestant));
+  const body = [...contestants].reverse().map((contestant) => {
     const own = rows.filter((row) => row.contestant === contestant);
     const name = own[0]?.role === 'own' ? `**${contestant}**` : contestant;
     const cells = columns.map((column) => cell(own.find((row) => columnOf(row) === column)));
