@@ -6,6 +6,9 @@ import { MIGRATIONS } from './schema.ts';
 
 /** How long one process waits for another one's transaction. */
 const BUSY_TIMEOUT_MS = 5_000;
+const RETRY_MS = 5;
+/** https://www.sqlite.org/rescode.html#busy */
+const SQLITE_BUSY = 5;
 
 /**
  * Opens `fleet.db` in the data directory, makes both if need be, and brings the schema up to date.
@@ -17,7 +20,8 @@ export function openDatabase(dataDir: string): DatabaseSync {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+    keepWriteAheadLog(db);
+    db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
     migrate(db, file);
     return db;
   } catch (error) {
@@ -73,6 +77,32 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
     if (db.isTransaction) db.exec('ROLLBACK');
     throw error;
   }
+}
+
+/**
+ * Of two processes that open a new database at once, each has a lock that the other needs for this. SQLite sees
+ * that and tells one of them at once that the database is locked, whatever its timeout.
+ * https://www.sqlite.org/c3ref/busy_handler.html
+ */
+function keepWriteAheadLog(db: DatabaseSync): void {
+  const deadline = performance.now() + BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      db.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadline) throw error;
+      sleep(RETRY_MS);
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+}
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, ms);
 }
 
 function migrate(db: DatabaseSync, file: string): void {

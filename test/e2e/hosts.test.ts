@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { TestAgent } from '../support/agent.ts';
@@ -86,6 +88,17 @@ describe('hosts add', () => {
     expect(new Set(twins.map(({ host_id }) => host_id)).size).toBe(2);
     expect(new Set(twins.map(({ token }) => token)).size).toBe(2);
     expect(await listed(dataDir)).toHaveLength(2);
+  });
+
+  test('waits for somebody else who is making the database', async () => {
+    const dataDir = temporaryDirectory();
+    const other = new DatabaseSync(join(dataDir, 'fleet.db'));
+    other.exec('CREATE TABLE half (made); BEGIN IMMEDIATE; INSERT INTO half VALUES (1)');
+    const added = add(dataDir, 'patient');
+    await setTimeout(1_500);
+    other.exec('ROLLBACK');
+    other.close();
+    expect((await added).host).toBe('patient');
   });
 
   test('keeps nothing of the token but its SHA-256', async () => {
