@@ -1,4 +1,7 @@
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { LoopReport } from './servers/loop-watch.ts';
@@ -9,7 +12,7 @@ import { CHANGED_IN_15_S } from './support/fleet.ts';
 import { type Role, type Row, rowsOf, type Unit } from './support/result.ts';
 import { inTurn } from './support/rotation.ts';
 import { quantile } from './support/samples.ts';
-import type { Encoding } from './support/scraper.ts';
+import { type Encoding, Scraper } from './support/scraper.ts';
 import { ServerProcess } from './support/server-process.ts';
 
 const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
@@ -30,6 +33,7 @@ export const stall: BenchDefinition = {
         rows,
         notes: [
           'A turn is one round of the event loop, by the clock. Own work is what is left of it when the time is taken off in which the kernel had given the core to another thread (run_delay in /proc/PID/schedstat): server, render thread, scraper and load share two cores here. Callbacks are given in own work. The round trips were taken apart from the turns, since watching the turns keeps the loop awake.',
+          'uWS, same bytes: a server that renders nothing and hands over the whole body at once. What its round trips have in common with ours is the price of a scraper on the same two cores.',
           `Scrapes follow one another with a rest of 250 ms, and ${CHANGED_IN_15_S} % of our hosts change every ${CHANGE_EVERY_MS} ms, scraped or idle: far more than a Prometheus and a fleet do.`,
         ],
       };
@@ -67,9 +71,11 @@ async function ofSize(
 ): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
   const ours = await ServerProcess.start({ kind: 'ours', hosts, watched: true });
+  const fromMemory = await serverOfBodies(ours, hosts);
   const contestants: Contestant[] = [
     { name: 'idle', role: 'floor', server: ours, scraped: false },
     { name: 'ours', role: 'own', server: ours, scraped: true },
+    { name: 'uWS, same bytes', role: 'floor', server: fromMemory, scraped: true },
   ];
   if (peers) {
     const kind = 'prom-client on the loop';
@@ -85,7 +91,7 @@ async function ofSize(
         contestant,
         rounds: [] as Readonly<Record<Measure, number[]>>[],
       }));
-      await inTurn(found, quick ? 2 : 7, progress, async ({ contestant, rounds }, round) => {
+      await inTurn(found, quick ? 2 : 5, progress, async ({ contestant, rounds }, round) => {
         const { server, scraped } = contestant;
         const busy = () =>
           whileHostsChange(server, () =>
@@ -121,6 +127,22 @@ async function ofSize(
   } finally {
     const servers = new Set(contestants.map(({ server }) => server));
     await Promise.all([...servers].map((server) => server.stop()));
+  }
+}
+
+/** Serves what `ours` shows now. */
+async function serverOfBodies(ours: ServerProcess, hosts: number): Promise<ServerProcess> {
+  const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
+  try {
+    const bodies = { identity: join(directory, 'identity'), gzip: join(directory, 'gzip') };
+    for (const encoding of ENCODINGS) {
+      const scraper = await Scraper.open(ours.port, encoding);
+      writeFileSync(bodies[encoding], await scraper.body());
+      scraper.close();
+    }
+    return await ServerProcess.start({ kind: 'floor', hosts, bodies });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
