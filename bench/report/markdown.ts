@@ -1,4 +1,4 @@
-import type { ResultFile, Row } from '../support/result.ts';
+import type { ResultFile, Row, Scenario } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
 /** Below that, a 99th percentile is about the one worst sample. */
@@ -9,23 +9,49 @@ export function lines(items: readonly string[]): string[] {
   return items.length === 0 ? [] : [...items, ''];
 }
 
-/** A table a measure, with a column for each value of the scenario's first key, such as `hosts`. */
+/** More columns than that do not fit beside one another. */
+const MAX_COLUMNS = 4;
+
+type Column = (scenario: Scenario) => string;
+
+/**
+ * A table a measure, with a column for each scenario. Where these are too many, a table for each but for the
+ * first of what they are made of, such as `hosts`, which has the columns.
+ */
 export function pivotTables(rows: readonly Row[]): string[] {
-  const tables = Map.groupBy(rows, ({ measure, unit, scenario }) => {
-    const rest = scenarioText(Object.fromEntries(Object.entries(scenario).slice(1)));
-    return `${measure}, ${unit === 'times' ? 'count' : unit}${rest === '' ? '' : ` (${rest})`}`;
+  const measures = Map.groupBy(rows, ({ measure, unit }) => `${measure}, ${nameOf(unit)}`);
+  return [...measures].flatMap(([title, block]) => {
+    if (new Set(block.map(({ scenario }) => scenarioText(scenario))).size <= MAX_COLUMNS) {
+      return ['', ...pivotTable(title, block, scenarioText)];
+    }
+    const tables = Map.groupBy(block, ({ scenario }) => scenarioText(withoutFirst(scenario)));
+    return [...tables].flatMap(([rest, part]) => [
+      '',
+      ...pivotTable(`${title} (${rest})`, part, (scenario) => scenarioText(onlyFirst(scenario))),
+    ]);
   });
-  return [...tables].flatMap(([title, block]) => ['', ...pivotTable(title, block)]);
 }
 
-function pivotTable(title: string, rows: readonly Row[]): string[] {
-  const columns = [...new Set(rows.map(columnOf))];
+function nameOf(unit: Row['unit']): string {
+  return unit === 'times' ? 'count' : unit;
+}
+
+function onlyFirst(scenario: Scenario): Scenario {
+  return Object.fromEntries(Object.entries(scenario).slice(0, 1));
+}
+
+function withoutFirst(scenario: Scenario): Scenario {
+  return Object.fromEntries(Object.entries(scenario).slice(1));
+}
+
+function pivotTable(title: string, rows: readonly Row[], column: Column): string[] {
+  const columns = [...new Set(rows.map(({ scenario }) => column(scenario)))];
   // In the order of the last column: a large fleet has shares of it that a small one has not.
   const contestants = new Set(rows.toReversed().map(({ contestant }) => contestant));
   const body = [...contestants].reverse().map((contestant) => {
     const own = rows.filter((row) => row.contestant === contestant);
     const name = own[0]?.role === 'own' ? `**${contestant}**` : contestant;
-    const cells = columns.map((column) => cell(own.find((row) => columnOf(row) === column)));
+    const cells = columns.map((at) => cell(own.find(({ scenario }) => column(scenario) === at)));
     return `| ${[name, ...cells].join(' | ')} |`;
   });
   return [
@@ -33,10 +59,6 @@ function pivotTable(title: string, rows: readonly Row[]): string[] {
     `|---|${columns.map(() => '---:|').join('')}`,
     ...body,
   ];
-}
-
-function columnOf({ scenario }: Row): string {
-  return scenarioText(Object.fromEntries(Object.entries(scenario).slice(0, 1)));
 }
 
 function cell(row: Row | undefined): string {
