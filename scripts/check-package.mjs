@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path';
 
 const USE = `
 import { createMetrics } from 'restic-manager-metrics';
-import uWS from 'uWebSockets.js-compat';
+
+const { default: uWS } = await import('uWebSockets.js').catch(() => import('uWebSockets.js-compat'));
 
 const metrics = createMetrics({ gates: { token: 'secret' } });
 metrics.registry.observeJob('backup', 'succeeded', 1500);
@@ -18,7 +19,9 @@ app.listen('127.0.0.1', 0, async (socket) => {
   if (!socket) throw new Error('cannot listen');
   const url = 'http://127.0.0.1:' + uWS.us_socket_local_port(socket) + '/metrics';
   const response = await fetch(url, { headers: { Authorization: 'Bearer secret' } });
-  console.log(response.status, (await response.text()).match(/rm_host_agent_online.+ 1/)?.[0]);
+  const row = (await response.text()).match(/^rm_host_agent_online\\{.+ 1$/m)?.[0];
+  if (response.status !== 200 || !row) throw new Error('no row of the host: ' + response.status);
+  console.log(row);
   app.close();
   await metrics.close();
 });

@@ -1,12 +1,7 @@
-// Plain JavaScript of long ago, so that the Node that is too old can run it. Every npm script starts here.
+// Plain JavaScript of long ago, so that the Node that is too old can run it. Every npm script starts here; those
+// that take arguments load it before them (`node -r`), so that it can repeat them.
 var found = process.versions.node.split('.').map(Number);
 if (found[0] < 22 || (found[0] === 22 && found[1] < 18)) {
-  var script = process.env.npm_lifecycle_event;
-  var command = 'restic-manager ' + process.argv.slice(2).join(' ');
-  if (script !== undefined && process.argv[1].indexOf('require-node') !== -1) {
-    command =
-      'npm ci && ' + (script === 'test' || script === 'start' ? 'npm ' : 'npm run ') + script;
-  }
   console.error(
     'Node ' +
       process.versions.node +
@@ -16,8 +11,22 @@ if (found[0] < 22 || (found[0] === 22 && found[1] < 18)) {
       '-' +
       process.arch +
       "@22 -c '" +
-      command.trim() +
+      commandToRepeat() +
       "'",
   );
   process.exit(1);
+}
+
+function commandToRepeat() {
+  var main = process.argv[1] || '';
+  var args = process.argv.slice(2).map(function (argument) {
+    return /^[\w@%+=:,./-]+$/.test(argument) ? argument : JSON.stringify(argument);
+  });
+  var script = process.env.npm_lifecycle_event;
+  var ofThisPackage = /require-node\.cjs$|src.cli\.ts$/.test(main);
+  if (script === undefined || !ofThisPackage) return ['restic-manager'].concat(args).join(' ');
+  // What package.json gives them itself: `serve`, `demo`.
+  if (script === 'start' || script === 'demo') args.shift();
+  var command = script === 'start' || script === 'test' ? 'npm ' : 'npm run --silent ';
+  return 'npm ci && ' + command + script + (args.length > 0 ? ' -- ' + args.join(' ') : '');
 }

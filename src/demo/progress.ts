@@ -36,6 +36,7 @@ function size(bytes: number): string {
 
 const REDRAW_MS = 1_000;
 const PLAIN_LINE_MS = 10_000;
+const USUAL_COLUMNS = 80;
 const ERASE_TO_END = '\x1b[K';
 
 /**
@@ -48,8 +49,10 @@ export function showProgress(out: NodeJS.WriteStream, progress: () => Progress):
     const timer = setInterval(print, PLAIN_LINE_MS);
     return () => clearInterval(timer);
   }
-  // Written over in one go, and only then is the rest of the old line erased: nothing to flicker.
-  const draw = () => void out.write(`\r${progressLine(progress(), out.columns)}${ERASE_TO_END}`);
+  // Written over in one go, and only then is the rest of the old line erased: nothing to flicker. A terminal
+  // that was not told its size says 0.
+  const columns = () => out.columns || USUAL_COLUMNS;
+  const draw = () => void out.write(`\r${progressLine(progress(), columns())}${ERASE_TO_END}`);
   draw();
   out.on('resize', draw);
   const timer = setInterval(draw, REDRAW_MS);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { sample, temporaryDirectory } from '../support/serve.ts';
@@ -10,12 +10,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** An empty project whose `restic-manager-metrics` is this checkout's sources. */
 function projectWith(program: string): string {
   const directory = temporaryDirectory();
-  const link = (name: string, target: string) => {
-    const path = join(directory, 'node_modules', name);
-    mkdirSync(dirname(path), { recursive: true });
-    symlinkSync(target, path);
-  };
-  link('uWebSockets.js', join(root, 'node_modules/uWebSockets.js-compat'));
+  // Both builds, as npm installs them.
+  mkdirSync(join(directory, 'node_modules'));
+  for (const build of ['uWebSockets.js', 'uWebSockets.js-compat']) {
+    symlinkSync(join(root, 'node_modules', build), join(directory, 'node_modules', build));
+  }
   const self = join(directory, 'node_modules/restic-manager-metrics');
   mkdirSync(self, { recursive: true });
   const exports = './index.mjs';

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
 
@@ -19,9 +20,29 @@ test('the README lists every setting with its variable', () => {
   }
 });
 
-test('every page the README links to is there', () => {
-  const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map(([, path]) => path ?? '');
-  for (const path of links.filter((link) => !link.startsWith('http'))) {
-    expect(() => read(path), path).not.toThrow();
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(new URL('../../docs/', import.meta.url))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+test.each(PAGES)('every link of %s leads somewhere', (page) => {
+  for (const [, path = '', anchor] of read(page).matchAll(/\]\(([^)#\s]*)#?([^)\s]*)\)/g)) {
+    if (path.startsWith('http')) continue;
+    const target = path === '' ? page : posix.join(posix.dirname(page), path);
+    const text = read(target);
+    if (anchor) expect(anchors(text), `${target}#${anchor}`).toContain(anchor);
   }
 });
+
+/** Of the headings, as GitHub makes them. */
+function anchors(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
