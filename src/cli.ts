@@ -31,18 +31,24 @@ const COMMANDS: readonly CommandEntry[] = [
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
+// Whoever read our output has gone, as `head` does: nobody to tell, and no reason to stop serving.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   const [name = '--help', ...rest] = args;
   const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (args.includes('--version')) {
+  // A host may be named like a flag, after `--`.
+  const flags = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  if (flags.includes('--version')) {
     console.log(packageVersion());
   } else if (command === undefined && (name === '--help' || name === '-h')) {
     console.log(overview());
   } else if (command === undefined) {
     fail(`unknown command ${JSON.stringify(name)}`, 'restic-manager --help', EXIT_USAGE);
-  } else if (rest.includes('--help') || rest.includes('-h')) {
+  } else if (flags.includes('--help') || flags.includes('-h')) {
     console.log(`${command.summary}\n\n${(await command.load()).usage}`);
   } else {
     await run(command, rest);

@@ -8,7 +8,7 @@ export function bearerToken(authorization: string): string | undefined {
 
 /** Whether a client can send this token in a header: visible ASCII, no spaces. */
 export function isSendableToken(token: string): boolean {
-  return /^[\x21-\x7e]+$/.test(token);
+  return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token);
 }
 
 export const TOKEN_EXPECTED = 'visible ASCII characters without spaces';

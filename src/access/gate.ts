@@ -1,3 +1,4 @@
+import { RmError } from '../errors.ts';
 import { bearerToken, SecretToken } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
 import { Networks } from './networks.ts';
@@ -27,14 +28,23 @@ export interface Gate {
   admits(request: GateRequest): boolean;
 }
 
-/** Compiles the rules, once; undefined if they set no gate. */
+/**
+ * Compiles the rules, once; undefined if they set no gate.
+ * @throws RmError `invalid_settings`
+ */
 export function compileGate(rules: AccessRules): Gate | undefined {
+  if (typeof rules !== 'object' || rules === null) {
+    throw new RmError(
+      'invalid_settings',
+      'gates: must be an object such as { token } or { trustedCidrs }',
+    );
+  }
   const secret = rules.token === undefined ? undefined : new SecretToken(rules.token);
   const networks = rules.trustedCidrs?.length
     ? new Networks(rules.trustedCidrs, 'trustedCidrs')
     : undefined;
-  if (secret === undefined && networks === undefined) return undefined;
   const proxies = new Networks(rules.trustedProxies ?? [], 'trustedProxies');
+  if (secret === undefined && networks === undefined) return undefined;
   return {
     wantsToken: secret !== undefined,
     admits(request) {

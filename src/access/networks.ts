@@ -53,6 +53,7 @@ export class Networks {
 
 /** Reads `address/prefix`; a bare address is a network of its own. */
 export function parseNetwork(text: string): [Address, number] | undefined {
+  if (typeof text !== 'string') return undefined;
   const [base = '', prefixText, ...more] = text.split('/');
   if (more.length > 0) return undefined;
   const address = parseAddress(base);

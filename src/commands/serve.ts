@@ -41,7 +41,9 @@ function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
       log.error('shutting down took too long');
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
-    await (await starting).close();
+    const controlPlane = await starting.catch(() => undefined);
+    if (controlPlane === undefined) return; // why is said where it was started
+    await controlPlane.close();
     log.info('everything is on disk');
     process.exit(0);
   };

@@ -38,7 +38,7 @@ export interface LoadedSettings {
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
   const faults: string[] = [];
   const sources: Sources = new Map();
-  const file = configFile ?? (env.RM_CONFIG || undefined);
+  const file = configFile || env.RM_CONFIG || undefined;
   const values: SettingValues = {
     ...DEFAULTS,
     ...(file === undefined ? {} : fromFile(file, sources, faults)),

@@ -40,6 +40,9 @@ export function isUlid(value: unknown): value is string {
 
 /** @throws RmError `invalid_host` naming the field */
 export function checkHost(host: Host): void {
+  if (typeof host !== 'object' || host === null) {
+    throw new RmError('invalid_host', `host: must be an object, not ${host}`);
+  }
   if (!isUlid(host.hostId)) {
     throw invalid('hostId', 'a ULID of 26 upper-case characters', host.hostId);
   }
@@ -48,6 +51,9 @@ export function checkHost(host: Host): void {
   }
   if (typeof host.online !== 'boolean') throw invalid('online', 'true or false', host.online);
   if (host.lastBackup !== undefined) {
+    if (typeof host.lastBackup !== 'object' || host.lastBackup === null) {
+      throw invalid('lastBackup', 'an object, or left out', host.lastBackup);
+    }
     const { finishedAtMs, succeeded } = host.lastBackup;
     if (!Number.isSafeInteger(finishedAtMs)) {
       throw invalid('lastBackup.finishedAtMs', 'whole milliseconds', finishedAtMs);

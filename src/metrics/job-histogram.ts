@@ -176,7 +176,8 @@ export class JobSeries {
 }
 
 function wholeMilliseconds(durationMs: number): number {
-  if (!(durationMs < 2 ** 53 && durationMs > Number.NEGATIVE_INFINITY)) {
+  const inRange = durationMs < 2 ** 53 && durationMs > Number.NEGATIVE_INFINITY;
+  if (typeof durationMs !== 'number' || !inRange) {
     throw new RmError(
       'invalid_duration',
       `observe: a duration must be a finite number of milliseconds below 2^53, not ${durationMs}`,
@@ -232,10 +233,14 @@ function unknownSeries(kind: string, status: string): RmError {
   return isJobKind(kind) && !isJobStatus(status)
     ? new RmError(
         'unknown_status',
-        `observeJob: status must be one of ${JOB_STATUSES.join(', ')}, not ${JSON.stringify(status)}`,
+        `observeJob: status must be one of ${JOB_STATUSES.join(', ')}, not ${shown(status)}`,
       )
     : new RmError(
         'unknown_kind',
-        `observeJob: kind must be one of ${JOB_KINDS.join(', ')}, not ${JSON.stringify(kind)}`,
+        `observeJob: kind must be one of ${JOB_KINDS.join(', ')}, not ${shown(kind)}`,
       );
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RmError } from '../errors.ts';
 import { MIGRATIONS } from './schema.ts';
@@ -18,7 +18,7 @@ const SQLITE_BUSY = 5;
 export function openDatabase(dataDir: string): DatabaseSync {
   const file = join(dataDir, 'fleet.db');
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectory(dataDir);
     const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
     keepWriteAheadLog(db);
     db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
@@ -27,6 +27,23 @@ export function openDatabase(dataDir: string): DatabaseSync {
   } catch (error) {
     if (error instanceof RmError) throw error;
     throw new RmError('database_failed', `${file}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Makes a directory and those above it. Not by `recursive: true`, which never comes back where making one in a
+ * directory that exists says that there is none, as in /proc.
+ */
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    const parent = dirname(directory);
+    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+    makeDirectory(parent);
+    mkdirSync(directory, { mode: 0o700 });
   }
 }
 

@@ -45,11 +45,17 @@ export class FleetDatabase {
     };
   }
 
-  /** No host is online when a control plane starts; from now on it is known to be away. */
+  /**
+   * No host is online when a control plane starts; from now on it is known to be away. For how long it could
+   * not have connected is not its fault, so all that have no alert yet start anew.
+   */
   forgetConnections(): void {
     this.#run(
-      `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ? WHERE status = 'online'`,
+      `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
+       WHERE status <> 'pending'
+         AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.host_id = hosts.host_id AND a.kind = ?)`,
       Date.now(),
+      OFFLINE_ALERT.alert,
     );
   }
 
@@ -223,15 +229,19 @@ export class FleetDatabase {
 
   /**
    * What a finish means for its host. Agents report late what they could not report in time, so a host
-   * shows the job that finished last, not the one that was reported last.
+   * shows the job that finished last, not the one that was reported last. Jobs that mean nothing, such as a
+   * cancelled check, do not hide those before them.
    */
   #followUp(kind: JobKind, { hostId, status, finishedAtMs }: JobFinish): void {
     const rule = JOB_ALERTS[kind];
-    if (rule === undefined || this.#hasLaterFinish(hostId, kind, finishedAtMs)) return;
+    if (rule === undefined) return;
+    const telling = [...rule.opensOn, 'succeeded'];
+    if (!telling.includes(status)) return;
+    if (this.#hasLaterFinish(hostId, kind, telling, finishedAtMs)) return;
     this.touched.add(hostId);
     if (rule.opensOn.includes(status)) {
       this.#openAlert(hostId, rule.alert, rule.severity, finishedAtMs);
-    } else if (status === 'succeeded') {
+    } else {
       this.#resolveAlert(hostId, rule.alert);
     }
     if (kind === 'backup') {
@@ -242,7 +252,7 @@ export class FleetDatabase {
         hostId,
       );
     }
-    if (kind === 'init' && status !== 'cancelled') {
+    if (kind === 'init') {
       this.#run(
         'UPDATE hosts SET repo_status = ? WHERE host_id = ?',
         status === 'succeeded' ? 'ready' : 'init_failed',
@@ -251,12 +261,27 @@ export class FleetDatabase {
     }
   }
 
-  #hasLaterFinish(hostId: string, kind: JobKind, finishedAtMs: number): boolean {
+  #hasLaterFinish(
+    hostId: string,
+    kind: JobKind,
+    statuses: readonly string[],
+    finishedAtMs: number,
+  ): boolean {
+    const job = this.#get(
+      `SELECT 1 FROM jobs
+       WHERE host_id = ? AND kind = ? AND finished_at > ? AND status IN (SELECT value FROM json_each(?)) LIMIT 1`,
+      hostId,
+      kind,
+      finishedAtMs,
+      JSON.stringify(statuses),
+    );
+    if (job !== undefined) return true;
+    // The last backup is still known when its job was forgotten.
     return (
+      kind === 'backup' &&
       this.#get(
-        `SELECT 1 FROM jobs WHERE host_id = ? AND kind = ? AND finished_at > ? LIMIT 1`,
+        'SELECT 1 FROM hosts WHERE host_id = ? AND last_backup_at > ?',
         hostId,
-        kind,
         finishedAtMs,
       ) !== undefined
     );

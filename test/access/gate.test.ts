@@ -38,6 +38,25 @@ describe('no gate, and so no endpoint', () => {
   });
 });
 
+describe('rules that are none', () => {
+  it.each<[string, unknown]>([
+    ['gates', undefined],
+    ['gates', null],
+    ['gates', 'secret'],
+    ['token', { token: null }],
+    ['token', { token: 5 }],
+    ['trustedCidrs', { trustedCidrs: [5] }],
+    ['trustedProxies', { trustedProxies: ['x'] }],
+  ])('%s: %j', (setting, rules) => {
+    expect(() => compileGate(rules as AccessRules)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_settings',
+        message: expect.stringContaining(`${setting}: must be `),
+      }),
+    );
+  });
+});
+
 describe('the token gate', () => {
   it.each([
     ['right', 'Bearer s3cret', true],

@@ -185,6 +185,10 @@ describe('the configuration file', () => {
     expect(port({ RM_CONFIG: join(dir, 'missing.yaml') }, at(2))).toBe(2);
   });
 
+  it('is that of RM_CONFIG if the flag is empty', () => {
+    expect(port({ RM_CONFIG: at(1) }, '')).toBe(1);
+  });
+
   it('is none if RM_CONFIG is empty', () => {
     expect(port({ RM_CONFIG: '' })).toBe(8080);
   });

@@ -1,5 +1,6 @@
+import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { progressLine } from '../../src/demo/progress.ts';
+import { progressLine, showProgress } from '../../src/demo/progress.ts';
 
 const progress = {
   agents: 99,
@@ -33,4 +34,17 @@ test('the line is shorter than any terminal is wide, so it never wraps', () => {
       expect(progressLine(shown, columns).length).toBeLessThan(columns);
     }
   }
+});
+
+test('a terminal that was not told its size gets the whole line', () => {
+  let shown = '';
+  const out = new Writable({
+    write(chunk, _, done) {
+      shown += chunk;
+      done();
+    },
+  });
+  const terminal = Object.assign(out, { isTTY: true, columns: 0 }) as unknown as NodeJS.WriteStream;
+  showProgress(terminal, () => progress)();
+  expect(shown).toContain(progressLine(progress, 80));
 });

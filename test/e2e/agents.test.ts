@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
@@ -131,6 +133,37 @@ describe('agents in, scrape out', () => {
     );
     expect(sample(body, `rm_host_open_alerts${labels}`), 'its next success has come').toBe(0);
     expect(sample(body, 'rm_job_duration_seconds_count{kind="backup",status="failed"}')).toBe(1);
+  });
+
+  test.each(['check', 'forget', 'prune', 'init'])(
+    'a cancelled %s says nothing, however late others are reported',
+    async (kind) => {
+      const served = await Served.start();
+      const { token, host_id: id } = await served.addHost('late');
+      const agent = await TestAgent.online(served.agentUrl, token);
+      const alerts = async () =>
+        sample(await served.scrape(), `rm_host_open_alerts{host_id="${id}",host="late"}`);
+      await agent.job({ id: '1', kind, status: 'cancelled', finishedAt: at(30) });
+      await agent.job({ id: '2', kind, status: 'failed', finishedAt: at(10) });
+      expect(await alerts()).toBe(1);
+      await agent.job({ id: '3', kind, status: 'succeeded', finishedAt: at(20) });
+      expect(await alerts()).toBe(0);
+      await agent.job({ id: '4', kind, status: 'failed', finishedAt: at(15) });
+      expect(await alerts(), 'its next success has come').toBe(0);
+    },
+  );
+
+  test('the last backup stays the last when its job has been forgotten', async () => {
+    const served = await Served.start();
+    const { token, host_id: id } = await served.addHost('old');
+    const agent = await TestAgent.online(served.agentUrl, token);
+    await agent.job({ id: '2', kind: 'backup', status: 'succeeded', finishedAt: at(20) });
+    const database = new DatabaseSync(join(served.dataDir, 'fleet.db'), { timeout: 5_000 });
+    database.exec('DELETE FROM jobs');
+    database.close();
+    await agent.job({ id: '1', kind: 'backup', status: 'failed', finishedAt: at(10) });
+    const success = `rm_host_last_backup_success{host_id="${id}",host="old"}`;
+    expect(sample(await served.scrape(), success)).toBe(1);
   });
 
   test.each([

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -75,11 +76,19 @@ describe('hosts add', () => {
     expect(await listed(dataDir)).toEqual([]);
   });
 
-  test('a name that looks like a flag comes after --', async () => {
+  test.each(['-web', '--help', '--version'])('a name like %s comes after --', async (name) => {
     const dataDir = temporaryDirectory();
-    const { code, stdout } = await hostsOf(dataDir)('add', '--', '-web');
+    const { code, stdout } = await hostsOf(dataDir)('add', '--', name);
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ host: '-web' });
+    expect(JSON.parse(stdout)).toMatchObject({ host: name });
+  });
+
+  test('makes the data directory with those above it, or says why not', async () => {
+    await add(join(temporaryDirectory(), 'a', 'b'), 'web');
+    // Linux lets nobody make anything in there.
+    const { code, stdout, stderr } = await hostsOf('/proc/none/to/be/made')('add', 'web');
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('/proc/none');
   });
 
   test('two hosts may have one name: their ids differ, and so do their tokens', async () => {
@@ -291,6 +300,16 @@ describe('the command line', () => {
         expect(stdout).toContain(`restic-manager ${line}`);
       }),
     );
+  });
+
+  test('who reads the output may leave', async () => {
+    const dataDir = temporaryDirectory();
+    const ended = await new Promise((resolve) => {
+      const line = 'set -o pipefail; node src/cli.ts hosts list | true; echo $?';
+      const env = { ...process.env, RM_DATA_DIR: dataDir };
+      execFile('bash', ['-c', line], { env }, (_, stdout, stderr) => resolve({ stdout, stderr }));
+    });
+    expect(ended).toEqual({ stdout: '0\n', stderr: '' });
   });
 
   test('--version everywhere', async () => {

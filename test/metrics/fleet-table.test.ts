@@ -268,6 +268,8 @@ describe('a host that cannot be shown', () => {
     ['online', undefined],
     ['online', 1],
     ['online', 'true'],
+    ['lastBackup', null],
+    ['lastBackup', 1_763_632_803_500],
     ['lastBackup.finishedAtMs', undefined],
     ['lastBackup.finishedAtMs', null],
     ['lastBackup.finishedAtMs', '1763632803500'],
