@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { headlines } from './report/headlines.ts';
 import { losses } from './report/losses.ts';
 import { lines, measuredLines, pivotTables } from './report/markdown.ts';
 import { dotPlot } from './report/plot.ts';
@@ -54,6 +55,10 @@ function page(results: readonly ResultFile[]): string[] {
     '',
     ...results.map(({ bench, question }) => `- [${question}](#${bench})`),
     '- [What we lose at](#what-we-lose-at)',
+    '',
+    'In short, medians:',
+    '',
+    ...headlines(results),
     ...results.flatMap(section),
     '',
     '## What we lose at',

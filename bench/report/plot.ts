@@ -62,7 +62,13 @@ export function dotPlot(rows: readonly Row[], theme: keyof typeof THEMES): strin
     ...legend(rows, colours),
     ...grid,
     ...body,
-    text((LEFT + WIDTH - RIGHT) / 2, bottom + 36, `${measure}, ${unit}`, colours.faint, 'middle'),
+    text(
+      (LEFT + WIDTH - RIGHT) / 2,
+      bottom + 36,
+      `${measure}, ${unit} (logarithmic)`,
+      colours.faint,
+      'middle',
+    ),
     '</svg>\n',
   ].join('\n');
 }
