@@ -19,6 +19,10 @@ const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [
   --hosts N  size of fleet, default 1000
   --rounds N how often each revision is measured, default 5`;
 
+class Interrupted extends Error {}
+// Ctrl-C reaches the bench that runs, too, and ends it; here it must leave the time to tidy up.
+process.on('SIGINT', () => {});
+
 const { ref, names, flags, rounds } = commandLine();
 const directory = mkdtempSync(join(tmpdir(), 'restic-manager-compare-'));
 const other = join(directory, 'tree');
@@ -28,6 +32,9 @@ try {
   rmSync(join(other, 'bench'), { recursive: true, force: true });
   cpSync(import.meta.dirname, join(other, 'bench'), { recursive: true });
   for (const name of names) console.log(`${compared(name)}\n`);
+} catch (error) {
+  if (!(error instanceof Interrupted)) throw error;
+  process.exitCode = 130;
 } finally {
   spawnSync('git', ['worktree', 'remove', '--force', other], { cwd: ROOT });
   rmSync(directory, { recursive: true, force: true });
@@ -38,6 +45,7 @@ function compared(name: string): string {
   try {
     return compare(name);
   } catch (error) {
+    if (error instanceof Interrupted) throw error;
     process.exitCode = 1;
     const message = error instanceof Error ? error.message : String(error);
     const [why = message] = /^\w*Error.*$/m.exec(message) ?? [];
@@ -75,7 +83,8 @@ function measure(tree: string, name: string): Row[] {
 }
 
 function run(command: string, args: readonly string[]): void {
-  const { status, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+  const { status, signal, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+  if (signal === 'SIGINT' || status === 130) throw new Interrupted();
   if (status !== 0) throw new Error(stderr);
 }
 
