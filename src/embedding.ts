@@ -58,7 +58,7 @@ export interface Metrics {
  * @throws RmError `invalid_settings` for a bad token or network
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const gate = compileGate(options.gates);
+  const gate = compileGate(options?.gates);
   const jobs = JobHistogram.create();
   const fleet = new FleetTable();
   const { version, commit } = options.buildInfo ?? {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RmError } from '../errors.ts';
@@ -39,11 +39,12 @@ function makeDirectory(directory: string): void {
     mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
+    if (code === 'EEXIST' && statSync(directory).isDirectory()) return;
     const parent = dirname(directory);
     if (code !== 'ENOENT' || existsSync(parent)) throw error;
     makeDirectory(parent);
-    mkdirSync(directory, { mode: 0o700 });
+    // Another process may have been as far as this.
+    makeDirectory(directory);
   }
 }
 

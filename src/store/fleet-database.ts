@@ -40,8 +40,8 @@ export class FleetDatabase {
   }
 
   /**
-   * No host is online when a control plane starts; from now on it is known to be away. For how long it could
-   * not have connected is not its fault, so all that have no alert yet start anew.
+   * No host is online when a control plane starts; from now on it is known to be away. While there was none
+   * to connect to is not its fault, so whoever has no alert yet starts anew.
    */
   forgetConnections(): void {
     this.#statements.run(

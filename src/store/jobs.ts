@@ -1,11 +1,11 @@
 import type { JobKind } from '../metrics/jobs.ts';
-import { type AlertRule, JOB_ALERTS } from './alert-rules.ts';
+import { JOB_ALERTS } from './alert-rules.ts';
 import type { Alerts } from './alerts.ts';
 import type { FinishVerdict, JobFinish, Request } from './operations.ts';
 import type { Statements } from './statements.ts';
 
 /** Finished jobs are kept this long: a finish that is repeated later would count again. */
-export const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 const PRUNE_STEP = 500;
 
 /** The jobs of hosts that there are, and what their finishes mean for these. */
@@ -83,7 +83,7 @@ export class Jobs {
     if (rule === undefined) return;
     const opens = rule.opensOn.includes(status);
     if (!opens && status !== 'succeeded') return;
-    if (this.#hasLaterFinish(hostId, kind, rule, finishedAtMs)) return;
+    if (this.#hasLaterFinish(hostId, kind, finishedAtMs)) return;
     this.#touched.add(hostId);
     if (opens) {
       this.#alerts.open(hostId, rule.alert, rule.severity, finishedAtMs);
@@ -107,28 +107,22 @@ export class Jobs {
     }
   }
 
-  #hasLaterFinish(
-    hostId: string,
-    kind: JobKind,
-    { opensOn }: AlertRule,
-    finishedAtMs: number,
-  ): boolean {
-    const job = this.#statements.get(
-      `SELECT 1 FROM jobs
-       WHERE host_id = ? AND kind = ? AND finished_at > ? AND (status <> 'cancelled' OR ?) LIMIT 1`,
-      hostId,
-      kind,
-      finishedAtMs,
-      opensOn.includes('cancelled') ? 1 : 0,
-    );
-    if (job !== undefined) return true;
-    if (kind !== 'backup') return false;
-    // The last backup is still known when its job was forgotten.
-    const lastBackup = this.#statements.get(
-      'SELECT 1 FROM hosts WHERE host_id = ? AND last_backup_at > ?',
-      hostId,
-      finishedAtMs,
-    );
-    return lastBackup !== undefined;
+  /** Of the last backup the host itself knows, also when its job was forgotten. */
+  #hasLaterFinish(hostId: string, kind: JobKind, finishedAtMs: number): boolean {
+    const later =
+      kind === 'backup'
+        ? this.#statements.get(
+            'SELECT 1 FROM hosts WHERE host_id = ? AND last_backup_at > ?',
+            hostId,
+            finishedAtMs,
+          )
+        : this.#statements.get(
+            `SELECT 1 FROM jobs
+             WHERE host_id = ? AND kind = ? AND finished_at > ? AND status <> 'cancelled' LIMIT 1`,
+            hostId,
+            kind,
+            finishedAtMs,
+          );
+    return later !== undefined;
   }
 }

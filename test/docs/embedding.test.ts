@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { codeBlock, readPage } from '../support/page.ts';
 import { sample, temporaryDirectory } from '../support/serve.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -27,8 +28,7 @@ function projectWith(program: string): string {
 }
 
 test('the program of docs/embedding.md runs as it stands', async () => {
-  const page = readFileSync(join(root, 'docs/embedding.md'), 'utf8');
-  const program = /```js\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const program = codeBlock(readPage('docs/embedding.md'), 'js');
   const child = spawn(process.execPath, ['control-plane.mjs'], {
     cwd: projectWith(program),
     env: { ...process.env, PORT: '0' },

@@ -1,17 +1,17 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { posix } from 'node:path';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
+import { readPage } from '../support/page.ts';
 
-const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-const readme = read('README.md');
+const readme = readPage('README.md');
 
 test("CI runs the README's test command to the letter", () => {
   const command = readme
     .split('\n')
     .find((line) => line.startsWith('npx') && line.includes('npm test'));
   expect(command).toBeDefined();
-  expect(read('.ci/run')).toContain(`test_command() { ${command}; }`);
+  expect(readPage('.ci/run')).toContain(`test_command() { ${command}; }`);
 });
 
 test('the README lists every setting with its variable', () => {
@@ -29,10 +29,10 @@ const PAGES = [
 ];
 
 test.each(PAGES)('every link of %s leads somewhere', (page) => {
-  for (const [, path = '', anchor] of read(page).matchAll(/\]\(([^)#\s]*)#?([^)\s]*)\)/g)) {
+  for (const [, path = '', anchor] of readPage(page).matchAll(/\]\(([^)#\s]*)#?([^)\s]*)\)/g)) {
     if (path.startsWith('http')) continue;
     const target = path === '' ? page : posix.join(posix.dirname(page), path);
-    const text = read(target);
+    const text = readPage(target);
     if (anchor) expect(anchors(text), `${target}#${anchor}`).toContain(anchor);
   }
 });

@@ -1,12 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../src/config/load.ts';
+import { readPage } from '../support/page.ts';
 import { temporaryDirectory } from '../support/serve.ts';
 
 test('the settings of docs/running.md are good', () => {
-  const page = readFileSync(new URL('../../docs/running.md', import.meta.url), 'utf8');
-  const config = /config\.yaml <<'END'\n([\s\S]*?)END/.exec(page)?.[1] ?? '';
+  const config = /config\.yaml <<'END'\n([\s\S]*?)END/.exec(readPage('docs/running.md'))?.[1] ?? '';
   const directory = temporaryDirectory();
   const tokenFile = join(directory, 'metrics-token');
   writeFileSync(tokenFile, 'secret\n');

@@ -89,6 +89,15 @@ describe('hosts add', () => {
     const { code, stdout, stderr } = await hostsOf('/proc/none/to/be/made')('add', 'web');
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('/proc/none');
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    expect((await hostsOf(file)('add', 'web')).stderr).toContain(`EEXIST: file already exists`);
+  });
+
+  test('makes one data directory, however many begin at once', async () => {
+    const dataDir = join(temporaryDirectory(), 'a', 'b', 'c');
+    await Promise.all(['1', '2', '3', '4'].map((name) => add(dataDir, name)));
+    expect(await listed(dataDir)).toHaveLength(4);
   });
 
   test('two hosts may have one name: their ids differ, and so do their tokens', async () => {
@@ -305,9 +314,11 @@ describe('the command line', () => {
   test('who reads the output may leave', async () => {
     const dataDir = temporaryDirectory();
     const ended = await new Promise((resolve) => {
-      const line = 'set -o pipefail; node src/cli.ts hosts list | true; echo $?';
+      const line = 'set -o pipefail; "$0" src/cli.ts hosts list | true; echo $?';
       const env = { ...process.env, RM_DATA_DIR: dataDir };
-      execFile('bash', ['-c', line], { env }, (_, stdout, stderr) => resolve({ stdout, stderr }));
+      execFile('bash', ['-c', line, process.execPath], { env }, (_, stdout, stderr) =>
+        resolve({ stdout, stderr }),
+      );
     });
     expect(ended).toEqual({ stdout: '0\n', stderr: '' });
   });
