@@ -17,7 +17,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'hosts',
-    summary: 'enrol, list and remove hosts, also while serve is running',
+    summary: 'enrol, list, rename and remove hosts, also while serve is running',
     load: async () => (await import('./commands/hosts.ts')).hosts,
   },
   {
@@ -35,6 +35,8 @@ const EXIT_USAGE = 2;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
+// The default action of SIGHUP is to end the process. A server reloads instead, also one that has just begun to start.
+if (process.argv[2] === 'serve') process.on('SIGHUP', () => {});
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {

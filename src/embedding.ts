@@ -3,7 +3,10 @@ import { FleetTable } from './metrics/fleet-table.ts';
 import type { Host } from './metrics/host.ts';
 import { JobHistogram, type JobSeries } from './metrics/job-histogram.ts';
 import type { JobKind, JobStatus } from './metrics/jobs.ts';
+import { NOT_EMBEDDED } from './metrics/server-families.ts';
+import { ServerStats } from './metrics/server-stats.ts';
 import { packageCommit, packageVersion } from './platform/build-info.ts';
+import { RequestBudget } from './platform/request-budget.ts';
 import type { MountableApp } from './platform/uws.ts';
 import { RenderThread } from './render/render-thread.ts';
 import { mountScrapeEndpoint } from './scrape/endpoint.ts';
@@ -66,8 +69,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
     commit: packageCommit(),
   };
   const build = { version, commit, nodeVersion: process.version };
-  const thread = new RenderThread({ fleet: fleet.buffer, jobs: jobs.buffer, build });
+  const stats = ServerStats.create();
+  const counter = stats.writer();
+  const thread = new RenderThread({
+    fleet: fleet.buffer,
+    jobs: jobs.buffer,
+    stats: stats.buffer,
+    build,
+    exclude: NOT_EMBEDDED,
+  });
   const source = new SharedRender((encodings) => thread.render(encodings));
+  const requests = new RequestBudget();
   const writer = jobs.writer();
   return {
     registry: {
@@ -78,7 +90,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     fleet,
     mount(app, path) {
       if (gate === undefined) return;
-      mountScrapeEndpoint(app, { gate, source, path, onFailure: options.onScrapeFailure });
+      const onFailure = options.onScrapeFailure;
+      mountScrapeEndpoint(app, { gate, source, counter, requests, path, onFailure });
     },
     async close() {
       source.close();

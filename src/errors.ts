@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   no_uws_build: 'no build of uWebSockets.js loads under this Node on this system',
   data_dir_locked: 'another process serves the same data directory',
   database_failed: 'the database could not be opened, read or written',
+  database_gone: 'a file of the database was deleted or replaced while it was in use',
   database_too_new: 'the database was written by a newer version of this package',
   no_such_host: 'no host has that id',
   render_failed: 'the body of a scrape could not be rendered',

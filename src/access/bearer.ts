@@ -6,12 +6,17 @@ export function bearerToken(authorization: string): string | undefined {
   return /^bearer +([^\s]+) *$/i.exec(authorization)?.[1];
 }
 
-/** Whether a client can send this token in a header: visible ASCII, no spaces. */
+/** uWebSockets.js answers a request with more than 4 KiB of headers with 431. */
+const MAX_TOKEN_LENGTH = 1_024;
+
+/** Whether a client can send this token in a header: visible ASCII, no spaces, not too long. */
 export function isSendableToken(token: string): boolean {
-  return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token);
+  return (
+    typeof token === 'string' && token.length <= MAX_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(token)
+  );
 }
 
-export const TOKEN_EXPECTED = 'visible ASCII characters without spaces';
+export const TOKEN_EXPECTED = `1 to ${MAX_TOKEN_LENGTH} visible ASCII characters without spaces`;
 
 export function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
@@ -27,6 +32,10 @@ export class SecretToken {
       throw new RmError('invalid_settings', `token: must be ${TOKEN_EXPECTED}`);
     }
     this.#digest = sha256(token);
+  }
+
+  equals(other: SecretToken): boolean {
+    return timingSafeEqual(this.#digest, other.#digest);
   }
 
   matches(token: string | undefined): boolean {

@@ -20,10 +20,39 @@ export function clientAddress(
   if (header === undefined) return nearest;
   let client: Address = nearest;
   for (const hop of header.split(',').reverse()) {
-    const address = parseAddress(hop.trim());
+    const address = parseForwardedAddress(withoutSpace(hop));
     if (address === undefined) return undefined;
     client = address;
     if (!proxies.contains(address)) break;
   }
   return client;
+}
+
+/** The white space that may stand around an element of a list (RFC 9110, section 5.6.1). */
+function withoutSpace(element: string): string {
+  return element.replace(/^[ \t]+|[ \t]+$/g, '');
+}
+
+/** An address; some proxies add the client's port: `192.0.2.7:51234`, `[2001:db8::7]:443`. */
+function parseForwardedAddress(text: string): Address | undefined {
+  const [, v6, v4, port] = /^(?:\[([^\]]*)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (Number(port ?? 0) > MAX_PORT) return undefined;
+  const address = parseAddress(v6 ?? v4 ?? text);
+  // In brackets there is no IPv4 address (RFC 3986, section 3.2.2).
+  return v6 !== undefined && !v6.includes(':') ? undefined : address;
+}
+
+const MAX_PORT = 65_535;
+
+/** All `X-Forwarded-For` lines: `getHeader` knows only the first, which the client itself may have sent. */
+export function allForwardedFor(request: HeaderLines): string | undefined {
+  const values: string[] = [];
+  request.forEach((name, value) => {
+    if (name === 'x-forwarded-for') values.push(value);
+  });
+  return values.length === 0 ? undefined : values.join(',');
+}
+
+interface HeaderLines {
+  forEach(visit: (name: string, value: string) => void): void;
 }

@@ -1,7 +1,7 @@
 import { RmError } from '../errors.ts';
 import { bearerToken, SecretToken } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
-import { Networks } from './networks.ts';
+import { type Network, Networks, overlap, parseNetwork } from './networks.ts';
 
 /** Who may scrape. With neither a token nor networks there is no gate, and then no endpoint. */
 export interface AccessRules {
@@ -22,11 +22,28 @@ export interface GateRequest {
   forwardedFor(): string | undefined;
 }
 
+/** Why a request did not pass. */
+export interface GateRefusal {
+  readonly gate: 'token' | 'network' | 'token and network';
+  /** The client's address as computed; `unknown` if it could not be. */
+  readonly client: string;
+}
+
 export interface Gate {
   /** Whether a `WWW-Authenticate: Bearer` belongs to a refusal. */
   readonly wantsToken: boolean;
-  admits(request: GateRequest): boolean;
+  /** @returns undefined if the request passes */
+  refusal(request: GateRequest): GateRefusal | undefined;
+  /**
+   * Replaces the token. The one before is good for `overlapMs` more, so that scrapers can follow, and so are those
+   * before that one until their time is over.
+   * @throws RmError `invalid_settings`; the token stays then
+   */
+  replaceToken(token: string, overlapMs: number): void;
 }
+
+/** Who reloads more often within the overlap has the oldest tokens end early. */
+const MAX_OLD_TOKENS = 10;
 
 /**
  * Compiles the rules, once; undefined if they set no gate.
@@ -39,20 +56,61 @@ export function compileGate(rules: AccessRules): Gate | undefined {
       'gates: must be an object such as { token } or { trustedCidrs }',
     );
   }
-  const secret = rules.token === undefined ? undefined : new SecretToken(rules.token);
+  let secrets =
+    rules.token === undefined
+      ? []
+      : [{ secret: new SecretToken(rules.token), until: Number.POSITIVE_INFINITY }];
   const networks = rules.trustedCidrs?.length
     ? new Networks(rules.trustedCidrs, 'trustedCidrs')
     : undefined;
   const proxies = new Networks(rules.trustedProxies ?? [], 'trustedProxies');
-  if (secret === undefined && networks === undefined) return undefined;
+  if (secrets.length === 0 && networks === undefined) return undefined;
   return {
-    wantsToken: secret !== undefined,
-    admits(request) {
-      // Both are always looked at: which of them failed does not show in the time either.
-      const knowsToken = secret?.matches(bearerToken(request.authorization)) ?? true;
-      if (networks === undefined) return knowsToken;
+    wantsToken: secrets.length > 0,
+    refusal(request) {
+      // Both gates are always looked at: which of them failed does not show in the time either.
+      const now = performance.now();
+      const given = bearerToken(request.authorization);
+      let knowsToken = secrets.length === 0;
+      for (const { secret, until } of secrets) {
+        if (secret.matches(given) && now < until) knowsToken = true;
+      }
+      if (networks === undefined && knowsToken) return undefined;
       const client = clientAddress(request.peer, () => request.forwardedFor(), proxies);
-      return client !== undefined && networks.contains(client) && knowsToken;
+      const inNetwork =
+        networks === undefined || (client !== undefined && networks.contains(client));
+      if (knowsToken && inNetwork) return undefined;
+      return {
+        gate: knowsToken ? 'network' : inNetwork ? 'token' : 'token and network',
+        client: client?.toString() ?? 'unknown',
+      };
+    },
+    replaceToken(token, overlapMs) {
+      const secret = new SecretToken(token);
+      if (secrets[0]?.secret.equals(secret)) return;
+      const now = performance.now();
+      const old = secrets.map(({ secret, until }) => ({
+        secret,
+        until: Math.min(until, now + overlapMs),
+      }));
+      const stillGood = old.filter(({ until }) => until > now).slice(0, MAX_OLD_TOKENS);
+      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillGood];
     },
   };
+}
+
+/**
+ * Trusted proxies that are inside a trusted network themselves. If such a proxy forgets `X-Forwarded-For`, all of its
+ * clients pass as the proxy.
+ */
+export function proxiesInTrustedNetworks(rules: AccessRules): string[] {
+  const networks = (rules.trustedCidrs ?? []).flatMap((text) => toNetwork(text));
+  return (rules.trustedProxies ?? []).filter((proxy) =>
+    toNetwork(proxy).some((own) => networks.some((network) => overlap(own, network))),
+  );
+}
+
+function toNetwork(text: string): Network[] {
+  const network = parseNetwork(text);
+  return network === undefined ? [] : [network];
 }

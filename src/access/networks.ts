@@ -21,6 +21,9 @@ export function addressFromBytes(bytes: Uint8Array): Address | undefined {
   return address instanceof ipaddr.IPv6 ? unmapped(address) : address;
 }
 
+/** An address and the length of its prefix in bits. */
+export type Network = readonly [Address, number];
+
 export const NETWORK_EXPECTED = 'an address or a network such as 10.0.0.0/8 or 2001:db8::/32';
 
 /** A set of networks, compiled once. */
@@ -51,8 +54,15 @@ export class Networks {
   }
 }
 
+/** Whether there is an address that both networks contain. */
+export function overlap([a, aBits]: Network, [b, bBits]: Network): boolean {
+  const bits = Math.min(aBits, bBits);
+  if (a instanceof ipaddr.IPv4) return b instanceof ipaddr.IPv4 && a.match(b, bits);
+  return b instanceof ipaddr.IPv6 && a.match(b, bits);
+}
+
 /** Reads `address/prefix`; a bare address is a network of its own. */
-export function parseNetwork(text: string): [Address, number] | undefined {
+export function parseNetwork(text: string): Network | undefined {
   if (typeof text !== 'string') return undefined;
   const [base = '', prefixText, ...more] = text.split('/');
   if (more.length > 0) return undefined;

@@ -1,10 +1,11 @@
 import type { JobKind, JobStatus } from '../metrics/jobs.ts';
 import type { StoreClient } from '../store/store-client.ts';
 import type { AgentConnection } from './connection.ts';
+import type { HostQueues } from './host-queues.ts';
 import {
   type AgentMessage,
   ackMessage,
-  CLOSE,
+  type Heartbeat,
   type Hello,
   type JobFinished,
   type JobStarted,
@@ -13,9 +14,11 @@ import {
   type RepoStats,
   welcomeMessage,
 } from './protocol.ts';
+import { closeFor, type RefusalContext } from './refusals.ts';
 
-export interface MessageContext {
+export interface MessageContext extends RefusalContext {
   readonly store: StoreClient;
+  readonly queues: HostQueues;
   readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
 }
 
@@ -27,7 +30,8 @@ export function handleFrame(
 ): void {
   try {
     const message = parseAgentMessage(text);
-    if (connection.state === 'strange' && message.type !== 'hello') {
+    context.stats.message(message.type);
+    if (connection.state === 'ungreeted' && message.type !== 'hello') {
       const error = new ProtocolError('hello_required', 'the first message must be a hello');
       error.id = message.id;
       throw error;
@@ -35,18 +39,24 @@ export function handleFrame(
     dispatch(connection, message, context);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    refuse(connection, error);
+    if (error.code !== 'hello_required') context.stats.message('other');
+    refuse(connection, error, context);
   }
 }
 
 /** Answers a message that says nothing we can use; nothing has been changed by it. */
-export function refuse(connection: AgentConnection, error: ProtocolError): void {
+export function refuse(
+  connection: AgentConnection,
+  error: ProtocolError,
+  context: RefusalContext,
+): void {
   connection.sendError(error);
-  if (error.type === 'hello' && connection.state === 'strange') {
-    connection.end(CLOSE.badHello, error.code);
-  } else if (!error.code.startsWith('unknown_')) {
+  context.stats.refusal(error.code);
+  if (error.type === 'hello' && connection.state === 'ungreeted') {
+    closeFor(connection, 'bad_hello', context, error.code);
+  } else if (!error.code.startsWith('unknown_') && connection.countBad()) {
     // What a newer agent may well say, such as a kind we do not know, is not held against it.
-    connection.countBad();
+    closeFor(connection, 'too_many_bad_messages', context);
   }
 }
 
@@ -55,33 +65,60 @@ function dispatch(
   message: AgentMessage,
   context: MessageContext,
 ): void {
+  if (message.type === 'heartbeat') return;
+  if (message.type === 'hello' && connection.isGreeting) {
+    const error = new ProtocolError(
+      'bad_message',
+      'type: wait for the welcome before another hello',
+    );
+    error.id = message.id;
+    return refuse(connection, error, context);
+  }
+  // Without this bound an agent that sends faster than the store can write would fill the memory.
+  if (context.queues.isFull(connection.hostId)) {
+    return closeFor(connection, 'too_many_unanswered', context);
+  }
+  answering(connection, work(connection, message, context), message, context);
+}
+
+function work(
+  connection: AgentConnection,
+  message: Exclude<AgentMessage, Heartbeat>,
+  context: MessageContext,
+): Promise<Answer> {
+  const { hostId } = connection;
+  const { queues } = context;
   switch (message.type) {
-    case 'heartbeat':
-      return;
     case 'hello':
-      return answering(connection, hello(connection, message, context));
+      // It counts from now on, also while older messages of its host wait; a connection has one at a time.
+      return hello(connection, message, context);
     case 'job.started':
-      return answering(connection, jobStarted(connection, message, context), message.id);
+      return queues.run(hostId, () => jobStarted(connection, message, context));
     case 'job.finished':
-      return answering(connection, jobFinished(connection, message, context), message.id);
+      return queues.run(hostId, () => jobFinished(connection, message, context));
     case 'repo.stats':
-      return answering(connection, repoStats(connection, message, context), message.id);
+      return queues.run(hostId, () => repoStats(connection, message, context));
   }
 }
 
 type Answer = 'done' | 'gone' | ProtocolError;
 
-function answering(connection: AgentConnection, work: Promise<Answer>, id?: string): void {
+function answering(
+  connection: AgentConnection,
+  work: Promise<Answer>,
+  { type, id }: AgentMessage,
+  context: MessageContext,
+): void {
   work.then(
     (answer) => {
-      if (answer === 'gone') connection.end(CLOSE.removed, 'host removed');
+      if (answer === 'gone') closeFor(connection, 'removed', context);
       else if (answer instanceof ProtocolError) {
         answer.id = id;
-        refuse(connection, answer);
-      } else if (id !== undefined) connection.send(ackMessage(id));
+        refuse(connection, answer, context);
+      } else if (id !== undefined && type !== 'hello') connection.send(ackMessage(id));
     },
     // Not stored, so not acknowledged: the agent comes back and sends it again.
-    () => connection.end(CLOSE.tryAgainLater, 'the store is not available'),
+    () => closeFor(connection, 'store_unavailable', context),
   );
 }
 
@@ -91,9 +128,12 @@ async function hello(
   { store }: MessageContext,
 ): Promise<Answer> {
   connection.greet();
+  connection.isGreeting = true;
   const { hostId, number } = connection;
   const answer = await store.submit('hello', { hostId, connection: number, agent });
+  connection.isGreeting = false;
   if (answer === 'gone') return 'gone';
+  connection.host = answer.host;
   connection.send(welcomeMessage(hostId, answer.host));
   return 'done';
 }

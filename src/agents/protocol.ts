@@ -19,6 +19,7 @@ export const PROTOCOL_VERSION = 1;
 export const HEARTBEAT_SECONDS = 30;
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 const MAX_ID_LENGTH = 64;
+const MAX_ERROR_CHARACTERS = 4_096;
 
 export const CLOSE = {
   replaced: 4000,
@@ -28,6 +29,7 @@ export const CLOSE = {
   restarting: 1012,
   tryAgainLater: 1013,
   silent: 1001,
+  tooManyMessages: 1008,
 } as const;
 
 export type ProtocolErrorCode =
@@ -191,7 +193,7 @@ function parseJobFinished(payload: Fields): JobFinished {
     status: required(payload, 'status', jobStatus),
     finishedAtMs: required(payload, 'finished_at', time),
     exitCode: optional(payload, 'exit_code', wholeNumber),
-    error: optional(payload, 'error', string),
+    error: optional(payload, 'error', endOfText),
     kind: optional(payload, 'kind', jobKind),
     startedAtMs: optional(payload, 'started_at', time),
   };
@@ -223,6 +225,15 @@ function optional<T>(fields: Fields, field: string, read: Reader<T>): T | undefi
 function string(value: unknown, field: string): string {
   if (typeof value !== 'string') throw wrong(field, 'a string');
   return value;
+}
+
+/** An agent may send more of its log than anybody reads: the end says why a job failed. */
+function endOfText(value: unknown, field: string): string {
+  const text = string(value, field);
+  if (text.length <= MAX_ERROR_CHARACTERS) return text;
+  // A character takes up to two units of UTF-16.
+  const end = [...text.slice(-2 * MAX_ERROR_CHARACTERS)];
+  return end.slice(-MAX_ERROR_CHARACTERS).join('');
 }
 
 function identifier(value: unknown, field: string): string {

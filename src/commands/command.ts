@@ -22,11 +22,18 @@ export function parseFlags<const T extends NonNullable<ParseArgsConfig['options'
   }
 }
 
-/** @throws RmError `usage` unless exactly `names.length` positional arguments were given */
-export function expectArguments(given: readonly string[], names: readonly string[]): void {
+/**
+ * @returns `given`, as many as there are names
+ * @throws RmError `usage` unless exactly `names.length` positional arguments were given
+ */
+export function expectArguments<const N extends readonly string[]>(
+  given: readonly string[],
+  names: N,
+): { [I in keyof N]: string } {
   const missing = names[given.length];
   if (missing !== undefined) throw new RmError('usage', `${missing} is missing`);
   const extra = given[names.length];
   if (extra !== undefined)
     throw new RmError('usage', `unexpected argument ${JSON.stringify(extra)}`);
+  return given as { [I in keyof N]: string };
 }

@@ -20,10 +20,10 @@ import { AgentsThread } from '../demo/agents.ts';
 import { enrol } from '../demo/enrolment.ts';
 import { type PlannedHost, planFleet } from '../demo/fleet.ts';
 import { introduction } from '../demo/introduction.ts';
-import { openFileLimit } from '../demo/open-files.ts';
 import { showProgress } from '../demo/progress.ts';
 import { errorCode, RmError } from '../errors.ts';
 import { createLog } from '../platform/log.ts';
+import { openFileLimit } from '../platform/open-files.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 const MAX_HOSTS = 18_000;

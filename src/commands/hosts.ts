@@ -1,3 +1,5 @@
+import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
 import { RmError } from '../errors.ts';
 import type { ListedHost } from '../store/operations.ts';
@@ -5,9 +7,15 @@ import { Store } from '../store/store.ts';
 import type { StoreClient } from '../store/store-client.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
+const FOLLOW_POLL_MS = 20;
+const FOLLOW_LIMIT_MS = 2_000;
+
 export const hosts: Command = {
-  usage: `restic-manager hosts add NAME            enrol a host; prints its token, once
+  usage: `restic-manager hosts add NAME…           enrol hosts; prints the token of each, once
+restic-manager hosts add --stdin         the same, with a name on each line of standard input
 restic-manager hosts list [--json]       hosts with status, last backup and open alerts
+restic-manager hosts token HOST_ID       give a host a new token; the old one is dead
+restic-manager hosts rename HOST_ID NAME
 restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts
 
   --config FILE  settings in YAML, for data_dir (default: RM_CONFIG)`,
@@ -15,32 +23,41 @@ restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts
     const { values, positionals } = parseFlags(args, {
       config: { type: 'string' },
       json: { type: 'boolean' },
+      stdin: { type: 'boolean' },
     });
-    const [action, ...rest] = positionals;
-    if (values.json && action !== 'list')
-      throw new RmError('usage', '--json belongs to hosts list');
-    switch (action) {
-      case 'add':
-        expectArguments(rest, ['NAME']);
-        return withStore(values.config, (store) => add(store, rest[0] ?? ''));
-      case 'list':
-        expectArguments(rest, []);
-        return withStore(values.config, (store) => list(store, values.json ?? false));
-      case 'remove':
-        expectArguments(rest, ['HOST_ID']);
-        return withStore(values.config, (store) => remove(store, rest[0] ?? ''));
-      default:
-        throw new RmError('usage', 'expected hosts add, hosts list or hosts remove');
+    const [name, ...rest] = positionals;
+    const action = ACTIONS.get(name ?? '');
+    if (action === undefined) {
+      throw new RmError('usage', `expected hosts ${[...ACTIONS.keys()].join(', hosts ')}`);
     }
+    if (values.json && name !== 'list') throw new RmError('usage', '--json belongs to hosts list');
+    if (values.stdin && name !== 'add') throw new RmError('usage', '--stdin belongs to hosts add');
+    await action(rest, values);
   },
 };
 
+interface Flags {
+  readonly config?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly stdin?: boolean | undefined;
+}
+
+type Action = (args: readonly string[], flags: Flags) => Promise<void>;
+
+const ACTIONS = new Map<string, Action>([
+  ['add', add],
+  ['list', list],
+  ['token', replaceToken],
+  ['rename', rename],
+  ['remove', remove],
+]);
+
 async function withStore(
-  config: string | undefined,
+  { config }: Flags,
   work: (store: StoreClient) => Promise<void>,
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, fleet: undefined });
+  const store = await Store.open({ dataDir: settings.dataDir, serving: undefined });
   try {
     await work(store.connect());
   } finally {
@@ -48,25 +65,79 @@ async function withStore(
   }
 }
 
-async function add(store: StoreClient, host: string): Promise<void> {
-  const { hostId, token } = await store.submit('addHost', { host });
-  console.log(JSON.stringify({ host_id: hostId, host, token }));
-}
-
-async function list(store: StoreClient, json: boolean): Promise<void> {
-  const listed = await store.submit('listHosts', null);
-  console.log(json ? JSON.stringify(listed.map(asJson), null, 2) : table(listed));
-}
-
-async function remove(store: StoreClient, hostId: string): Promise<void> {
-  const removed = await store.submit('removeHost', { hostId });
-  if (!removed) {
-    throw new RmError(
-      'no_such_host',
-      `no host has the id ${JSON.stringify(hostId)}; see hosts list`,
+async function add(args: readonly string[], flags: Flags): Promise<void> {
+  if (flags.stdin) expectArguments(args, []);
+  const names = flags.stdin ? namesIn(await text(process.stdin)) : args;
+  if (names.length === 0) throw new RmError('usage', 'NAME is missing');
+  await withStore(flags, async (store) => {
+    const enrolled = await store.submit('addHosts', { hosts: names });
+    await followed(store);
+    const lines = enrolled.map(({ hostId, token }, index) =>
+      JSON.stringify({ host_id: hostId, host: names[index], token }),
     );
+    console.log(lines.join('\n'));
+  });
+}
+
+/** A name a line; empty lines are none. */
+function namesIn(input: string): string[] {
+  return input.split(/\r?\n/).filter((line) => line !== '');
+}
+
+async function list(args: readonly string[], flags: Flags): Promise<void> {
+  expectArguments(args, []);
+  await withStore(flags, async (store) => {
+    const listed = await store.submit('listHosts', null);
+    console.log(flags.json ? JSON.stringify(listed.map(asJson), null, 2) : table(listed));
+  });
+}
+
+async function replaceToken(args: readonly string[], flags: Flags): Promise<void> {
+  const [hostId] = expectArguments(args, ['HOST_ID']);
+  await withStore(flags, async (store) => {
+    const replaced = await store.submit('replaceToken', { hostId });
+    if (replaced === undefined) throw noSuchHost(hostId);
+    await followed(store);
+    console.log(JSON.stringify({ host_id: hostId, ...replaced }));
+  });
+}
+
+async function rename(args: readonly string[], flags: Flags): Promise<void> {
+  const [hostId, host] = expectArguments(args, ['HOST_ID', 'NAME']);
+  await withStore(flags, async (store) => {
+    if (!(await store.submit('renameHost', { hostId, host }))) throw noSuchHost(hostId);
+    await followed(store);
+    console.log(`renamed ${hostId}`);
+  });
+}
+
+async function remove(args: readonly string[], flags: Flags): Promise<void> {
+  const [hostId] = expectArguments(args, ['HOST_ID']);
+  await withStore(flags, async (store) => {
+    if (!(await store.submit('removeHost', { hostId }))) throw noSuchHost(hostId);
+    await followed(store);
+    console.log(`removed ${hostId}`);
+  });
+}
+
+/**
+ * Waits until a control plane that is running knows of the change, so that an agent can connect with the token as
+ * soon as it is printed. One that is too busy for that follows later.
+ */
+async function followed(store: StoreClient): Promise<void> {
+  const giveUpAt = performance.now() + FOLLOW_LIMIT_MS;
+  // Whatever happens here, the change is made, and its token must be printed.
+  const isFollowed = () => store.submit('isFollowed', null).catch(() => false);
+  while (!(await isFollowed()) && performance.now() < giveUpAt) {
+    await setTimeout(FOLLOW_POLL_MS);
   }
-  console.log(`removed ${hostId}`);
+}
+
+function noSuchHost(hostId: string): RmError {
+  return new RmError(
+    'no_such_host',
+    `no host has the id ${JSON.stringify(hostId)}; see hosts list`,
+  );
 }
 
 function asJson({ hostId, host, status, lastBackup, openAlerts }: ListedHost) {

@@ -1,30 +1,42 @@
-import { loadSettings } from '../config/load.ts';
+import { loadSettings, SettingsError } from '../config/load.ts';
+import type { Settings } from '../config/settings.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
+import { needingRestart } from '../control-plane/reload.ts';
 import { createLog, type Logger } from '../platform/log.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 /** A supervisor is promised ten seconds. */
 const SHUTDOWN_LIMIT_MS = 9_000;
+/** For closing sockets when the process cannot go on. */
+const ABANDON_LIMIT_MS = 2_000;
 
 export const serve: Command = {
   usage: `restic-manager serve [--config FILE]
 
   --config FILE  settings in YAML; RM_* variables override it (default: RM_CONFIG)
 
-Prints where it listens on standard output and logs to standard error.`,
+Prints where it listens on standard output and logs to standard error. SIGHUP reloads the token file, the
+certificate and its key; SIGTERM and SIGINT end it.`,
   async run(args) {
     const { values, positionals } = parseFlags(args, { config: { type: 'string' } });
     expectArguments(positionals, []);
     const { settings, unknownVariables } = loadSettings(process.env, values.config);
     const log = createLog(settings.logLevel);
     for (const variable of unknownVariables) log.warn({ variable }, 'unknown variable, ignored');
+    let running: ControlPlane | undefined;
+    let isDead = false;
     const onDeath = (error: unknown) => {
+      if (isDead) return;
+      isDead = true;
       log.fatal({ err: error }, 'cannot go on');
-      process.exit(1);
+      setTimeout(() => process.exit(1), ABANDON_LIMIT_MS);
+      void Promise.resolve(running?.abandon()).finally(() => process.exit(1));
     };
     const starting = startControlPlane({ settings, log, onDeath });
     closeOnSignal(starting, log);
+    reloadOnSignal(starting, settings, values.config, log);
     const controlPlane = await starting;
+    running = controlPlane;
     console.log(`listening on ${controlPlane.url}`);
     if (controlPlane.metricsUrl) console.log(`metrics on ${controlPlane.metricsUrl}/metrics`);
   },
@@ -49,4 +61,28 @@ function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
   };
   process.on('SIGTERM', close);
   process.on('SIGINT', close);
+}
+
+function reloadOnSignal(
+  starting: Promise<ControlPlane>,
+  atStart: Settings,
+  config: string | undefined,
+  log: Logger,
+): void {
+  process.on('SIGHUP', async () => {
+    const controlPlane = await starting.catch(() => undefined);
+    if (controlPlane === undefined) return;
+    try {
+      const { settings } = loadSettings(process.env, config);
+      controlPlane.reload({ token: settings.access.token, tls: settings.tls });
+      const ignored = needingRestart(atStart, settings);
+      log.info(
+        ignored.length > 0 ? { needs_restart: ignored } : {},
+        'reloaded the token, the certificate and its key',
+      );
+    } catch (error) {
+      const faults = error instanceof SettingsError ? error.faults : undefined;
+      log.error(faults ? { faults } : { err: error }, 'nothing was reloaded');
+    }
+  });
 }

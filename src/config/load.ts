@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
-import { isMap, LineCounter, parseDocument } from 'yaml';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
-import { messageOf, RmError } from '../errors.ts';
+import { RmError } from '../errors.ts';
+import { Faults } from './faults.ts';
+import { readOr, readYaml } from './files.ts';
 import {
   DEFAULTS,
   SETTINGS,
@@ -36,7 +36,7 @@ export interface LoadedSettings {
  * @throws SettingsError naming every fault at once
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
-  const faults: string[] = [];
+  const faults = new Faults(env.RM_METRICS_TOKEN);
   const sources: Sources = new Map();
   const file = configFile || env.RM_CONFIG || undefined;
   const values: SettingValues = {
@@ -45,14 +45,14 @@ export function loadSettings(env: Environment, configFile?: string): LoadedSetti
     ...fromEnvironment(env, sources, faults),
   };
   const settings = complete(values, sources, faults);
-  if (faults.length > 0) throw new SettingsError(faults);
+  if (faults.list.length > 0) throw new SettingsError(faults.list);
   return { settings, unknownVariables: unknownVariables(env) };
 }
 
 /** Where each setting that is set comes from, as a fault names it. */
 type Sources = Map<SettingKey, string>;
 
-function fromEnvironment(env: Environment, sources: Sources, faults: string[]): SettingValues {
+function fromEnvironment(env: Environment, sources: Sources, faults: Faults): SettingValues {
   const values: SettingValues = {};
   for (const [key, row] of rows()) {
     const text = env[row.variable];
@@ -70,14 +70,16 @@ function fromText(text: string, row: SettingRow): unknown {
   return text;
 }
 
-function fromFile(file: string, sources: Sources, faults: string[]): SettingValues {
+function fromFile(file: string, sources: Sources, faults: Faults): SettingValues {
   const values: SettingValues = {};
   const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
-  for (const [name, value] of Object.entries(readYaml(file, faults))) {
+  const yaml = readYaml(file, faults);
+  faults.keepSecret(yaml.metrics_token);
+  for (const [name, value] of Object.entries(yaml)) {
     const [key, row] = known.get(name) ?? [];
     if (key === undefined || row === undefined) {
       // A slip such as {metrics_token:SECRET} makes a key of key and value.
-      const shown = /^[\w-]+$/.test(name) ? name : 'not a name';
+      const shown = /^[_a-z][_a-z-]{0,29}$/i.test(name) ? name : 'not a name';
       faults.push(`${file}: ${shown}: unknown key; known are ${[...known.keys()].join(', ')}`);
     } else if (value !== null && value !== '') {
       const source = `${file}: ${key}`;
@@ -88,40 +90,13 @@ function fromFile(file: string, sources: Sources, faults: string[]): SettingValu
   return values;
 }
 
-function readYaml(file: string, faults: string[]): Readonly<Record<string, unknown>> {
-  const text = readOr(faults, file, file);
-  if (text === undefined) return {};
-  const lines = new LineCounter();
-  // None of the messages is shown, and none logged: they quote the line at fault, and that may be the
-  // one with the token.
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    logLevel: 'error',
-  });
-  for (const error of document.errors) {
-    const { line, col } = lines.linePos(error.pos[0]);
-    faults.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
-  }
-  if (document.errors.length > 0) return {};
-  try {
-    const value: unknown = document.toJS();
-    if (value === null) return {};
-    if (isMap(document.contents)) return value as Readonly<Record<string, unknown>>;
-    faults.push(`${file}: must be a map of settings`);
-  } catch {
-    faults.push(`${file}: not valid YAML (an alias, *NAME, without its &NAME)`);
-  }
-  return {};
-}
-
 function accept(
   values: SettingValues,
   key: SettingKey,
   row: SettingRow,
   value: unknown,
   source: string,
-  faults: string[],
+  faults: Faults,
 ): void {
   const result = v.safeParse(row.schema, value);
   if (result.success) {
@@ -129,19 +104,12 @@ function accept(
     return;
   }
   const told = result.issues.map(({ message, input }) =>
-    row.secret ? message : `${message}, not ${shown(input)}`,
+    row.secret ? message : `${message}, not ${faults.shown(input)}`,
   );
   for (const message of new Set(told)) faults.push(`${source}: ${message}`);
 }
 
-/** What is in a list or a map is not shown: a slip of the indentation may have put the token there. */
-function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a map';
-  return String(value);
-}
-
-function complete(values: SettingValues, sources: Sources, faults: string[]): Settings {
+function complete(values: SettingValues, sources: Sources, faults: Faults): Settings {
   return {
     listen: values.listen ?? DEFAULTS.listen,
     metricsListen: values.metrics_listen,
@@ -157,11 +125,7 @@ function complete(values: SettingValues, sources: Sources, faults: string[]): Se
   };
 }
 
-function metricsToken(
-  values: SettingValues,
-  sources: Sources,
-  faults: string[],
-): string | undefined {
+function metricsToken(values: SettingValues, sources: Sources, faults: Faults): string | undefined {
   const { metrics_token: token, metrics_token_file: file } = values;
   if (file === undefined) return token;
   const source = sources.get('metrics_token_file') ?? '';
@@ -170,14 +134,14 @@ function metricsToken(
     faults.push(`${source}: set together with ${other}; set one of them`);
     return undefined;
   }
-  const read = readOr(faults, source, file)?.replace(/\r?\n$/, '');
+  const read = readOr(faults, source, file, 'hide')?.replace(/\r?\n$/, '');
   if (read === undefined) return undefined;
   if (isSendableToken(read)) return read;
   faults.push(`${source}: ${file}: must hold ${TOKEN_EXPECTED}`);
   return undefined;
 }
 
-function tlsFiles(values: SettingValues, sources: Sources, faults: string[]): Settings['tls'] {
+function tlsFiles(values: SettingValues, sources: Sources, faults: Faults): Settings['tls'] {
   const { tls_cert_file: certFile, tls_key_file: keyFile } = values;
   if (certFile === undefined && keyFile === undefined) return undefined;
   const certSource = sources.get('tls_cert_file') ?? '';
@@ -207,7 +171,7 @@ function readPem<T>(
   source: string,
   file: string,
   what: string,
-  faults: string[],
+  faults: Faults,
   parse: (pem: string) => T,
 ): T | undefined {
   const pem = readOr(faults, source, file);
@@ -216,15 +180,6 @@ function readPem<T>(
     return parse(pem);
   } catch {
     faults.push(`${source}: ${file}: must hold a ${what} in PEM`);
-    return undefined;
-  }
-}
-
-function readOr(faults: string[], source: string, file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    faults.push(`${source}: cannot be read: ${messageOf(error)}`);
     return undefined;
   }
 }

@@ -1,47 +1,120 @@
+import { setTimeout } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type AccessRules, compileGate } from '../access/gate.ts';
+import { Networks } from '../access/networks.ts';
 import { AgentEndpoint } from '../agents/endpoint.ts';
 import type { Settings } from '../config/settings.ts';
 import { JobHistogram } from '../metrics/job-histogram.ts';
+import { ServerStats } from '../metrics/server-stats.ts';
+import { EventLog } from '../platform/event-log.ts';
+import { createLog } from '../platform/log.ts';
+import { RequestBudget } from '../platform/request-budget.ts';
+import { SocketLimit } from '../platform/socket-limit.ts';
+import type { TemplatedApp } from '../platform/uws.ts';
 import { RemoteRender } from '../scrape/remote-render.ts';
 import { StoreClient, type StoreLink } from '../store/store-client.ts';
 import { createApp } from './listener.ts';
+import { TOKEN_OVERLAP_MS } from './reload.ts';
 import { mountRoutes } from './routes.ts';
+import { reportTo } from './scrape-reports.ts';
 
 /** What an extra agent loop is started with. */
 export interface AgentLoopData {
   readonly store: StoreLink;
   readonly jobs: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  readonly events: SharedArrayBuffer;
+  readonly logLevel: string;
+  readonly openSockets: SharedArrayBuffer;
   readonly tls: Settings['tls'];
-  /** The scrape endpoint, if it is on the agents' listener. */
-  readonly scrape: { readonly access: AccessRules; readonly renders: MessagePort } | undefined;
+  readonly access: AccessRules;
+  /** Where bodies come from, if the scrape endpoint is on the agents' listener. */
+  readonly renders: MessagePort | undefined;
 }
 
-/** From the loop to the main thread: the app to hand accepted sockets to, and that all is done. */
-export type AgentLoopStatus = { readonly descriptor: unknown } | { readonly closed: true };
+/** From the main thread to the loop. */
+export type AgentLoopControl =
+  /** How long to wait for what was accepted to be stored; undefined: as usual. */
+  | { readonly close: { readonly limitMs: number | undefined } }
+  | { readonly token: string }
+  | { readonly tls: Settings['tls'] };
+
+/**
+ * From the loop to the main thread: an app to hand accepted sockets to, instead of the one before; and that
+ * everything is closed.
+ */
+export type AgentLoopStatus =
+  | { readonly descriptor: object }
+  | { readonly closed: true }
+  /** Of what. Its sockets are closed. */
+  | { readonly died: string };
+
+/** For sockets that the main thread handed over before it stopped, and that have not arrived. */
+const HANDOVER_MS = 50;
 
 const data: AgentLoopData = workerData;
-const store = new StoreClient(data.store);
+const stats = ServerStats.attach(data.stats).writer();
+const log = createLog(data.logLevel);
+const events = new EventLog(log, data.events);
+const store = new StoreClient(data.store, stats);
 const writer = JobHistogram.attach(data.jobs).writer();
-const app = createApp(data.tls);
+const requests = new RequestBudget(() => stats.refusal('too_many_requests'));
 const agents = new AgentEndpoint({
   store,
+  stats,
+  events,
+  requests,
+  sockets: new SocketLimit(data.openSockets, () => stats.refusal('too_many_connections')),
+  proxies: new Networks(data.access.trustedProxies ?? [], 'trustedProxies'),
   observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
 });
-agents.mount(app);
-const gate = data.scrape && compileGate(data.scrape.access);
-const source = data.scrape && new RemoteRender(data.scrape.renders);
-mountRoutes(app, gate && source && { gate, source });
+const gate = data.renders && compileGate(data.access);
+const source = data.renders && new RemoteRender(data.renders);
+const scrape = gate && source && { gate, source, counter: stats, requests, ...reportTo(events) };
+/** The newest gets the sockets; those of earlier ones stay. */
+const apps: TemplatedApp[] = [];
 
-parentPort?.once('message', async () => {
-  await agents.drain();
-  app.close();
+parentPort?.on('message', (message: AgentLoopControl) => {
+  if ('close' in message) void close(message.close.limitMs);
+  else if ('token' in message) gate?.replaceToken(message.token, TOKEN_OVERLAP_MS);
+  else renewCertificate(message.tls);
+});
+// A thread that ends with sockets open crashes the process, before anybody can say why.
+process.on('uncaughtException', (error) => {
+  for (const app of apps) app.close();
+  tell({ died: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  parentPort?.close();
+});
+await store.ready;
+serve(data.tls);
+
+/** The main thread has tried the files; should they be others by now, the app that there is goes on. */
+function renewCertificate(tls: Settings['tls']): void {
+  try {
+    serve(tls);
+  } catch (error) {
+    log.error({ err: error }, 'an agent loop keeps its certificate');
+  }
+}
+
+function serve(tls: Settings['tls']): void {
+  const app = createApp(tls);
+  agents.mount(app);
+  mountRoutes(app, requests, scrape);
+  apps.push(app);
+  tell({ descriptor: app.getDescriptor() });
+}
+
+async function close(limitMs: number | undefined): Promise<void> {
+  await setTimeout(HANDOVER_MS);
+  await agents.drain(limitMs);
+  for (const app of apps) app.close();
   store.close();
   source?.close();
   tell({ closed: true });
-});
-await store.ready;
-tell({ descriptor: app.getDescriptor() });
+  // Nothing is open any more, so the thread ends.
+  parentPort?.close();
+}
 
 function tell(status: AgentLoopStatus): void {
   parentPort?.postMessage(status);

@@ -1,19 +1,27 @@
-import { compileGate } from '../access/gate.ts';
+import { compileGate, proxiesInTrustedNetworks } from '../access/gate.ts';
+import { Networks } from '../access/networks.ts';
 import { AgentEndpoint } from '../agents/endpoint.ts';
 import type { Settings } from '../config/settings.ts';
-import { messageOf, type RmError } from '../errors.ts';
+import type { RmError } from '../errors.ts';
 import { allocateFleetBuffer } from '../metrics/fleet-layout.ts';
 import { JobHistogram } from '../metrics/job-histogram.ts';
+import { ServerStats, type StatsWriter } from '../metrics/server-stats.ts';
 import { packageCommit, packageVersion } from '../platform/build-info.ts';
+import { EventLog } from '../platform/event-log.ts';
 import type { Logger } from '../platform/log.ts';
+import { RequestBudget } from '../platform/request-budget.ts';
+import { MAX_METRICS_SOCKETS, SocketLimit } from '../platform/socket-limit.ts';
 import { RenderThread } from '../render/render-thread.ts';
 import type { ScrapeEndpointOptions } from '../scrape/endpoint.ts';
 import { SharedRender } from '../scrape/shared-render.ts';
 import { Store } from '../store/store.ts';
 import type { StoreClient } from '../store/store-client.ts';
 import { AgentLoops } from './agent-loops.ts';
-import { Listener } from './listener.ts';
+import { createApp, Listener } from './listener.ts';
+import { LoopHealthMonitor } from './loop-health.ts';
+import { applicable, type Reload, TOKEN_OVERLAP_MS } from './reload.ts';
 import { mountRoutes } from './routes.ts';
+import { reportTo } from './scrape-reports.ts';
 
 export interface ControlPlaneOptions {
   readonly settings: Settings;
@@ -30,104 +38,217 @@ export interface ControlPlane {
   /** The listener for metrics, if they have one of their own. */
   readonly metricsUrl: string | undefined;
   readonly store: StoreClient;
+  /** Takes over a new token and a new certificate. Connections that there are go on. */
+  reload(reload: Reload): void;
   /** Stores and acknowledges what was accepted, sends the agents away, and closes everything. */
   close(): Promise<void>;
+  /**
+   * Closes the sockets without waiting for anything to be stored, before the process ends because it cannot go on:
+   * ending it with open sockets in other threads would crash it.
+   */
+  abandon(): Promise<void>;
 }
 
 /** Closes what was started, in reverse. */
 type Closer = () => void | Promise<void>;
+
+/** What the parts share. */
+interface Shared {
+  readonly jobs: JobHistogram;
+  readonly fleet: SharedArrayBuffer;
+  readonly stats: ServerStats;
+  /** Of the main thread. */
+  readonly counter: StatsWriter;
+  readonly requests: RequestBudget;
+  readonly openSockets: SharedArrayBuffer;
+  readonly sockets: SocketLimit;
+  readonly eventLimits: SharedArrayBuffer;
+  readonly events: EventLog;
+  readonly closers: Closer[];
+  readonly reloaders: ((reload: Reload) => void)[];
+  readonly abandoners: (() => Promise<void>)[];
+}
 
 /**
  * Starts the parts and wires them.
  * @throws RmError `listen_failed`, `data_dir_locked`, `database_failed`, `database_too_new`
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { settings, onDeath } = options;
-  const closers: Closer[] = [];
+  const { settings, log, onDeath } = options;
+  const stats = ServerStats.create();
+  const counter = stats.writer();
+  const eventLimits = EventLog.allocate();
+  const openSockets = SocketLimit.allocate();
+  const shared: Shared = {
+    jobs: JobHistogram.create(),
+    fleet: allocateFleetBuffer(),
+    stats,
+    counter,
+    requests: new RequestBudget(() => counter.refusal('too_many_requests')),
+    openSockets,
+    sockets: new SocketLimit(openSockets, () => counter.refusal('too_many_connections')),
+    eventLimits,
+    events: new EventLog(log, eventLimits),
+    closers: [],
+    reloaders: [],
+    abandoners: [],
+  };
+  const { closers, reloaders, abandoners } = shared;
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    const jobs = JobHistogram.create();
-    const fleet = allocateFleetBuffer();
-    const store = await Store.open({ dataDir: settings.dataDir, fleet });
+    const store = await Store.open({
+      dataDir: settings.dataDir,
+      serving: {
+        fleet: shared.fleet,
+        stats: stats.buffer,
+        events: eventLimits,
+        logLevel: settings.logLevel,
+      },
+    });
     store.onDeath(onDeath);
     closers.push(() => store.close());
-
-    const scrape = await startScrape(options, jobs, fleet, closers);
-    const shared = settings.metricsListen === undefined ? scrape : undefined;
-    const client = store.connect();
+    const client = store.connect(shared.counter);
     await client.ready;
-    const listener = new Listener(settings.tls);
-    closers.push(() => listener.close());
-    if (settings.agentThreads === 1) {
-      const writer = jobs.writer();
-      const agents = new AgentEndpoint({
-        store: client,
-        observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
-      });
-      agents.mount(listener.app);
-      closers.push(() => agents.drain());
-    } else {
-      const loops = await AgentLoops.start(
-        {
-          count: settings.agentThreads,
-          store,
-          jobs: jobs.buffer,
-          tls: settings.tls,
-          scrape: shared && { access: settings.access, source: shared.source },
-          onDeath,
-        },
-        listener.app,
-      );
-      closers.push(() => loops.drain());
-    }
-    mountRoutes(listener.app, shared);
-    const metricsUrl =
-      settings.metricsListen && (await listenForMetrics(settings, scrape, closers));
+
+    const scrape = await startScrape(options, shared);
+    const scrapeOfAgents = settings.metricsListen === undefined ? scrape : undefined;
+    const listener = await serveAgents(options, shared, store, client, scrapeOfAgents);
+    const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, shared));
     const url = await listener.listen(settings.listen);
-    return { url, metricsUrl, store: client, close };
+    // Whatever has to be done at the end, nobody new comes in meanwhile.
+    closers.push(() => listener.stopListening());
+    const abandon = async () => {
+      listener.stopListening();
+      for (const abandoner of abandoners) await abandoner();
+    };
+    return {
+      abandon,
+      url,
+      metricsUrl,
+      store: client,
+      reload: (reload) => {
+        const takenOver = applicable(reload, settings);
+        // uWebSockets.js may refuse what Node takes; then nothing is changed anywhere.
+        if (takenOver.tls) createApp(takenOver.tls).close();
+        for (const reloader of reloaders) reloader(takenOver);
+      },
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+/** The endpoint of the agents, in this thread or in loops of their own. @returns what is to listen for them */
+async function serveAgents(
+  { settings, onDeath }: ControlPlaneOptions,
+  shared: Shared,
+  store: Store,
+  client: StoreClient,
+  scrape: ScrapeEndpointOptions | undefined,
+): Promise<Listener> {
+  const { jobs, stats, counter, requests, sockets, events, eventLimits, closers, reloaders } =
+    shared;
+  const { tls, access, agentThreads, logLevel } = settings;
+  if (agentThreads === 1) {
+    const writer = jobs.writer();
+    const agents = new AgentEndpoint({
+      store: client,
+      stats: counter,
+      events,
+      requests,
+      sockets,
+      proxies: new Networks(access.trustedProxies, 'trusted_proxies'),
+      observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
+    });
+    const listener = new Listener(tls, (app) => {
+      agents.mount(app);
+      mountRoutes(app, requests, scrape);
+    });
+    closers.push(
+      () => listener.close(),
+      () => agents.drain(),
+    );
+    reloaders.push((reload) => listener.renewCertificate(reload.tls));
+    return listener;
+  }
+  const listener = new Listener(tls, undefined);
+  closers.push(() => listener.close());
+  const loops = await AgentLoops.start(
+    {
+      count: agentThreads,
+      openSockets: shared.openSockets,
+      store,
+      jobs: jobs.buffer,
+      stats: stats.buffer,
+      events: eventLimits,
+      logLevel,
+      tls,
+      access,
+      renders: scrape?.source,
+      onDeath,
+    },
+    listener,
+  );
+  closers.push(() => loops.drain());
+  shared.abandoners.push(() => loops.drain(0));
+  reloaders.push((reload) => loops.reload(reload));
+  return listener;
+}
+
 /** The render thread and the endpoint's options; nothing without a gate, since then there is no endpoint. */
 async function startScrape(
   { settings, log, onScrape }: ControlPlaneOptions,
-  jobs: JobHistogram,
-  fleet: SharedArrayBuffer,
-  closers: Closer[],
+  { jobs, fleet, stats, counter, requests, events, closers, reloaders }: Shared,
 ): Promise<ScrapeEndpointOptions | undefined> {
   const gate = compileGate(settings.access);
   if (gate === undefined) {
     log.warn('no /metrics: set RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR to enable it');
     return undefined;
   }
+  for (const proxy of proxiesInTrustedNetworks(settings.access)) {
+    log.warn(
+      { proxy },
+      'a trusted proxy is inside metrics_trusted_cidrs: if it does not set X-Forwarded-For, everybody behind it may scrape',
+    );
+  }
   const thread = new RenderThread({
     fleet,
     jobs: jobs.buffer,
+    stats: stats.buffer,
     build: { version: packageVersion(), commit: packageCommit(), nodeVersion: process.version },
+    exclude: [],
   });
   closers.push(() => thread.close());
   await thread.warmUp();
-  const source = new SharedRender((encodings) => thread.render(encodings));
+  const health = new LoopHealthMonitor();
+  closers.push(() => health.close());
+  const source = new SharedRender((encodings) => {
+    counter.loopHealth(health.read());
+    return thread.render(encodings);
+  });
   closers.push(() => source.close());
-  const onFailure = (error: unknown) => {
-    const cause = error instanceof Error ? error.cause : undefined;
-    log.error({ err: error, cause: cause && messageOf(cause) }, 'a scrape was answered with 503');
-  };
-  return { gate, source, onFailure, onScrape };
+  reloaders.push(({ token }) => {
+    if (token !== undefined) gate.replaceToken(token, TOKEN_OVERLAP_MS);
+  });
+  return { gate, source, counter, requests, onScrape, ...reportTo(events) };
 }
 
 async function listenForMetrics(
   settings: Settings,
   scrape: ScrapeEndpointOptions | undefined,
-  closers: Closer[],
+  { counter, requests, closers, reloaders }: Shared,
 ): Promise<string> {
-  const listener = new Listener(settings.tls);
+  const refused = () => counter.refusal('too_many_connections');
+  const sockets = new SocketLimit(SocketLimit.allocate(), refused, MAX_METRICS_SOCKETS);
+  const listener = new Listener(settings.tls, (app) => {
+    sockets.watch(app);
+    mountRoutes(app, requests, scrape);
+  });
   closers.push(() => listener.close());
-  mountRoutes(listener.app, scrape);
+  reloaders.push((reload) => listener.renewCertificate(reload.tls));
   return listener.listen(settings.metricsListen as NonNullable<Settings['metricsListen']>);
 }

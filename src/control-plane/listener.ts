@@ -1,6 +1,6 @@
 import type { ListenAddress, Settings } from '../config/settings.ts';
 import { RmError } from '../errors.ts';
-import { type TemplatedApp, uws } from '../platform/uws.ts';
+import { type TemplatedApp, type us_listen_socket, uws } from '../platform/uws.ts';
 
 /**
  * LIBUS_LISTEN_EXCLUSIVE_PORT, which uWS declares as a type only. By default it shares a port with whoever
@@ -8,20 +8,56 @@ import { type TemplatedApp, uws } from '../platform/uws.ts';
  */
 const EXCLUSIVE_PORT = 1;
 
+export type Mount = (app: TemplatedApp) => void;
+
 export function createApp(tls: Settings['tls']): TemplatedApp {
   return tls === undefined
     ? uws().App()
     : uws().SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
 }
 
-/** A uWS app that listens. */
+/**
+ * Listens, and hands each accepted socket to an app. Without TLS that is the app that listens. With TLS it is an
+ * app beside it, since an app keeps the certificate that it was made with: for a new certificate there is another
+ * app, which gets the sockets from then on.
+ */
 export class Listener {
-  readonly app: TemplatedApp;
-  readonly #tls: Settings['tls'];
+  /** Accepts; with TLS, or where loops in other threads serve, it serves nothing itself. */
+  readonly #acceptor: TemplatedApp;
+  readonly #mount: Mount | undefined;
+  readonly #isTls: boolean;
+  /** Those that serve or have served: their sockets stay when a newer one gets the next. */
+  readonly #secureApps: TemplatedApp[] = [];
+  #socket: us_listen_socket | undefined;
 
-  constructor(tls: Settings['tls']) {
-    this.app = createApp(tls);
-    this.#tls = tls;
+  /** @param mount puts the routes on an app; undefined if only loops in other threads serve */
+  constructor(tls: Settings['tls'], mount: Mount | undefined) {
+    // It hands over sockets before TLS begins, but only to apps of its own kind.
+    this.#acceptor = createApp(tls);
+    this.#mount = mount;
+    this.#isTls = tls !== undefined;
+    if (tls === undefined) mount?.(this.#acceptor);
+    else this.renewCertificate(tls);
+  }
+
+  /** New connections get this certificate, established ones go on. */
+  renewCertificate(tls: Settings['tls']): void {
+    if (tls === undefined || !this.#isTls || this.#mount === undefined) return;
+    const app = createApp(tls);
+    this.#mount(app);
+    this.#acceptor.addChildAppDescriptor(app.getDescriptor());
+    const before = this.#secureApps.at(-1);
+    if (before) this.#acceptor.removeChildAppDescriptor(before.getDescriptor());
+    this.#secureApps.push(app);
+  }
+
+  /** From now on this app, of another thread, gets its share of the accepted sockets. */
+  addLoop(descriptor: object): void {
+    this.#acceptor.addChildAppDescriptor(descriptor);
+  }
+
+  removeLoop(descriptor: object): void {
+    this.#acceptor.removeChildAppDescriptor(descriptor);
   }
 
   /**
@@ -29,22 +65,35 @@ export class Listener {
    * @throws RmError `listen_failed`
    */
   listen({ host, port }: ListenAddress): Promise<string> {
+    const scheme = this.#isTls ? 'https' : 'http';
     const { us_socket_local_port } = uws();
     return new Promise((resolve, reject) => {
-      this.app.listen(host, port, EXCLUSIVE_PORT, (socket) => {
+      this.#acceptor.listen(host, port, EXCLUSIVE_PORT, (socket) => {
         if (socket === false) {
           const message = `${host}:${port}: cannot listen; is the port taken, or not of this machine?`;
           return reject(new RmError('listen_failed', message));
         }
-        const scheme = this.#tls === undefined ? 'http' : 'https';
+        this.#socket = socket;
         const shown = host.includes(':') ? `[${host}]` : host;
         resolve(`${scheme}://${shown}:${us_socket_local_port(socket)}`);
       });
     });
   }
 
-  /** Closes the listening socket and every connection. */
+  /** Accepts no more sockets; those that there are stay. */
+  stopListening(): void {
+    if (this.#socket === undefined) return;
+    uws().us_listen_socket_close(this.#socket);
+    this.#socket = undefined;
+  }
+
+  /** Closes every connection. */
   close(): void {
-    this.app.close();
+    this.stopListening();
+    for (const app of this.#secureApps) {
+      this.#acceptor.removeChildAppDescriptor(app.getDescriptor());
+      app.close();
+    }
+    this.#acceptor.close();
   }
 }

@@ -1,14 +1,22 @@
+import { PendingResponse } from '../platform/pending-response.ts';
+import type { RequestBudget } from '../platform/request-budget.ts';
 import type { TemplatedApp } from '../platform/uws.ts';
 import { mountScrapeEndpoint, type ScrapeEndpointOptions } from '../scrape/endpoint.ts';
 
 /** What every listener answers besides what it is there for. */
-export function mountRoutes(app: TemplatedApp, scrape: ScrapeEndpointOptions | undefined): void {
+export function mountRoutes(
+  app: TemplatedApp,
+  requests: RequestBudget,
+  scrape: ScrapeEndpointOptions | undefined,
+): void {
   if (scrape) mountScrapeEndpoint(app, scrape);
-  app.get('/healthz', (res) => void res.end('ok'));
-  app.head('/healthz', (res) => void res.endWithoutBody());
+  app.get('/healthz', (res, req) => {
+    new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
+  });
+  app.head('/healthz', (res, req) => {
+    new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
+  });
   app.any('/*', (res, req) => {
-    res.writeStatus('404 Not Found').writeHeader('Content-Type', 'text/plain; charset=utf-8');
-    if (req.getMethod() === 'head') res.endWithoutBody();
-    else res.end('not found\n');
+    new PendingResponse(res, req, requests).send('404 Not Found', {}, 'not found\n');
   });
 }

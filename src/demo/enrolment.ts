@@ -17,13 +17,11 @@ export async function enrol(
   const enrolled: EnrolledHost[] = [];
   while (enrolled.length < plans.length && !end.aborted) {
     const next = plans.slice(enrolled.length, enrolled.length + AT_A_TIME);
-    const answers = await Promise.all(
-      next.map(async (plan) => {
-        const { token } = await store.submit('addHost', { host: plan.host });
-        return { plan, token };
-      }),
-    );
-    enrolled.push(...answers);
+    const hosts = next.map(({ host }) => host);
+    const answers = await store.submit('addHosts', { hosts });
+    for (const [index, { token }] of answers.entries()) {
+      enrolled.push({ plan: next[index] as PlannedHost, token });
+    }
   }
   return enrolled;
 }

@@ -11,6 +11,7 @@ import { PAGE_ROWS } from './fleet-layout.ts';
 import type { PageCopy } from './fleet-reader.ts';
 import type { JobReading } from './job-histogram.ts';
 import { BUCKET_BOUNDS_SECONDS, BUCKET_COUNT, JOB_KINDS, JOB_STATUSES } from './jobs.ts';
+import { SERVER_FAMILIES, type ServerFamily, type ServerRow } from './server-families.ts';
 import {
   CopyableText,
   copyByEights,
@@ -27,6 +28,8 @@ export interface ExpositionInput {
   readonly totals: FleetTotals;
   readonly jobs: JobReading;
   readonly build: BuildInfo;
+  /** The cells of `server-families.ts`. */
+  readonly server: Float64Array;
 }
 
 const headers = new Map(
@@ -53,27 +56,65 @@ export function rowsBound({ page, textLength }: PageCopy): number {
   return textLength + page.rowCount * rest;
 }
 
-/** Takes the body piece by piece, in its order. */
-export interface PieceSink {
-  /** A small piece that has to be written to be known; `key` names it from one scrape to the next. */
-  text(key: string, write: (out: TextWriter) => void): void;
-  /** All rows in the family over hosts with that index, which `writeHostRows` writes page by page. */
-  rows(family: number): void;
+/** A part of the body that has to be written to be known; it takes `textBound` bytes at the most. */
+export interface TextPart {
+  /** Whether it is other in each body, since the CPU time of the process or the number of scrapes is in it. */
+  readonly isVolatile: boolean;
+  write(out: TextWriter, input: ExpositionInput): void;
 }
 
-/** Hands every piece of the body to `sink`. */
-export function composeExposition({ totals, jobs, build }: ExpositionInput, sink: PieceSink): void {
-  for (const family of FAMILIES) {
-    sink.text(family.name, (out) => {
-      out.copy(headers.get(family) as CopyableText);
-      if (family.over === 'fleet') writeFleetFamily(out, family, totals, build);
+/** All rows in the family over hosts with that index, which `writeHostRows` writes page by page. */
+export interface RowsPart {
+  readonly rows: number;
+}
+
+export type Part = TextPart | RowsPart;
+
+/**
+ * The body in its order. Families that follow one another are one part: each part that changed is compressed on
+ * its own. Only each kind of the job histogram is a part, since mostly few of them change.
+ * @param exclude names of families that the body does not show
+ */
+export function expositionParts(exclude: readonly string[] = []): readonly Part[] {
+  const parts: Part[] = [];
+  let texts: TextPart['write'][] = [];
+  let isVolatile = false;
+  const endText = () => {
+    const writes = texts;
+    texts = [];
+    if (writes.length === 0) return;
+    parts.push({
+      isVolatile,
+      write(out, input) {
+        for (const write of writes) write(out, input);
+      },
     });
-    if (family.over === 'hosts') sink.rows(HOST_FAMILIES.indexOf(family));
-    if (family.over !== 'jobs') continue;
-    for (const [index, kind] of JOB_KINDS.entries()) {
-      sink.text(kind, (out) => writeJobKind(out, family, index, jobs));
+    isVolatile = false;
+  };
+  for (const family of FAMILIES) {
+    if (exclude.includes(family.name)) continue;
+    texts.push((out) => out.copy(headers.get(family) as CopyableText));
+    switch (family.over) {
+      case 'fleet':
+        texts.push((out, { totals, build }) => writeFleetFamily(out, family, totals, build));
+        break;
+      case 'server':
+        isVolatile = true;
+        texts.push((out, { server }) => writeServerFamily(out, family, server));
+        break;
+      case 'hosts':
+        endText();
+        parts.push({ rows: HOST_FAMILIES.indexOf(family) });
+        break;
+      case 'jobs':
+        for (const kind of JOB_KINDS.keys()) {
+          texts.push((out, { jobs }) => writeJobKind(out, family, kind, jobs));
+          endText();
+        }
     }
   }
+  endText();
+  return parts;
 }
 
 function writeFleetFamily(
@@ -87,6 +128,25 @@ function writeFleetFamily(
     const text = labelText(Object.fromEntries(labels));
     out.text(text === '' ? `${family.name} ` : `${family.name}{${text}} `);
     out.integer(value);
+    out.endLine();
+  }
+}
+
+const serverRowStarts = new Map<ServerRow, CopyableText>();
+for (const { name, rows } of SERVER_FAMILIES) {
+  for (const row of rows) {
+    const labels = labelText(row.labels);
+    const start = labels === '' ? `${name}${row.suffix} ` : `${name}${row.suffix}{${labels}} `;
+    serverRowStarts.set(row, new CopyableText(start));
+  }
+}
+
+function writeServerFamily(out: TextWriter, { rows }: ServerFamily, server: Float64Array): void {
+  for (const row of rows) {
+    const value = server[row.cell] as number;
+    if (Number.isNaN(value)) continue;
+    out.copy(serverRowStarts.get(row) as CopyableText);
+    out.number(value);
     out.endLine();
   }
 }

@@ -14,6 +14,7 @@ import {
   SNAPSHOTS,
 } from './fleet-layout.ts';
 import { REPO_STATUSES, SEVERITIES } from './host.ts';
+import { SERVER_FAMILIES, type ServerFamily } from './server-families.ts';
 
 /** What `rm_build_info` says. */
 export interface BuildInfo {
@@ -67,13 +68,13 @@ export interface JobFamily extends FamilyBase {
   readonly over: 'jobs';
 }
 
-export type Family = FleetFamily | HostFamily | JobFamily;
+export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
 
 const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
 const oneIf = (condition: boolean) => (condition ? 1 : 0);
 
-/** Every family of the exposition, sorted by name, which is the order of the body. */
-export const FAMILIES: readonly Family[] = [
+/** Families about the fleet and its jobs, sorted by name. */
+const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_active_alerts',
     type: 'gauge',
@@ -203,6 +204,11 @@ export const FAMILIES: readonly Family[] = [
     over: 'jobs',
   },
 ];
+
+/** Every family of the exposition, sorted by name, which is the order of the body. */
+export const FAMILIES: readonly Family[] = [...FLEET_FAMILIES, ...SERVER_FAMILIES].sort((a, b) =>
+  a.name < b.name ? -1 : 1,
+);
 
 /** Those with a row a host. A family's place in this list is its index in a page's marks. */
 export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(

@@ -81,6 +81,21 @@ export class FleetTable {
     }
   }
 
+  /** Changes nothing else of the host. @returns whether there is such a host */
+  setOnline(hostId: string, online: boolean): boolean {
+    const owner = this.#pages[this.#pageFor(hostId)];
+    const row = owner === undefined ? 0 : lowerBound(owner.ids, hostId);
+    if (owner === undefined || owner.ids[row] !== hostId) return false;
+    const { page } = owner;
+    const flags = page.word(FLAGS, row);
+    const changed = online ? flags | FLAG_ONLINE : flags & ~FLAG_ONLINE;
+    if (changed === flags) return true;
+    changing(page.words, VERSION, () =>
+      markChanged(page, row, () => page.setWord(FLAGS, row, changed)),
+    );
+    return true;
+  }
+
   /** @returns whether there was such a host */
   remove(hostId: string): boolean {
     const at = this.#pageFor(hostId);

@@ -193,6 +193,12 @@ export class TextWriter {
     this.length = writeInteger(this.view, this.length, one, 0);
   }
 
+  /** Any number, in decimal and to a millionth: below that, JavaScript would write an exponent. */
+  number(value: number): void {
+    if (Number.isSafeInteger(value)) this.integer(value);
+    else this.text(String(Math.round(value * 1e6) / 1e6));
+  }
+
   /** Whole milliseconds as seconds. */
   milliseconds(ms: number): void {
     one[0] = ms;

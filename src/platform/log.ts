@@ -4,5 +4,11 @@ export type { Logger };
 
 /** Logs JSON lines to standard error; standard output is for what a command answers. */
 export function createLog(level: string): Logger {
-  return pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  const destination = pino.destination({ fd: 2, sync: true });
+  const log = pino({ level, base: null }, destination);
+  // A log that cannot be written, since its disk is full or its reader is gone, must not end the process. There is
+  // nobody to tell.
+  destination.removeAllListeners('error');
+  destination.on('error', () => {});
+  return log;
 }

@@ -28,12 +28,13 @@ export interface ScrapeRequest {
 export interface ScrapeResponse {
   getRemoteAddress(): ArrayBuffer;
   onAborted(handler: () => void): unknown;
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
   onWritable(handler: (offset: number) => boolean): unknown;
   cork(write: () => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  end(body: string): unknown;
-  endWithoutBody(): unknown;
+  end(body: string, closeConnection: boolean): unknown;
+  endWithoutBody(reportedLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
   tryEnd(chunk: Uint8Array, totalSize: number): [accepted: boolean, done: boolean];
   getWriteOffset(): number;

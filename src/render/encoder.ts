@@ -15,6 +15,8 @@ export interface Encoder {
   readonly head: Buffer;
   /** Appends the encoded form of what `write` writes (`bound` bytes at the most) to `scratch`. */
   encode(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum;
+  /** The same for a small part that is other in each body: compressing it would take longer than sending it. */
+  store(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum;
   /** The checksum of parts that follow one another. */
   join(checksums: readonly Checksum[]): Checksum;
   /** What stands behind the last part, by the checksum of all. */

@@ -5,12 +5,15 @@ import { GzipEncoder } from './gzip.ts';
 const NOTHING = Buffer.alloc(0);
 const NO_CHECKSUM: Checksum = { crc: 0, shift: 0, length: 0 };
 
+const asItIs: Encoder['encode'] = (scratch, bound, write) => {
+  scratch.write(bound, write);
+  return NO_CHECKSUM;
+};
+
 const identity: Encoder = {
   head: NOTHING,
-  encode(scratch, bound, write) {
-    scratch.write(bound, write);
-    return NO_CHECKSUM;
-  },
+  encode: asItIs,
+  store: asItIs,
   join: () => NO_CHECKSUM,
   tail: () => NOTHING,
 };

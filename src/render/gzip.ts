@@ -8,6 +8,9 @@ import { Scratch } from './scratch.ts';
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255]);
 const LAST_BLOCK = Buffer.from([0x03, 0x00]); // an empty one
 const TRAILER_BYTES = 8;
+/** Of a block that is not compressed: three bits that say so, padded, its length, and the length inverted. */
+const STORED_HEAD_BYTES = 5;
+const MAX_STORED_BYTES = 0xffff;
 
 /**
  * One gzip member out of parts that were compressed each on its own, so that only those that changed have to
@@ -22,11 +25,29 @@ export class GzipEncoder implements Encoder {
   readonly #text = new Scratch();
 
   encode(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum {
+    const text = this.#write(bound, write);
+    scratch.append(deflate(text));
+    return checksum(text);
+  }
+
+  /** In blocks that are not compressed (RFC 1951, section 3.2.4). What is in front ends at a whole byte. */
+  store(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum {
+    const text = this.#write(bound, write);
+    for (let at = 0; at < text.length; at += MAX_STORED_BYTES) {
+      const block = text.subarray(at, at + MAX_STORED_BYTES);
+      const head = Buffer.alloc(STORED_HEAD_BYTES);
+      head.writeUInt16LE(block.length, 1);
+      head.writeUInt16LE(~block.length & 0xffff, 3);
+      scratch.append(head);
+      scratch.append(block);
+    }
+    return checksum(text);
+  }
+
+  #write(bound: number, write: (out: TextWriter) => void): Buffer {
     this.#text.clear();
     this.#text.write(bound, write);
-    const text = this.#text.bytes();
-    scratch.append(deflate(text));
-    return { crc: crc32(text), shift: crcShift(text.length), length: text.length };
+    return this.#text.bytes();
   }
 
   join(checksums: readonly Checksum[]): Checksum {
@@ -46,6 +67,10 @@ export class GzipEncoder implements Encoder {
     tail.writeUInt32LE(length % 2 ** 32, LAST_BLOCK.length + 4);
     return tail;
   }
+}
+
+function checksum(text: Buffer): Checksum {
+  return { crc: crc32(text), shift: crcShift(text.length), length: text.length };
 }
 
 function deflate(text: Buffer): Buffer {

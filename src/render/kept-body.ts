@@ -1,4 +1,12 @@
-import { composeExposition, rowsBound, textBound, writeHostRows } from '../metrics/exposition.ts';
+import {
+  type ExpositionInput,
+  expositionParts,
+  type Part,
+  rowsBound,
+  type TextPart,
+  textBound,
+  writeHostRows,
+} from '../metrics/exposition.ts';
 import {
   type BuildInfo,
   type FleetTotals,
@@ -7,7 +15,6 @@ import {
   sumTotals,
 } from '../metrics/families.ts';
 import { type FleetReader, PageCopy } from '../metrics/fleet-reader.ts';
-import type { JobReading } from '../metrics/job-histogram.ts';
 import type { TextWriter } from '../metrics/text-format.ts';
 import type { BodyLayout } from './body-layout.ts';
 import type { Checksum, Encoder } from './encoder.ts';
@@ -38,7 +45,8 @@ export class KeptBody {
   #pageCount = 0;
   /** Pages in their order, PAGES_A_RUN of them each. */
   #groups: Group[] = [];
-  readonly #texts = new Map<string, KeptText>();
+  readonly #parts: readonly Part[];
+  readonly #texts = new Map<TextPart, KeptText>();
   #head: Piece | undefined;
   /** No longer part of the body, but the bytes of some pages may still be copied from there. */
   #outdated: Piece[] = [];
@@ -49,17 +57,27 @@ export class KeptBody {
    */
   readonly #scratch = new Scratch();
 
-  constructor(encoder: Encoder, fleet: FleetReader, build: BuildInfo) {
+  constructor(
+    encoder: Encoder,
+    fleet: FleetReader,
+    build: BuildInfo,
+    exclude: readonly string[] = [],
+  ) {
     this.#encoder = encoder;
     this.#fleet = fleet;
     this.#build = build;
+    this.#parts = expositionParts(exclude);
   }
 
   /**
    * @param render a number higher than those of all renders before
    * @param held the numbers of those whose bodies are still in use; all others' are no more
    */
-  render(render: number, held: readonly number[], jobs: JobReading): BodyLayout {
+  render(
+    render: number,
+    held: readonly number[],
+    { jobs, server }: Pick<ExpositionInput, 'jobs' | 'server'>,
+  ): BodyLayout {
     this.#store.begin(render, held);
     this.#fleet.read((blocks) => this.#refresh(blocks));
     const pieces: Piece[] = [];
@@ -72,15 +90,11 @@ export class KeptBody {
       this.#head ??= this.#store.put(this.#encoder.head);
       pieces.push(this.#head);
     }
-    composeExposition(
-      { totals: this.#totals(), jobs, build: this.#build },
-      {
-        text: (key, write) => add(this.#text(key, write)),
-        rows: (family) => {
-          for (const { runs } of this.#groups) add(runs[family] as Encoded);
-        },
-      },
-    );
+    const input = { totals: this.#totals(), jobs, build: this.#build, server };
+    for (const part of this.#parts) {
+      if ('write' in part) add(this.#text(part, input));
+      else for (const { runs } of this.#groups) add(runs[part.rows] as Encoded);
+    }
     const tail = this.#tail(checksums);
     if (tail !== undefined) pieces.push(tail);
     for (const piece of this.#outdated.splice(0)) this.#store.drop(piece);
@@ -169,19 +183,25 @@ export class KeptBody {
     return this.#encoder.encode(this.#scratch, rowsBound(copy), write);
   }
 
-  /** A piece that is cheap to write and changes seldom or wholly: compared by what it says. */
-  #text(key: string, write: (out: TextWriter) => void): Encoded {
+  /** A piece that changes seldom or wholly: compared by what it says, unless that is other each time. */
+  #text(part: TextPart, input: ExpositionInput): Encoded {
+    const write = (out: TextWriter) => part.write(out, input);
+    const bound = textBound(this.#build);
     const scratch = this.#scratch;
+    const known = this.#texts.get(part);
+    let text: Buffer | undefined;
+    if (!part.isVolatile) {
+      scratch.clear();
+      scratch.write(bound, write);
+      if (known?.text?.equals(scratch.bytes())) return known.encoded;
+      text = Buffer.from(scratch.bytes());
+    }
     scratch.clear();
-    scratch.write(textBound(this.#build), write);
-    const text = scratch.bytes();
-    const known = this.#texts.get(key);
-    if (known?.text.equals(text)) return known.encoded;
-    const kept = Buffer.from(text);
-    scratch.clear();
-    const checksum = this.#encoder.encode(scratch, textBound(this.#build), write);
+    const checksum = part.isVolatile
+      ? this.#encoder.store(scratch, bound, write)
+      : this.#encoder.encode(scratch, bound, write);
     const encoded = { piece: this.#store.put(scratch.bytes()), checksum };
-    this.#texts.set(key, { text: kept, encoded });
+    this.#texts.set(part, { text, encoded });
     if (known !== undefined) this.#outdated.push(known.encoded.piece);
     return encoded;
   }
@@ -219,7 +239,8 @@ interface Encoded {
 }
 
 interface KeptText {
-  readonly text: Buffer;
+  /** Undefined of a text that is other each time. */
+  readonly text: Buffer | undefined;
   readonly encoded: Encoded;
 }
 

@@ -8,12 +8,17 @@ import { encoderFor } from './encoders.ts';
 import type { Encoding } from './encoding.ts';
 import { KeptBody } from './kept-body.ts';
 import type { StoreSize } from './piece-store.ts';
+import { ServerReader } from './server-reader.ts';
 
 /** What the render thread is started with. */
 export interface RenderThreadData {
   readonly fleet: SharedArrayBuffer;
   readonly jobs: SharedArrayBuffer;
+  /** What a control plane counts about itself, if there is one. */
+  readonly stats: SharedArrayBuffer | undefined;
   readonly build: BuildInfo;
+  /** Families that the body does not show. */
+  readonly exclude: readonly string[];
 }
 
 export interface RenderTask {
@@ -43,14 +48,17 @@ if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL
 const data: RenderThreadData = workerData;
 const fleet = new FleetReader(data.fleet);
 const jobs = JobHistogram.attach(data.jobs);
+const server = new ServerReader(data.stats, !data.exclude.includes('process_cpu_seconds_total'));
 const kept = new Map<Encoding, { readonly body: KeptBody; readonly wanted: number }>();
 
 /** Renders from shared memory into shared memory: nothing of a body travels but where its pieces are. */
 export default function render({ render, held, encodings }: RenderTask): RenderResult {
-  const reading = jobs.read();
+  const reading = { jobs: jobs.read(), server: server.read() };
   const bodies: Partial<Record<Encoding, BodyLayout>> = {};
   for (const encoding of encodings) {
-    const body = kept.get(encoding)?.body ?? new KeptBody(encoderFor(encoding), fleet, data.build);
+    const body =
+      kept.get(encoding)?.body ??
+      new KeptBody(encoderFor(encoding), fleet, data.build, data.exclude);
     kept.set(encoding, { body, wanted: render });
     try {
       bodies[encoding] = body.render(render, held, reading);

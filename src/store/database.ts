@@ -1,14 +1,18 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { messageOf, RmError } from '../errors.ts';
+import { errorCode, messageOf, RmError } from '../errors.ts';
+import { createPrivately } from './database-files.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /** How long one process waits for another one's transaction. */
 const BUSY_TIMEOUT_MS = 5_000;
 const RETRY_MS = 5;
-/** https://www.sqlite.org/rescode.html#busy */
+/** https://www.sqlite.org/rescode.html */
 const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+/** Errors of one statement and its values; with any other the database as a whole cannot be used now. */
+const OF_A_STATEMENT: readonly number[] = [1, 12, 18, 19, 20, 25]; // ERROR NOTFOUND TOOBIG CONSTRAINT MISMATCH RANGE
 
 /**
  * Opens `fleet.db` in the data directory, makes both if need be, and brings the schema up to date.
@@ -19,6 +23,7 @@ export function openDatabase(dataDir: string): DatabaseSync {
   const file = join(dataDir, 'fleet.db');
   try {
     makeDirectory(dataDir);
+    createPrivately(file);
     const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
     keepWriteAheadLog(db);
     db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
@@ -54,7 +59,9 @@ function makeDirectory(directory: string): void {
  * @throws RmError `data_dir_locked`
  */
 export function lockForServing(dataDir: string): DatabaseSync {
-  const lock = new DatabaseSync(join(dataDir, 'serve.lock'), { timeout: 1_000 });
+  const file = join(dataDir, 'serve.lock');
+  createPrivately(file);
+  const lock = new DatabaseSync(file, { timeout: 1_000 });
   try {
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
@@ -81,6 +88,11 @@ export function isBeingServed(dataDir: string): boolean {
   } finally {
     lock.close();
   }
+}
+
+/** Makes further transactions of this connection wait for nobody: their caller does that, without blocking. */
+export function doNotWait(db: DatabaseSync): void {
+  db.exec('PRAGMA busy_timeout = 0');
 }
 
 /** Runs `work` in one transaction: all of it is on disk when this returns, or nothing if it throws. */
@@ -115,8 +127,22 @@ function keepWriteAheadLog(db: DatabaseSync): void {
   }
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+/** Whether another process has the lock. */
+export function isBusy(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === SQLITE_BUSY || code === SQLITE_LOCKED;
+}
+
+/** Whether the database cannot be used now: locked, no room, not readable. Then no other operation would fare better. */
+export function isUnavailable(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code !== undefined && !OF_A_STATEMENT.includes(code);
+}
+
+/** The error of SQLite, without the details in its upper bits; undefined for other errors. */
+function primaryCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error)) return undefined;
+  return Number(error.errcode) & 0xff;
 }
 
 function sleep(ms: number): void {
@@ -141,4 +167,13 @@ function migrate(db: DatabaseSync, file: string): void {
 
 function schemaVersion(db: DatabaseSync): number {
   return Number(db.prepare('PRAGMA user_version').get()?.user_version);
+}
+
+/** For another thread. */
+export function describeError(error: unknown): { code: string; message: string } {
+  const code = errorCode(error) ?? 'database_failed';
+  return {
+    code,
+    message: error instanceof RmError ? error.message : `SQLite: ${messageOf(error)}`,
+  };
 }

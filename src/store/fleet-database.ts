@@ -1,49 +1,81 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { ulid } from 'ulid';
 import type { Host } from '../metrics/host.ts';
 import { OFFLINE_ALERT } from './alert-rules.ts';
 import { Alerts } from './alerts.ts';
-import { checkHostName, newHostToken, tokenDigest } from './enrolment.ts';
+import type { Changes } from './changes.ts';
+import { Enrolment } from './enrolment.ts';
 import { listedHosts, shownHost, shownHosts } from './host-rows.ts';
 import { Jobs } from './jobs.ts';
-import type { Answer, Gone, OperationName, Request } from './operations.ts';
+import {
+  type Answer,
+  type EnrolledHost,
+  type Gone,
+  type ListedHost,
+  type OperationName,
+  orderOf,
+  type Request,
+} from './operations.ts';
 import { Statements } from './statements.ts';
 
-type Handlers = { readonly [N in OperationName]: (request: Request<N>) => Answer<N> };
+type Handlers = {
+  readonly [N in OperationName]: (request: Request<N>, changes: Changes) => Answer<N>;
+};
 
-/**
- * The fleet in SQLite: what each operation does, to be run inside a transaction. Hosts whose row in the
- * exposition may have changed are gathered in `touched`, for after the commit.
- */
+export interface FleetDatabaseOptions {
+  /** Whether another process may be serving, which has to learn of changed hosts. */
+  readonly tellsServer: boolean;
+  /** Whether a control plane is running: without one nobody is online, whatever one that was killed left behind. */
+  readonly isServed: () => boolean;
+  readonly onForgottenJobs: (jobs: number) => void;
+}
+
+/** The fleet in SQLite: what each operation does, to be run inside a transaction. */
 export class FleetDatabase {
-  readonly touched = new Set<string>();
   readonly handlers: Handlers;
+  readonly enrolment: Enrolment;
+  readonly jobs: Jobs;
   readonly #statements: Statements;
   readonly #alerts: Alerts;
-  readonly #jobs: Jobs;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, { tellsServer, isServed, onForgottenJobs }: FleetDatabaseOptions) {
     this.#statements = new Statements(db);
-    this.#alerts = new Alerts(this.#statements, this.touched);
-    this.#jobs = new Jobs(this.#statements, this.#alerts, this.touched);
+    this.enrolment = new Enrolment(this.#statements, tellsServer);
+    this.#alerts = new Alerts(this.#statements);
+    this.jobs = new Jobs(this.#statements, this.#alerts, onForgottenJobs);
+    const { enrolment, jobs } = this;
     this.handlers = {
-      addHost: ({ host }) => this.#addHost(host),
-      removeHost: ({ hostId }) => this.#removeHost(hostId),
-      listHosts: () => listedHosts(this.#statements),
-      authenticate: ({ tokenDigest }) => this.#authenticate(tokenDigest),
-      hello: (request) => this.#hello(request),
-      goodbye: (request) => this.#goodbye(request),
-      startJob: (request) => (this.hasHost(request.hostId) ? this.#jobs.start(request) : 'gone'),
-      finishJob: (finish) => (this.hasHost(finish.hostId) ? this.#jobs.finish(finish) : 'gone'),
-      repoStats: (request) => this.#repoStats(request),
+      addHosts: ({ hosts }, changes) => enrolment.add(hosts, changes),
+      removeHost: ({ hostId }, changes) => {
+        jobs.forgetHost(hostId);
+        return enrolment.remove(hostId, changes);
+      },
+      replaceToken: ({ hostId }, changes) => enrolment.replaceToken(hostId, changes),
+      renameHost: ({ hostId, host }, changes) => enrolment.rename(hostId, host, changes),
+      listHosts: () => {
+        const hosts = listedHosts(this.#statements);
+        return isServed() ? hosts : hosts.map(asOffline);
+      },
+      isFollowed: () => !isServed() || enrolment.changesSince(0).length === 0,
+      authenticate: ({ tokenDigest }) => enrolment.hostOfToken(tokenDigest),
+      hello: (request, changes) => this.#hello(request, changes),
+      goodbye: ({ hostId, connection }, changes) => {
+        changes.appearances.push({ hostId, connection, online: false });
+        this.writeGoodbye(hostId, connection, Date.now());
+        return null;
+      },
+      startJob: (start) => (enrolment.has(start.hostId) ? jobs.start(start) : 'gone'),
+      finishJob: (finish, changes) =>
+        enrolment.has(finish.hostId) ? jobs.finish(finish, changes) : 'gone',
+      repoStats: (request, changes) => this.#repoStats(request, changes),
     };
   }
 
   /**
-   * No host is online when a control plane starts; from now on it is known to be away. While there was none
-   * to connect to is not its fault, so whoever has no alert yet starts anew.
+   * At the start nobody is connected.
+   * @returns the hosts that are offline and have no alert for it yet: the time in which no control plane ran must
+   *   not count towards one
    */
-  forgetConnections(): void {
+  forgetConnections(): string[] {
     this.#statements.run(
       `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
        WHERE status <> 'pending'
@@ -51,6 +83,13 @@ export class FleetDatabase {
       Date.now(),
       OFFLINE_ALERT.alert,
     );
+    const rows = this.#statements.all<[hostId: string]>(
+      `SELECT host_id FROM hosts
+       WHERE status = 'offline'
+         AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.host_id = hosts.host_id AND a.kind = ?)`,
+      OFFLINE_ALERT.alert,
+    );
+    return rows.map(([hostId]) => hostId);
   }
 
   /** Every host that has a row in the exposition, in the order of the exposition. */
@@ -64,54 +103,45 @@ export class FleetDatabase {
   }
 
   /** Every host with the SHA-256 of its token, pending ones included. */
-  enrolled(): [hostId: string, tokenDigest: Uint8Array][] {
+  enrolled(): EnrolledHost[] {
     return this.#statements.all('SELECT host_id, token_digest FROM hosts');
   }
 
-  tokenDigest(hostId: string): Uint8Array | undefined {
-    const sql = 'SELECT token_digest FROM hosts WHERE host_id = ?';
-    return this.#statements.get<[Uint8Array]>(sql, hostId)?.[0];
+  /** What was saved by `saveClock`. */
+  clock(): number | undefined {
+    return this.#statements.get<[number]>('SELECT at FROM clock')?.[0];
   }
 
-  hasHost(hostId: string): boolean {
-    return this.#statements.get('SELECT 1 FROM hosts WHERE host_id = ?', hostId) !== undefined;
+  saveClock(at: number): void {
+    this.#statements.run('INSERT OR REPLACE INTO clock (one, at) VALUES (1, ?)', at);
   }
 
-  /** Opens an alert for each host that went offline too long ago between the two times, and still is. */
-  alertOffline(afterMs: number, untilMs: number): void {
-    this.#alerts.openOffline(afterMs, untilMs);
+  alertOffline(hostIds: readonly string[], changes: Changes): void {
+    this.#alerts.openOffline(hostIds, changes);
   }
 
-  /** Deletes a few of the jobs that need not be remembered any more; @returns whether there may be more. */
-  pruneJobs(now: number): boolean {
-    return this.#jobs.prune(now);
-  }
-
-  #addHost(host: string): { hostId: string; token: string } {
-    checkHostName(host);
-    const hostId = ulid();
-    const token = newHostToken();
+  /** Nothing if the host has a newer connection. */
+  writeGoodbye(hostId: string, connection: number, atMs: number): void {
     this.#statements.run(
-      'INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES (?, ?, ?, ?)',
+      `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
+       WHERE host_id = ? AND connection = ?`,
+      atMs,
       hostId,
-      host,
-      tokenDigest(token),
-      Date.now(),
+      connection,
     );
-    return { hostId, token };
   }
 
-  #removeHost(hostId: string): boolean {
-    this.touched.add(hostId);
-    return this.#statements.run('DELETE FROM hosts WHERE host_id = ?', hostId) > 0;
-  }
-
-  #authenticate(digest: Uint8Array): string | undefined {
-    const sql = 'SELECT host_id FROM hosts WHERE token_digest = ?';
-    return this.#statements.get<[string]>(sql, digest)?.[0];
-  }
-
-  #hello({ hostId, connection, agent }: Request<'hello'>): { host: string } | Gone {
+  #hello(request: Request<'hello'>, changes: Changes): { host: string } | Gone {
+    const { hostId, connection, agent } = request;
+    const newest = this.#statements.get<[number | null, string]>(
+      'SELECT connection, host FROM hosts WHERE host_id = ?',
+      hostId,
+    );
+    // Its hello was overtaken by that of a newer connection, in another loop. It will be told so.
+    if (newest && orderOf(newest[0] ?? 0) > orderOf(connection)) {
+      changes.appearances.push({ hostId, connection, online: true });
+      return { host: newest[1] };
+    }
     const row = this.#statements.get<[string]>(
       `UPDATE hosts SET status = 'online', connection = ?, offline_since = NULL, agent_version = ?,
          hostname = ?, restic_version = ?, os = ?, arch = ?, boot_time = ?
@@ -126,24 +156,13 @@ export class FleetDatabase {
       hostId,
     );
     if (row === undefined) return 'gone';
-    this.#alerts.resolve(hostId, OFFLINE_ALERT.alert);
-    this.touched.add(hostId);
+    this.#alerts.resolve(hostId, OFFLINE_ALERT.alert, changes);
+    changes.appearances.push({ hostId, connection, online: true });
+    changes.rows.add(hostId);
     return { host: row[0] };
   }
 
-  #goodbye({ hostId, connection }: Request<'goodbye'>): null {
-    const changed = this.#statements.run(
-      `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
-       WHERE host_id = ? AND connection = ?`,
-      Date.now(),
-      hostId,
-      connection,
-    );
-    if (changed > 0) this.touched.add(hostId);
-    return null;
-  }
-
-  #repoStats(request: Request<'repoStats'>): 'recorded' | Gone {
+  #repoStats(request: Request<'repoStats'>, changes: Changes): 'recorded' | Gone {
     const { hostId, totalSizeBytes, snapshotCount, repoStatus } = request;
     const changed = this.#statements.run(
       `UPDATE hosts SET repo_size_bytes = coalesce(?, repo_size_bytes),
@@ -155,7 +174,11 @@ export class FleetDatabase {
       hostId,
     );
     if (changed === 0) return 'gone';
-    this.touched.add(hostId);
+    changes.rows.add(hostId);
     return 'recorded';
   }
+}
+
+function asOffline(host: ListedHost): ListedHost {
+  return host.status === 'online' ? { ...host, status: 'offline' } : host;
 }

@@ -42,9 +42,15 @@ export interface ListedHost {
 
 /** What can be asked of the store: the question and the answer, by name. All times are Unix milliseconds. */
 export interface Operations {
-  addHost: [{ host: string }, { hostId: string; token: string }];
+  /** Enrols all of them or none. */
+  addHosts: [{ hosts: readonly string[] }, readonly { hostId: string; token: string }[]];
+  /** The old token is dead; @returns undefined if there is no such host */
+  replaceToken: [{ hostId: string }, { host: string; token: string } | undefined];
+  renameHost: [{ hostId: string; host: string }, boolean];
   removeHost: [{ hostId: string }, boolean];
   listHosts: [null, ListedHost[]];
+  /** Whether a control plane that runs on the same database knows of all changes of the hosts. */
+  isFollowed: [null, boolean];
   /** The host whose token has this SHA-256. */
   authenticate: [{ tokenDigest: Uint8Array }, string | undefined];
   /** The host is online from now on, by this connection; @returns its name. */
@@ -82,13 +88,16 @@ export type Outcome =
 /** The store tells a loop to close one of its connections. */
 export interface Disconnect {
   readonly connection: number;
-  readonly reason: 'replaced' | 'removed';
+  readonly reason: 'replaced' | 'removed' | 'token_replaced';
 }
 
-/** Hosts that were enrolled, with the SHA-256 of their tokens, and hosts that were removed. */
+/** A host with the SHA-256 of its token. */
+export type EnrolledHost = readonly [hostId: string, tokenDigest: Uint8Array];
+
+/** Whose tokens are not good any more, and then which tokens are, as of now. */
 export interface Enrolments {
-  readonly added: readonly (readonly [hostId: string, tokenDigest: Uint8Array])[];
   readonly removed: readonly string[];
+  readonly added: readonly EnrolledHost[];
 }
 
 /**
@@ -100,5 +109,13 @@ export type StoreMessage =
   | { readonly disconnect: Disconnect }
   | { readonly enrolments: Enrolments };
 
-/** A loop numbers its connections from `loop * CONNECTIONS_PER_LOOP` on, so that the store finds the loop. */
+/**
+ * A connection is numbered `loop * CONNECTIONS_PER_LOOP + order`, so that the store finds its loop. The order counts
+ * the connections of all loops, so that of two connections of a host the newer one is known, whichever says hello
+ * first.
+ */
 export const CONNECTIONS_PER_LOOP = 2 ** 40;
+
+export function orderOf(connection: number): number {
+  return connection % CONNECTIONS_PER_LOOP;
+}

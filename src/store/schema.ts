@@ -55,4 +55,23 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (host_id, kind)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- How long a host is offline is measured in memory now, by the monotonic clock.
+  DROP INDEX hosts_offline;
+
+  -- To find the oldest jobs of a host, and those of all hosts that need not be remembered any more.
+  DROP INDEX jobs_recorded;
+  CREATE INDEX jobs_by_age ON jobs (host_id, recorded_at);
+  CREATE INDEX jobs_unfinished ON jobs (host_id, recorded_at) WHERE status IS NULL;
+
+  -- What the command line changed, for a control plane that is running: it reads what is new, and deletes it.
+  CREATE TABLE host_changes (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    host_id  TEXT NOT NULL,
+    change   TEXT NOT NULL CHECK (change IN ('added', 'removed', 'token', 'renamed'))
+  ) STRICT;
+
+  -- One row: the time by which jobs were forgotten last.
+  CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
+  `,
 ];

@@ -1,14 +1,16 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type ErrorCode, RmError } from '../errors.ts';
-import type {
-  Answer,
-  Disconnect,
-  Enrolments,
-  Operation,
-  OperationName,
-  Outcome,
-  Request,
-  StoreMessage,
+import type { StatsWriter } from '../metrics/server-stats.ts';
+import {
+  type Answer,
+  CONNECTIONS_PER_LOOP,
+  type Disconnect,
+  type Enrolments,
+  type Operation,
+  type OperationName,
+  type Outcome,
+  type Request,
+  type StoreMessage,
 } from './operations.ts';
 
 /** Unanswered operations at which a loop stops reading its sockets for a moment. */
@@ -21,6 +23,8 @@ export interface StoreLink {
   readonly loop: number;
   readonly port: MessagePort;
   readonly progress: Int32Array;
+  /** Counts the connections of all loops. */
+  readonly connections: BigInt64Array;
 }
 
 interface Pending {
@@ -35,19 +39,26 @@ interface Pending {
 export class StoreClient {
   /** Told to close a connection of this loop. */
   onDisconnect: (disconnect: Disconnect) => void = () => {};
+  /** Told the hosts whose tokens are not good any more. */
+  onRevoked: (hostIds: ReadonlySet<string>) => void = () => {};
   readonly loop: number;
   /** Resolves when every enrolled host is known here. */
   readonly ready: Promise<void>;
   readonly #hostByTokenDigest = new Map<string, string>();
   readonly #port: MessagePort;
   readonly #progress: Int32Array;
+  readonly #connections: BigInt64Array;
   #outgoing: Operation[] = [];
   readonly #pending: Pending[] = [];
+  readonly #stats: StatsWriter | undefined;
   #answered = 0;
   #sent = 0;
   #closed = false;
 
-  constructor({ loop, port, progress }: StoreLink) {
+  /** @param stats of this thread, to count what is submitted */
+  constructor({ loop, port, progress, connections }: StoreLink, stats?: StatsWriter) {
+    this.#connections = connections;
+    this.#stats = stats;
     this.loop = loop;
     this.#port = port;
     this.#progress = progress;
@@ -69,6 +80,11 @@ export class StoreClient {
    */
   hostOfToken(tokenDigest: Buffer): string | undefined {
     return this.#hostByTokenDigest.get(tokenDigest.toString('latin1'));
+  }
+
+  /** The number of a connection that is newer than all others, of all loops. */
+  numberConnection(): number {
+    return this.loop * CONNECTIONS_PER_LOOP + Number(Atomics.add(this.#connections, 0, 1n));
   }
 
   /**
@@ -99,14 +115,16 @@ export class StoreClient {
     for (const { reject } of unanswered) reject(new RmError('closed', 'the store was closed'));
   }
 
-  #enrol({ added, removed }: Enrolments): void {
+  #enrol({ removed, added }: Enrolments): void {
+    if (removed.length > 0) {
+      const gone = new Set(removed);
+      this.onRevoked(gone);
+      for (const [digest, hostId] of this.#hostByTokenDigest) {
+        if (gone.has(hostId)) this.#hostByTokenDigest.delete(digest);
+      }
+    }
     for (const [hostId, digest] of added) {
       this.#hostByTokenDigest.set(Buffer.from(digest).toString('latin1'), hostId);
-    }
-    if (removed.length === 0) return;
-    const gone = new Set(removed);
-    for (const [digest, hostId] of this.#hostByTokenDigest) {
-      if (gone.has(hostId)) this.#hostByTokenDigest.delete(digest);
     }
   }
 
@@ -114,6 +132,7 @@ export class StoreClient {
     if (this.#closed) return;
     this.#port.postMessage(this.#outgoing);
     this.#sent += this.#outgoing.length;
+    this.#stats?.submitted(this.#outgoing.length);
     this.#outgoing = [];
     const answered = Atomics.load(this.#progress, 0);
     // The count is 32 bits wide and may have wrapped; the difference is right all the same.

@@ -1,0 +1,234 @@
+import {
+  CELL,
+  DURATION_BOUNDS_SECONDS,
+  DURATION_SUM,
+  MESSAGE_TYPES,
+  REFUSALS,
+  SCRAPE_CODES,
+  STATS_CELLS,
+} from './server-stats.ts';
+
+/** One row: its labels, and which cell of a `ServerReading` holds its value; NaN there: no row. */
+export interface ServerRow {
+  readonly suffix: '' | '_bucket' | '_sum' | '_count';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cell: number;
+}
+
+/** Families about the control plane itself: its counters, and what the operating system knows of the process. */
+export interface ServerFamily {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly over: 'server';
+  readonly rows: readonly ServerRow[];
+}
+
+/** What is read of the operating system, behind the cells that threads count in. */
+export const PROCESS_CELL = {
+  cpuSeconds: STATS_CELLS,
+  residentBytes: STATS_CELLS + 1,
+  startTimeSeconds: STATS_CELLS + 2,
+  openFds: STATS_CELLS + 3,
+  maxFds: STATS_CELLS + 4,
+  pendingOperations: STATS_CELLS + 5,
+} as const;
+
+const CUMULATED = STATS_CELLS + 6;
+const BUCKETS = DURATION_BOUNDS_SECONDS.length + 1;
+const HISTOGRAMS = [CELL.scrapeDuration, CELL.commitDuration];
+/** Cells of a `ServerReading`: all of the above, and the buckets of each histogram, cumulated. */
+export const READING_CELLS = CUMULATED + HISTOGRAMS.length * BUCKETS;
+
+/** Fills the cells that are derived from others; to be called once all others are read. */
+export function deriveCells(reading: Float64Array): void {
+  reading[PROCESS_CELL.pendingOperations] = Math.max(
+    0,
+    (reading[CELL.submitted] as number) - (reading[CELL.answered] as number),
+  );
+  for (const [index, first] of HISTOGRAMS.entries()) {
+    let count = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      count += reading[first + bucket] as number;
+      reading[CUMULATED + index * BUCKETS + bucket] = count;
+    }
+  }
+}
+
+function value(cell: number): readonly ServerRow[] {
+  return [{ suffix: '', labels: {}, cell }];
+}
+
+function byLabel(label: string, values: readonly (string | number)[], first: number): ServerRow[] {
+  return values.map((value, index) => ({
+    suffix: '',
+    labels: { [label]: String(value) },
+    cell: first + index,
+  }));
+}
+
+function durations(first: number): ServerRow[] {
+  const cumulated = CUMULATED + HISTOGRAMS.indexOf(first) * BUCKETS;
+  const bounds = [...DURATION_BOUNDS_SECONDS.map(String), '+Inf'];
+  return [
+    ...bounds.map(
+      (le, bucket): ServerRow => ({ suffix: '_bucket', labels: { le }, cell: cumulated + bucket }),
+    ),
+    { suffix: '_sum', labels: {}, cell: first + DURATION_SUM },
+    { suffix: '_count', labels: {}, cell: cumulated + BUCKETS - 1 },
+  ];
+}
+
+/** Sorted by name. */
+export const SERVER_FAMILIES: readonly ServerFamily[] = [
+  {
+    name: 'nodejs_eventloop_lag_p99_seconds',
+    type: 'gauge',
+    help: 'How late timers of the main thread fire, 99th percentile since the scrape before.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.loopLagP99Seconds),
+  },
+  {
+    name: 'nodejs_eventloop_lag_seconds',
+    type: 'gauge',
+    help: 'How late timers of the main thread fire, on average since the scrape before.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.loopLagSeconds),
+  },
+  {
+    name: 'nodejs_heap_size_used_bytes',
+    type: 'gauge',
+    help: 'JavaScript heap in use by the main thread.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.heapUsedBytes),
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    help: 'User and system CPU time of the process.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.cpuSeconds),
+  },
+  {
+    name: 'process_max_fds',
+    type: 'gauge',
+    help: 'Open files that the process may have; no row where the system does not tell.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.maxFds),
+  },
+  {
+    name: 'process_open_fds',
+    type: 'gauge',
+    help: 'Open files of the process, sockets included; no row where the system does not tell.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.openFds),
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Memory of the process that is in RAM.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.residentBytes),
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the process started.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.startTimeSeconds),
+  },
+  {
+    name: 'rm_agent_connections',
+    type: 'gauge',
+    help: 'Open WebSocket connections of agents, also of those that have not said hello yet.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.connections),
+  },
+  {
+    name: 'rm_agent_messages_total',
+    type: 'counter',
+    help: 'Messages from agents by type; what could not be read counts as other.',
+    labels: ['type'],
+    over: 'server',
+    rows: byLabel('type', MESSAGE_TYPES, CELL.messages),
+  },
+  {
+    name: 'rm_agent_refusals_total',
+    type: 'counter',
+    help: 'Connections and messages of agents that were refused or closed, by reason.',
+    labels: ['reason'],
+    over: 'server',
+    rows: byLabel('reason', REFUSALS, CELL.refusals),
+  },
+  {
+    name: 'rm_scrape_duration_seconds',
+    type: 'histogram',
+    help: 'Time from a scrape to the last byte of its body that the socket took.',
+    labels: [],
+    over: 'server',
+    rows: durations(CELL.scrapeDuration),
+  },
+  {
+    name: 'rm_scrapes_cut_off_total',
+    type: 'counter',
+    help: 'Scrapes whose connection was closed because their reader was too slow for too long.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.scrapesCutOff),
+  },
+  {
+    name: 'rm_scrapes_total',
+    type: 'counter',
+    help: 'Requests to the metrics endpoint by HTTP status.',
+    labels: ['code'],
+    over: 'server',
+    rows: byLabel('code', SCRAPE_CODES, CELL.scrapes),
+  },
+  {
+    name: 'rm_store_commit_duration_seconds',
+    type: 'histogram',
+    help: 'Time that a batch of operations takes until it is on disk.',
+    labels: [],
+    over: 'server',
+    rows: durations(CELL.commitDuration),
+  },
+  {
+    name: 'rm_store_failures_total',
+    type: 'counter',
+    help: 'Batches of operations that could not be stored.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.storeFailures),
+  },
+  {
+    name: 'rm_store_forgotten_jobs_total',
+    type: 'counter',
+    help: 'Jobs that were forgotten early because their host has too many.',
+    labels: [],
+    over: 'server',
+    rows: value(CELL.forgottenJobs),
+  },
+  {
+    name: 'rm_store_pending_operations',
+    type: 'gauge',
+    help: 'Operations that agents wait for because they are not on disk yet.',
+    labels: [],
+    over: 'server',
+    rows: value(PROCESS_CELL.pendingOperations),
+  },
+];
+
+/** What an embedder does not get: nothing of it is counted there, or their own process tells it. */
+export const NOT_EMBEDDED: readonly string[] = SERVER_FAMILIES.map(({ name }) => name).filter(
+  (name) => !name.startsWith('rm_scrape'),
+);

@@ -1,0 +1,208 @@
+/*
+ * What a control plane counts about itself, in shared memory. Each thread that counts has a shard of its own
+ * and is the only one that writes there; the render thread adds the shards up. A cell is a double, which
+ * holds whole numbers up to 2^53 exactly. Cells are read without a lock: each is a number of its own, so a
+ * reader that comes between two writes sees a state that was true a moment ago.
+ */
+
+/** Types of messages that agents send; what is none of the others counts as `other`. */
+export const MESSAGE_TYPES = [
+  'heartbeat',
+  'hello',
+  'job.finished',
+  'job.started',
+  'other',
+  'repo.stats',
+] as const;
+export type MessageType = (typeof MESSAGE_TYPES)[number];
+
+/** Why a connection or a message of an agent was refused, sorted. `docs/security.md` explains each. */
+export const REFUSALS = [
+  'bad_frame',
+  'bad_hello',
+  'bad_message',
+  'bad_time',
+  'hello_required',
+  'protocol_too_new',
+  'protocol_too_old',
+  'removed',
+  'replaced',
+  'silent',
+  'store_unavailable',
+  'token_replaced',
+  'too_many_bad_messages',
+  'too_many_connections',
+  'too_many_messages',
+  'too_many_requests',
+  'too_many_unanswered',
+  'unauthorized',
+  'unknown_job',
+  'unknown_kind',
+  'unknown_status',
+  'unknown_type',
+  'unread_answers',
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** HTTP statuses of a scrape. */
+export const SCRAPE_CODES = [200, 400, 401, 405, 503] as const;
+export type ScrapeCode = (typeof SCRAPE_CODES)[number];
+
+/** Upper bounds of the buckets in seconds; `+Inf` follows them. */
+export const DURATION_BOUNDS_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5] as const;
+/** Cells of a histogram: its buckets, not cumulated, and the sum in seconds. */
+export const DURATION_SUM = DURATION_BOUNDS_SECONDS.length + 1;
+const DURATION_CELLS = DURATION_SUM + 1;
+
+let cells = 0;
+function take(count: number): number {
+  const first = cells;
+  cells += count;
+  return first;
+}
+
+/** The first cell of each thing that is counted. */
+export const CELL = {
+  connections: take(1),
+  messages: take(MESSAGE_TYPES.length),
+  refusals: take(REFUSALS.length),
+  scrapes: take(SCRAPE_CODES.length),
+  scrapeDuration: take(DURATION_CELLS),
+  commitDuration: take(DURATION_CELLS),
+  storeFailures: take(1),
+  forgottenJobs: take(1),
+  scrapesCutOff: take(1),
+  submitted: take(1),
+  answered: take(1),
+  loopLagSeconds: take(1),
+  loopLagP99Seconds: take(1),
+  heapUsedBytes: take(1),
+} as const;
+
+export const STATS_CELLS = cells;
+/** Shards start in cache lines of their own. */
+const SHARD_CELLS = Math.ceil(STATS_CELLS / 8) * 8;
+const HEADER_CELLS = 8;
+/** The store thread, and 64 loops at the most, one of them the main thread's. */
+const MAX_SHARDS = 80;
+
+export class ServerStats {
+  /** Hand this to another thread and `attach` there. */
+  readonly buffer: SharedArrayBuffer;
+  readonly #shardsTaken: Int32Array;
+
+  private constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#shardsTaken = new Int32Array(buffer, 0, 1);
+  }
+
+  static create(): ServerStats {
+    const cells = HEADER_CELLS + MAX_SHARDS * SHARD_CELLS;
+    return new ServerStats(new SharedArrayBuffer(cells * Float64Array.BYTES_PER_ELEMENT));
+  }
+
+  static attach(buffer: SharedArrayBuffer): ServerStats {
+    return new ServerStats(buffer);
+  }
+
+  /** A shard for the calling thread, which takes one and keeps it. */
+  writer(): StatsWriter {
+    const shard = Atomics.add(this.#shardsTaken, 0, 1);
+    if (shard >= MAX_SHARDS) throw new RangeError(`only ${MAX_SHARDS} threads can count`);
+    const offset = (HEADER_CELLS + shard * SHARD_CELLS) * Float64Array.BYTES_PER_ELEMENT;
+    return new StatsWriter(new Float64Array(this.buffer, offset, STATS_CELLS));
+  }
+
+  /** Adds all shards up, into the first `STATS_CELLS` cells of `into`. */
+  read(into: Float64Array): void {
+    const all = new Float64Array(this.buffer);
+    const shards = Math.min(Atomics.load(this.#shardsTaken, 0), MAX_SHARDS);
+    into.fill(0, 0, STATS_CELLS);
+    for (let shard = 0; shard < shards; shard++) {
+      const first = HEADER_CELLS + shard * SHARD_CELLS;
+      for (let cell = 0; cell < STATS_CELLS; cell++) {
+        into[cell] = (into[cell] as number) + (all[first + cell] as number);
+      }
+    }
+  }
+}
+
+/** What the main thread tells about its loop and its heap. */
+export interface LoopHealth {
+  readonly lagSeconds: number;
+  readonly lagP99Seconds: number;
+  readonly heapUsedBytes: number;
+}
+
+/** Counts for one thread. */
+export class StatsWriter {
+  readonly #cells: Float64Array;
+
+  /** @internal */
+  constructor(cells: Float64Array) {
+    this.#cells = cells;
+  }
+
+  /** An agent's connection was opened (1) or closed (-1). */
+  connection(by: 1 | -1): void {
+    this.#add(CELL.connections, by);
+  }
+
+  message(type: MessageType): void {
+    this.#add(CELL.messages + MESSAGE_TYPES.indexOf(type), 1);
+  }
+
+  refusal(reason: Refusal): void {
+    this.#add(CELL.refusals + REFUSALS.indexOf(reason), 1);
+  }
+
+  scrape(code: ScrapeCode): void {
+    this.#add(CELL.scrapes + SCRAPE_CODES.indexOf(code), 1);
+  }
+
+  scrapeDuration(ms: number): void {
+    this.#observe(CELL.scrapeDuration, ms / 1000);
+  }
+
+  commitDuration(ms: number): void {
+    this.#observe(CELL.commitDuration, ms / 1000);
+  }
+
+  storeFailure(): void {
+    this.#add(CELL.storeFailures, 1);
+  }
+
+  forgottenJobs(jobs: number): void {
+    this.#add(CELL.forgottenJobs, jobs);
+  }
+
+  scrapeCutOff(): void {
+    this.#add(CELL.scrapesCutOff, 1);
+  }
+
+  submitted(operations: number): void {
+    this.#add(CELL.submitted, operations);
+  }
+
+  answered(operations: number): void {
+    this.#add(CELL.answered, operations);
+  }
+
+  /** Of the main thread only: the shards are added up. */
+  loopHealth({ lagSeconds, lagP99Seconds, heapUsedBytes }: LoopHealth): void {
+    this.#cells[CELL.loopLagSeconds] = lagSeconds;
+    this.#cells[CELL.loopLagP99Seconds] = lagP99Seconds;
+    this.#cells[CELL.heapUsedBytes] = heapUsedBytes;
+  }
+
+  #add(cell: number, by: number): void {
+    this.#cells[cell] = (this.#cells[cell] as number) + by;
+  }
+
+  #observe(first: number, seconds: number): void {
+    let bucket = 0;
+    while (seconds > (DURATION_BOUNDS_SECONDS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
+    this.#add(first + bucket, 1);
+    this.#add(first + DURATION_SUM, seconds);
+  }
+}
