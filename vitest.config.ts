@@ -1,12 +1,37 @@
 import { defineConfig } from 'vitest/config';
 
+const shared = {
+  // Many tests start processes and threads of their own; on a busy machine they need patience.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  pool: 'forks',
+} as const;
+
+/** Attacks, during which it is measured how long others wait: one at a time, and nothing beside them. */
+const ATTACKS = 'test/hostile/{embedded,floods,shutdown,sockets,tokens}.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Many tests start processes and threads of their own; on a busy machine they need patience.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    pool: 'forks',
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'all',
+          include: ['test/**/*.test.ts'],
+          exclude: [ATTACKS],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'attacks',
+          include: [ATTACKS],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
     reporters: process.env.CI
       ? ['default', ['json', { outputFile: 'coverage/results.json' }]]
       : ['default'],

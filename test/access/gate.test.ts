@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AccessRules,
   compileGate,
   type Gate,
   type GateRequest,
+  proxiesInTrustedNetworks,
 } from '../../src/access/gate.ts';
 import { mapped, UNIX_SOCKET, v4, v6 } from './peers.ts';
 
@@ -57,6 +58,10 @@ describe('rules that are none', () => {
   });
 });
 
+function admits(gate: Gate, asked: GateRequest): boolean {
+  return gate.refusal(asked) === undefined;
+}
+
 describe('the token gate', () => {
   it.each([
     ['right', 'Bearer s3cret', true],
@@ -75,12 +80,12 @@ describe('the token gate', () => {
     ['right, in a list', 'Bearer s3cret, Bearer other', false],
     ['as the user of Basic', `Basic ${Buffer.from('s3cret:').toString('base64')}`, false],
   ])('%s: %j', (_, authorization, admitted) => {
-    expect(gate({ token: TOKEN }).admits(request({ authorization }))).toBe(admitted);
+    expect(admits(gate({ token: TOKEN }), request({ authorization }))).toBe(admitted);
   });
 
   it('asks nobody for an address', () => {
     const fromUnixSocket = request({ authorization: 'Bearer s3cret', peer: UNIX_SOCKET });
-    expect(gate({ token: TOKEN }).admits(fromUnixSocket)).toBe(true);
+    expect(admits(gate({ token: TOKEN }), fromUnixSocket)).toBe(true);
   });
 
   it('wants a token', () => {
@@ -112,11 +117,11 @@ describe('the CIDR gate', () => {
     ['an IPv4-mapped peer inside an IPv4-mapped rule', mapped('172.16.0.1'), true],
     ['a Unix socket', UNIX_SOCKET, false],
   ])('%s', (_, peer, admitted) => {
-    expect(gate({ trustedCidrs: RULES }).admits(request({ peer }))).toBe(admitted);
+    expect(admits(gate({ trustedCidrs: RULES }), request({ peer }))).toBe(admitted);
   });
 
   it.each(['0.0.0.0/0', '::/0', '::ffff:0:0/96'])('%s lets no Unix socket in', (rule) => {
-    expect(gate({ trustedCidrs: [rule] }).admits(request({ peer: UNIX_SOCKET }))).toBe(false);
+    expect(admits(gate({ trustedCidrs: [rule] }), request({ peer: UNIX_SOCKET }))).toBe(false);
   });
 
   it('wants no token', () => {
@@ -134,7 +139,7 @@ describe('the CIDR gate', () => {
     const trustedCidrs = ['192.0.2.0/24'];
     const compiled = gate({ trustedCidrs });
     trustedCidrs[0] = '0.0.0.0/0';
-    expect(compiled.admits(request({ peer: v4('203.0.113.7') }))).toBe(false);
+    expect(admits(compiled, request({ peer: v4('203.0.113.7') }))).toBe(false);
   });
 });
 
@@ -151,7 +156,7 @@ describe('both gates', () => {
     ['no token, inside', '', INSIDE, false],
     ['right token, Unix socket', RIGHT, UNIX_SOCKET, false],
   ])('%s', (_, authorization, peer, admitted) => {
-    expect(both.admits(request({ authorization, peer }))).toBe(admitted);
+    expect(admits(both, request({ authorization, peer }))).toBe(admitted);
   });
 });
 
@@ -177,6 +182,194 @@ describe('the CIDR gate behind proxies', () => {
     ['a Unix socket that forwards', UNIX_SOCKET, '192.0.2.1', false],
   ])('%s', (_, peer, forwardedFor, admitted) => {
     const asked = request({ peer, ...(forwardedFor !== undefined && { forwardedFor }) });
-    expect(behindProxies.admits(asked)).toBe(admitted);
+    expect(admits(behindProxies, asked)).toBe(admitted);
+  });
+});
+
+describe('a refusal tells which gate it was, and who asked', () => {
+  const RULES = { trustedCidrs: ['192.0.2.0/24'], trustedProxies: ['10.0.0.0/8'] };
+  const token = gate({ token: TOKEN, trustedProxies: RULES.trustedProxies });
+  const network = gate(RULES);
+  const both = gate({ token: TOKEN, ...RULES });
+  const [RIGHT, WRONG] = ['Bearer s3cret', 'Bearer hunter2'];
+  const [INSIDE, OUTSIDE, PROXY] = [v4('192.0.2.1'), v4('203.0.113.7'), v4('10.0.0.1')];
+
+  it.each<[string, Gate, Parameters<typeof request>[0], string, string]>([
+    ['a wrong token', token, { authorization: WRONG, peer: INSIDE }, 'token', '192.0.2.1'],
+    ['no token', token, { peer: INSIDE }, 'token', '192.0.2.1'],
+    [
+      'an address outside',
+      network,
+      { authorization: RIGHT, peer: OUTSIDE },
+      'network',
+      '203.0.113.7',
+    ],
+    ['of both, the token', both, { authorization: WRONG, peer: INSIDE }, 'token', '192.0.2.1'],
+    [
+      'of both, the address',
+      both,
+      { authorization: RIGHT, peer: OUTSIDE },
+      'network',
+      '203.0.113.7',
+    ],
+    [
+      'of both, both',
+      both,
+      { authorization: WRONG, peer: OUTSIDE },
+      'token and network',
+      '203.0.113.7',
+    ],
+    [
+      'IPv6',
+      both,
+      { peer: v6('20010db8000000000000000000000007') },
+      'token and network',
+      '2001:db8::7',
+    ],
+    ['an IPv4-mapped peer', both, { peer: mapped('192.0.2.1') }, 'token', '192.0.2.1'],
+    [
+      'the client and not its proxy',
+      both,
+      { authorization: RIGHT, peer: PROXY, forwardedFor: '203.0.113.7:51234, 10.0.0.2' },
+      'network',
+      '203.0.113.7',
+    ],
+    [
+      'also where the token alone is wrong',
+      token,
+      { peer: PROXY, forwardedFor: '203.0.113.7' },
+      'token',
+      '203.0.113.7',
+    ],
+    ['a proxy that forwards nothing', both, { peer: PROXY }, 'token and network', '10.0.0.1'],
+    [
+      'an unreadable client',
+      both,
+      { authorization: RIGHT, peer: PROXY, forwardedFor: '192.0.2.1, hunter2' },
+      'network',
+      'unknown',
+    ],
+    [
+      'what the client wrote itself',
+      both,
+      { authorization: RIGHT, peer: OUTSIDE, forwardedFor: '192.0.2.1' },
+      'network',
+      '203.0.113.7',
+    ],
+    ['a Unix socket', both, { authorization: RIGHT, peer: UNIX_SOCKET }, 'network', 'unknown'],
+  ])('%s', (_, gate, asked, which, client) => {
+    expect(gate.refusal(request(asked))).toEqual({ gate: which, client });
+  });
+});
+
+describe('a replaced token', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  const OVERLAP_MS = 50;
+  const admitsToken = (gate: Gate, token: string) =>
+    admits(gate, request({ authorization: `Bearer ${token}` }));
+  /** Of all tokens that these tests know, those that are good. */
+  const good = (gate: Gate) =>
+    [TOKEN, 'second', 'third'].filter((token) => admitsToken(gate, token));
+
+  it('is good beside the new one for the overlap, and not a moment longer', () => {
+    const compiled = gate({ token: TOKEN });
+    expect(good(compiled)).toEqual([TOKEN]);
+    compiled.replaceToken('second', OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN, 'second']);
+    vi.advanceTimersByTime(OVERLAP_MS - 1);
+    expect(good(compiled)).toEqual([TOKEN, 'second']);
+    vi.advanceTimersByTime(1);
+    expect(good(compiled)).toEqual(['second']);
+    vi.advanceTimersByTime(1e9);
+    expect(good(compiled)).toEqual(['second']);
+  });
+
+  it('is dead at once without an overlap', () => {
+    const compiled = gate({ token: TOKEN });
+    compiled.replaceToken('second', 0);
+    expect(good(compiled)).toEqual(['second']);
+  });
+
+  it('by an equal one changes nothing: it stays good for ever', () => {
+    const compiled = gate({ token: TOKEN });
+    compiled.replaceToken(TOKEN, OVERLAP_MS);
+    vi.advanceTimersByTime(2 * OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN]);
+  });
+
+  it('by an equal one neither ends nor lengthens the overlap of the one before', () => {
+    const compiled = gate({ token: TOKEN });
+    compiled.replaceToken('second', OVERLAP_MS);
+    vi.advanceTimersByTime(OVERLAP_MS - 1);
+    compiled.replaceToken('second', OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN, 'second']);
+    vi.advanceTimersByTime(1);
+    expect(good(compiled)).toEqual(['second']);
+  });
+
+  it('that comes back within the overlap is good for ever again', () => {
+    const compiled = gate({ token: TOKEN });
+    compiled.replaceToken('second', OVERLAP_MS);
+    compiled.replaceToken(TOKEN, OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN, 'second']);
+    vi.advanceTimersByTime(OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN]);
+  });
+
+  it.each(['', ' ', 'two words', 'ünï', 'new\n', 'x'.repeat(1_025)])(
+    'stays if the new one is none: %j',
+    (bad) => {
+      const compiled = gate({ token: TOKEN });
+      expect(() => compiled.replaceToken(bad, OVERLAP_MS)).toThrow(
+        expect.objectContaining({ code: 'invalid_settings' }),
+      );
+      vi.advanceTimersByTime(2 * OVERLAP_MS);
+      expect(good(compiled)).toEqual([TOKEN]);
+    },
+  );
+
+  it('opens nothing to who comes from outside', () => {
+    const compiled = gate({ token: TOKEN, trustedCidrs: ['192.0.2.0/24'] });
+    compiled.replaceToken('second', OVERLAP_MS);
+    const asks = (peer: Uint8Array, token: string) =>
+      compiled.refusal(request({ authorization: `Bearer ${token}`, peer }))?.gate;
+    for (const token of [TOKEN, 'second']) {
+      expect(asks(v4('192.0.2.1'), token)).toBeUndefined();
+      expect(asks(v4('203.0.113.7'), token)).toBe('network');
+    }
+    expect(asks(v4('192.0.2.1'), 'third')).toBe('token');
+  });
+});
+
+describe('proxies that are trusted clients themselves', () => {
+  it.each<[string, readonly string[], readonly string[], readonly string[]]>([
+    ['a proxy inside a network', ['10.0.0.0/8'], ['10.0.0.1'], ['10.0.0.1']],
+    ['a proxy outside', ['192.0.2.0/24'], ['10.0.0.1'], []],
+    ['the very address', ['10.0.0.1'], ['10.0.0.1'], ['10.0.0.1']],
+    ['the address next to it', ['10.0.0.2'], ['10.0.0.1'], []],
+    ['a network of proxies around a client', ['10.0.0.1'], ['10.0.0.0/8'], ['10.0.0.0/8']],
+    ['networks side by side', ['10.0.0.0/9'], ['10.128.0.0/9'], []],
+    ['host bits that do not count', ['10.1.2.3/8'], ['10.9.9.9/16'], ['10.9.9.9/16']],
+    ['everybody', ['0.0.0.0/0'], ['10.0.0.1', 'fd00::1'], ['10.0.0.1']],
+    ['everybody by IPv6', ['::/0'], ['10.0.0.1', 'fd00::1'], ['fd00::1']],
+    ['IPv6', ['fd00::/8'], ['fd00::1', 'fe80::1'], ['fd00::1']],
+    ['an IPv4-mapped proxy', ['10.0.0.0/8'], ['::ffff:10.0.0.1'], ['::ffff:10.0.0.1']],
+    ['an IPv4-mapped network', ['::ffff:10.0.0.0/104'], ['10.0.0.1'], ['10.0.0.1']],
+    [
+      'all of them, in their order',
+      ['192.0.2.0/24', '10.0.0.0/8'],
+      ['192.0.2.9', '203.0.113.1', '10.0.0.1'],
+      ['192.0.2.9', '10.0.0.1'],
+    ],
+    ['no networks', [], ['10.0.0.1'], []],
+    ['no proxies', ['10.0.0.0/8'], [], []],
+  ])('%s', (_, trustedCidrs, trustedProxies, expected) => {
+    expect(proxiesInTrustedNetworks({ trustedCidrs, trustedProxies })).toEqual(expected);
+  });
+
+  it('are none without rules', () => {
+    expect(proxiesInTrustedNetworks({ token: TOKEN })).toEqual([]);
   });
 });

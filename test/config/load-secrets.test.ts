@@ -18,6 +18,10 @@ describe('the token of a file', () => {
     expect(token(content)).toBe('hunter2');
   });
 
+  it('may have 1,024 characters, its newline not counted', () => {
+    expect(token(`${'x'.repeat(1_024)}\r\n`)).toBe('x'.repeat(1_024));
+  });
+
   it.each([
     ['empty', ''],
     ['only a newline', '\n'],
@@ -29,10 +33,14 @@ describe('the token of a file', () => {
     ['a byte order mark', '\uFEFFhunter2\n'],
     ['letters that no header can carry', 'hünter2\n'],
     ['a NUL', 'hunter2\0'],
+    ['1,025 characters', `${'x'.repeat(1_025)}\n`],
+    ['a file of something else', `${'x'.repeat(64)}\n`.repeat(1_000)],
   ])('is refused, not trimmed or sent as it is: %s', (_, content) => {
     const path = file(content);
     expect(faults({ RM_METRICS_TOKEN_FILE: path })).toEqual([
-      expect.stringMatching(/^RM_METRICS_TOKEN_FILE\b.* must hold visible ASCII characters/),
+      expect.stringMatching(
+        /^RM_METRICS_TOKEN_FILE\b.* must hold 1 to 1024 visible ASCII characters without spaces$/,
+      ),
     ]);
     expect(faults({ RM_METRICS_TOKEN_FILE: path })[0]).toContain(path);
   });
@@ -115,6 +123,9 @@ describe('a secret is never shown', () => {
     ['a good one beside other faults', { RM_METRICS_TOKEN: SECRET, RM_LOG_LEVEL: 'loud' }],
     ['a good one in the file', { RM_LOG_LEVEL: 'loud' }, `metrics_token: ${SECRET}\n`],
     ['a bad one in a token file', { RM_METRICS_TOKEN_FILE: file(`${SECRET} 2`) }],
+    ['one that is too long', { RM_METRICS_TOKEN: SECRET.repeat(1_000) }],
+    ['the same in the file', {}, `metrics_token: ${SECRET.repeat(1_000)}\n`],
+    ['the same in a token file', { RM_METRICS_TOKEN_FILE: file(SECRET.repeat(1_000)) }],
     ['both set', { RM_METRICS_TOKEN: SECRET, RM_METRICS_TOKEN_FILE: file(SECRET) }],
     ['a list', {}, `metrics_token: [${SECRET}]\n`],
     ['a map', {}, `metrics_token: {${SECRET}: ${SECRET}}\n`],

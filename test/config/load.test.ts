@@ -309,7 +309,7 @@ describe('a bad value', () => {
       ['0', '65', '1.5', '-1', '+1', ' 2', '0x2', '1e1', 'two', '9'.repeat(400)],
     ],
     ['RM_LOG_LEVEL', ['INFO', 'verbose', 'warning', 'info ', '30']],
-    ['RM_METRICS_TOKEN', ['a b', ' ab', 'ab ', 'ab\n', 'ünï', 'a\0']],
+    ['RM_METRICS_TOKEN', ['a b', ' ab', 'ab ', 'ab\n', 'ünï', 'a\0', 'x'.repeat(1_025)]],
   ];
 
   it.each(BAD.flatMap(([variable, texts]) => texts.map((text) => [variable, text] as const)))(
@@ -338,6 +338,7 @@ describe('a bad value', () => {
     ['metrics_token', '12345'],
     ['metrics_token', '[a]'],
     ['metrics_token', 'true'],
+    ['metrics_token', 'x'.repeat(1_025)],
     ['metrics_token_file', '1'],
     ['metrics_trusted_cidrs', '10.0.0.0/8'],
     ['metrics_trusted_cidrs', '10.0.0.0/8, 10.1.0.0/16'],
@@ -383,6 +384,20 @@ it.each([
 ])('listens on %s', (text, host, port) => {
   expect(settings({ RM_LISTEN: text }).listen).toEqual({ host, port });
   expect(settings({}, `listen: "${text}"\n`).listen).toEqual({ host, port });
+});
+
+it('a token may have 1,024 characters', () => {
+  const token = 'x'.repeat(1_024);
+  expect(settings({ RM_METRICS_TOKEN: token }).access.token).toBe(token);
+  expect(settings({}, `metrics_token: ${token}\n`).access.token).toBe(token);
+});
+
+it('what a token must be is told by variable and key, and the token is not', () => {
+  const expected = 'must be 1 to 1024 visible ASCII characters without spaces';
+  for (const bad of ['hunter 2', `hunter2${'x'.repeat(1_024)}`]) {
+    expect(faults({ RM_METRICS_TOKEN: bad })).toEqual([`RM_METRICS_TOKEN: ${expected}`]);
+    expect(faults({}, `metrics_token: ${bad}\n`)).toEqual([`rm.yaml: metrics_token: ${expected}`]);
+  }
 });
 
 it.each(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])(

@@ -7,7 +7,14 @@ import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { TestAgent } from '../support/agent.ts';
-import { type CliResult, cli, eventually, Served, temporaryDirectory } from '../support/serve.ts';
+import {
+  type CliResult,
+  cli,
+  eventually,
+  Served,
+  sample,
+  temporaryDirectory,
+} from '../support/serve.ts';
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
@@ -260,6 +267,115 @@ describe('hosts list and remove', () => {
   });
 });
 
+function addFromStdin(dataDir: string, input: string) {
+  return cli(['hosts', 'add', '--stdin'], { RM_DATA_DIR: dataDir }, input);
+}
+
+describe('a large fleet', () => {
+  const names = Array.from({ length: 10_000 }, (_, index) => `host-${index} ✓`);
+
+  test('is enrolled from standard input, beside a server that then knows all of it', async () => {
+    const served = await Served.start();
+    const startedAt = performance.now();
+    const added = await addFromStdin(served.dataDir, `${names.join('\n')}\n`);
+    expect(performance.now() - startedAt, 'on a busy machine, too').toBeLessThan(15_000);
+    expect(added.code).toBe(0);
+    const hosts = added.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(hosts.map(({ host }) => host)).toEqual(names);
+    expect(new Set(hosts.map(({ token }) => token)).size).toBe(names.length);
+    // Right after the command has ended.
+    await TestAgent.online(served.agentUrl, hosts[9_999].token);
+  });
+
+  test('is enrolled whole or not at all', async () => {
+    const dataDir = temporaryDirectory();
+    const { code, stdout, stderr } = await addFromStdin(dataDir, 'one\r\n\ntwo\nthr\u0007ee\n');
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(
+      'restic-manager: host name 3 ("thr\\u0007ee"): must not contain control characters\n',
+    );
+    const many = await hostsOf(dataDir)('add', 'one', 'a'.repeat(256));
+    expect(many.code).toBe(1);
+    expect(many.stderr).toContain('host name 2 ("aaaaa');
+    expect(await listed(dataDir)).toEqual([]);
+    const lines = await addFromStdin(dataDir, 'one\r\n\ntwo');
+    expect(lines.code).toBe(0);
+    expect((await listed(dataDir)).map(({ host }) => host).sort()).toEqual(['one', 'two']);
+  });
+
+  test('needs at least one name', async () => {
+    const { code, stderr } = await addFromStdin(temporaryDirectory(), '\n');
+    expect(code).toBe(2);
+    expect(stderr).toContain('NAME is missing');
+  });
+});
+
+describe('hosts token', () => {
+  test.each(['1', '3'])(
+    'gives a new token, the old one is dead (agent_threads=%s)',
+    async (threads) => {
+      const served = await Served.start({ RM_AGENT_THREADS: threads });
+      const { host_id: id, token } = await served.addHost('web');
+      const agent = await TestAgent.online(served.agentUrl, token);
+      await agent.job({ id: 'before', kind: 'backup', status: 'succeeded' });
+      const { code, stdout } = await hostsOf(served.dataDir)('token', id);
+      expect(code).toBe(0);
+      const replaced = JSON.parse(stdout);
+      expect(replaced).toEqual({ host_id: id, host: 'web', token: expect.stringMatching(/^rmh_/) });
+      expect(replaced.token).not.toBe(token);
+      expect(await agent.closed).toEqual({ code: 4002, reason: 'token replaced' });
+      for (let n = 0; n < 4; n++) {
+        await expect(TestAgent.connect(served.agentUrl, token)).rejects.toThrow('HTTP 401');
+      }
+      const again = await TestAgent.online(served.agentUrl, replaced.token);
+      await again.job({ id: 'before', kind: 'backup', status: 'succeeded' });
+      const count = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
+      expect(sample(await served.scrape(), count), 'it is the same host').toBe(1);
+    },
+  );
+
+  test('without a server, and of a host that there is not', async () => {
+    const dataDir = temporaryDirectory();
+    const { host_id: id, token } = await add(dataDir, 'web');
+    const replaced = JSON.parse((await hostsOf(dataDir)('token', id)).stdout);
+    const served = await Served.start({}, dataDir);
+    await expect(TestAgent.connect(served.agentUrl, token)).rejects.toThrow('HTTP 401');
+    await TestAgent.online(served.agentUrl, replaced.token);
+    const none = await hostsOf(dataDir)('token', 'nope');
+    expect(none).toMatchObject({ code: 1, stdout: '' });
+    expect(none.stderr).toContain('no host has the id "nope"');
+  });
+});
+
+describe('hosts rename', () => {
+  test('shows the name from the next scrape on, and keeps the agent', async () => {
+    const served = await Served.start();
+    const { host_id: id, token } = await served.addHost('web');
+    const agent = await TestAgent.online(served.agentUrl, token);
+    const { code } = await hostsOf(served.dataDir)('rename', id, 'büro "1"');
+    expect(code).toBe(0);
+    const body = await served.scrape();
+    expect(sample(body, `rm_host_agent_online{host_id="${id}",host="büro \\"1\\""}`)).toBe(1);
+    expect(body).not.toContain('host="web"');
+    await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
+  });
+
+  test('refuses a name that cannot be, and a host that there is not', async () => {
+    const dataDir = temporaryDirectory();
+    const { host_id: id } = await add(dataDir, 'web');
+    const empty = await hostsOf(dataDir)('rename', id, '');
+    expect(empty.code).toBe(1);
+    expect(empty.stderr).toContain('must have 1 to 255 characters');
+    const none = await hostsOf(dataDir)('rename', 'nope', 'web');
+    expect(none.code).toBe(1);
+    expect(none.stderr).toContain('no host has the id "nope"');
+    expect(await listed(dataDir)).toMatchObject([{ host: 'web' }]);
+  });
+});
+
 describe('the command line', () => {
   const run = (line: string) =>
     cli(line === '' ? [] : line.split(' '), { RM_DATA_DIR: '/nowhere/to/be/made' });
@@ -274,7 +390,11 @@ describe('the command line', () => {
       ['hosts list --nope', 'hosts'],
       ['hosts list extra', 'hosts'],
       ['hosts add', 'hosts'],
-      ['hosts add one two', 'hosts'],
+      ['hosts add one --stdin', 'hosts'],
+      ['hosts list --stdin', 'hosts'],
+      ['hosts token', 'hosts'],
+      ['hosts token one two', 'hosts'],
+      ['hosts rename one', 'hosts'],
       ['hosts add one --json', 'hosts'],
       ['hosts remove', 'hosts'],
       ['demo --nope', 'demo'],

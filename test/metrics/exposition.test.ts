@@ -6,6 +6,21 @@ import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { type Host, REPO_STATUSES, SEVERITIES } from '../../src/metrics/host.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
 import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, SERIES_COUNT } from '../../src/metrics/jobs.ts';
+import {
+  deriveCells,
+  PROCESS_CELL,
+  READING_CELLS,
+  SERVER_FAMILIES,
+} from '../../src/metrics/server-families.ts';
+import {
+  CELL,
+  DURATION_BOUNDS_SECONDS,
+  DURATION_SUM,
+  MESSAGE_TYPES,
+  REFUSALS,
+  SCRAPE_CODES,
+  ServerStats,
+} from '../../src/metrics/server-stats.ts';
 import { CopyingReader } from '../support/copying-reader.ts';
 import { type BodyInput, naiveBody } from '../support/naive-body.ts';
 import { type ParsedSample, parseExposition } from '../support/parse-exposition.ts';
@@ -75,10 +90,63 @@ const GOLDEN_JOBS: readonly Job[] = [
   ['update', 'failed', 5_000.9],
 ];
 
+/** Counted by two threads; one duration is on a bound, and one above all of them. */
+function goldenServer(): Float64Array {
+  const stats = ServerStats.create();
+  const [main, loop] = [stats.writer(), stats.writer()];
+  const times = (count: number, act: () => void) => {
+    for (let n = 0; n < count; n++) act();
+  };
+  times(3, () => main.connection(1));
+  times(2, () => loop.connection(1));
+  main.connection(-1);
+  times(20, () => main.message('heartbeat'));
+  times(1, () => loop.message('heartbeat'));
+  times(2, () => loop.message('hello'));
+  times(5, () => main.message('job.finished'));
+  times(6, () => main.message('job.started'));
+  times(3, () => loop.message('other'));
+  times(9, () => main.refusal('unauthorized'));
+  times(8, () => loop.refusal('bad_message'));
+  times(1, () => loop.refusal('replaced'));
+  times(11, () => main.scrape(200));
+  times(7, () => main.scrape(401));
+  times(1, () => main.scrape(503));
+  for (const ms of [0.4, 1, 1.5, 75, 6_000]) main.scrapeDuration(ms);
+  for (const ms of [4.25, 4.25, 700]) loop.commitDuration(ms);
+  times(2, () => loop.storeFailure());
+  times(4, () => main.scrapeCutOff());
+  main.forgottenJobs(10);
+  loop.forgottenJobs(5);
+  main.submitted(10);
+  loop.submitted(3);
+  loop.answered(9);
+  main.loopHealth({ lagSeconds: 0.000125, lagP99Seconds: 0.0105, heapUsedBytes: 23_456_789 });
+  const reading = new Float64Array(READING_CELLS);
+  stats.read(reading);
+  reading[PROCESS_CELL.cpuSeconds] = 1_234.567891;
+  reading[PROCESS_CELL.residentBytes] = 123_456_789;
+  reading[PROCESS_CELL.startTimeSeconds] = 1_763_632_700.125;
+  reading[PROCESS_CELL.openFds] = 31;
+  reading[PROCESS_CELL.maxFds] = 1_048_576;
+  deriveCells(reading);
+  return reading;
+}
+
 describe('the body', () => {
   it('of a small fleet is the golden one', () => {
     const golden = readFileSync(new URL('exposition.golden.txt', import.meta.url), 'utf8');
-    expect(expose(GOLDEN_HOSTS, GOLDEN_JOBS)).toBe(golden);
+    expect(expose(GOLDEN_HOSTS, GOLDEN_JOBS, BUILD, goldenServer())).toBe(golden);
+  });
+
+  it('has no row of what the system does not tell, but its header', () => {
+    const server = goldenServer();
+    server[PROCESS_CELL.openFds] = Number.NaN;
+    server[PROCESS_CELL.maxFds] = Number.NaN;
+    const { families } = parseExposition(expose([], [], BUILD, server));
+    expect(families.get('process_open_fds')?.samples).toEqual([]);
+    expect(families.get('process_max_fds')?.samples).toEqual([]);
+    expect(families.get('process_resident_memory_bytes')?.samples).toHaveLength(1);
   });
 
   it('is the same bytes whatever the order in which the state came about', () => {
@@ -102,19 +170,18 @@ describe('the body', () => {
           expect(naiveBody({ pages, jobs: histogram.read(), build: BUILD })).toBe(golden);
         },
       ),
-      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+      { numRuns: 50 },
     );
   });
 
-  it('without hosts and jobs has every header, the fleet at zero, and all 27 series at zero', () => {
+  it('without hosts and jobs has every header, all 27 series at zero, and the rest at zero', () => {
     const { families } = parseExposition(expose([], []));
     expect([...families.keys()]).toEqual(CONTRACT.map(([name]) => name));
-    const rows = [...families.values()].flatMap(({ samples }) => samples);
-    const [jobs, others] = [
-      rows.filter(({ name }) => name.startsWith('rm_job_duration_seconds_')),
-      rows.filter(({ name }) => !name.startsWith('rm_job_duration_seconds_')),
-    ];
-    expect(others).toEqual([
+    const server = new Set(SERVER_FAMILIES.map(({ name }) => name));
+    const rowsOf = (wanted: (name: string) => boolean) =>
+      [...families].flatMap(([name, { samples }]) => (wanted(name) ? samples : []));
+    const jobs = rowsOf((name) => name === 'rm_job_duration_seconds');
+    expect(rowsOf((name) => name !== 'rm_job_duration_seconds' && !server.has(name))).toEqual([
       { name: 'rm_active_alerts', labels: { severity: 'critical' }, value: 0 },
       { name: 'rm_active_alerts', labels: { severity: 'info' }, value: 0 },
       { name: 'rm_active_alerts', labels: { severity: 'warning' }, value: 0 },
@@ -128,16 +195,26 @@ describe('the body', () => {
     ]);
     expect(jobs).toHaveLength(27 * 12);
     expect(jobs.every(({ value }) => value === 0)).toBe(true);
+    expect(rowsOf((name) => server.has(name)).every(({ value }) => value === 0)).toBe(true);
+    const rowCounts = [...server].map((name) => [name, families.get(name)?.samples.length]);
+    expect(Object.fromEntries(rowCounts.filter(([, count]) => count !== 1))).toEqual({
+      rm_agent_messages_total: 6,
+      rm_agent_refusals_total: REFUSALS.length,
+      rm_scrape_duration_seconds: 11,
+      rm_scrapes_total: 5,
+      rm_store_commit_duration_seconds: 11,
+    });
   });
 
   it('read back by a parser is any fleet and any jobs it was made from', () => {
     fc.assert(
-      fc.property(anyFleet, anyJobs, anyBuild, (hosts, jobs, build) => {
-        const { families } = parseExposition(expose(hosts, jobs, build));
+      fc.property(anyFleet, anyJobs, anyBuild, anyServer, (hosts, jobs, build, server) => {
+        const { families } = parseExposition(expose(hosts, jobs, build, server));
         const rows = [...families].map(([name, { samples }]) => [name, samples]);
-        expect(rows).toEqual(Object.entries(plainRows(hosts, jobs, build)));
+        const expected = { ...plainRows(hosts, jobs, build), ...plainServerRows(server) };
+        expect(rows).toEqual(CONTRACT.map(([name]) => [name, expected[name]]));
       }),
-      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+      { numRuns: 50 },
     );
   });
 
@@ -150,9 +227,20 @@ describe('the body', () => {
   });
 });
 
-/** Section 2 of interfaces.md, in its order. */
+/** Section 2 of interfaces.md and what docs/prometheus.md adds, in the order of the body. */
 const CONTRACT = [
+  ['nodejs_eventloop_lag_p99_seconds', 'gauge', ''],
+  ['nodejs_eventloop_lag_seconds', 'gauge', ''],
+  ['nodejs_heap_size_used_bytes', 'gauge', ''],
+  ['process_cpu_seconds_total', 'counter', ''],
+  ['process_max_fds', 'gauge', ''],
+  ['process_open_fds', 'gauge', ''],
+  ['process_resident_memory_bytes', 'gauge', ''],
+  ['process_start_time_seconds', 'gauge', ''],
   ['rm_active_alerts', 'gauge', 'severity'],
+  ['rm_agent_connections', 'gauge', ''],
+  ['rm_agent_messages_total', 'counter', 'type'],
+  ['rm_agent_refusals_total', 'counter', 'reason'],
   ['rm_build_info', 'gauge', 'version,commit,node_version'],
   ['rm_host_agent_online', 'gauge', 'host_id,host'],
   ['rm_host_last_backup_success', 'gauge', 'host_id,host'],
@@ -164,6 +252,13 @@ const CONTRACT = [
   ['rm_hosts_online', 'gauge', ''],
   ['rm_hosts_total', 'gauge', ''],
   ['rm_job_duration_seconds', 'histogram', 'kind,status'],
+  ['rm_scrape_duration_seconds', 'histogram', ''],
+  ['rm_scrapes_cut_off_total', 'counter', ''],
+  ['rm_scrapes_total', 'counter', 'code'],
+  ['rm_store_commit_duration_seconds', 'histogram', ''],
+  ['rm_store_failures_total', 'counter', ''],
+  ['rm_store_forgotten_jobs_total', 'counter', ''],
+  ['rm_store_pending_operations', 'gauge', ''],
 ] as const;
 
 describe('families', () => {
@@ -187,8 +282,8 @@ describe('families', () => {
       expect(family?.type).toBe(type);
       expect(family?.samples.length).toBeGreaterThan(0);
       for (const sample of family?.samples ?? []) {
-        const le = sample.name.endsWith('_bucket') ? ',le' : '';
-        expect(Object.keys(sample.labels).join()).toBe(labels + le);
+        const le = sample.name.endsWith('_bucket') ? ['le'] : [];
+        expect(Object.keys(sample.labels)).toEqual([...labels.split(',').filter(Boolean), ...le]);
       }
     }
   });
@@ -208,6 +303,8 @@ describe('the room that a body takes', () => {
     counts: new Float64Array(SERIES_COUNT * BUCKET_COUNT).fill(Math.floor(2 ** 53 / 10)),
     sumsMs: new Float64Array(SERIES_COUNT).fill(Number.MAX_SAFE_INTEGER),
   };
+  // The longest that is written without an exponent.
+  const widestServer = new Float64Array(READING_CELLS).fill(-1e20);
   // All characters to escape, so that no room of the build's is left over for the others.
   const widestBuild = {
     version: '"'.repeat(50_000),
@@ -229,10 +326,11 @@ describe('the room that a body takes', () => {
       host,
     }));
     const { pages } = inputOf(hosts, []);
-    const text = naiveBody({ pages, jobs: widestJobs, build: widestBuild });
+    const text = naiveBody({ pages, jobs: widestJobs, build: widestBuild, server: widestServer });
     const { families } = parseExposition(text);
     expect(families.get('rm_host_repo_status')?.samples).toHaveLength(300);
     expect(text).toContain('rm_job_duration_seconds_sum{kind="update",status="succeeded"} 900719');
+    expect(text).toContain('rm_store_pending_operations -100000000000000000000\n');
   });
 
   it.each([
@@ -243,16 +341,16 @@ describe('the room that a body takes', () => {
   ])('is within the bound without any host and the build is %s', (_, text) => {
     const { pages } = inputOf([], []);
     const build = { version: text, commit: text, nodeVersion: text };
-    naiveBody({ pages, jobs: widestJobs, build });
+    naiveBody({ pages, jobs: widestJobs, build, server: widestServer });
   });
 
   it('is within the bound for any fleet', () => {
     fc.assert(
       fc.property(anyFleet, anyBuild, (hosts, build) => {
         const { pages } = inputOf(hosts, []);
-        naiveBody({ pages, jobs: widestJobs, build });
+        naiveBody({ pages, jobs: widestJobs, build, server: widestServer });
       }),
-      { numRuns: 50, interruptAfterTimeLimit: 10_000 },
+      { numRuns: 50 },
     );
   });
 });
@@ -304,17 +402,35 @@ const anyBuild: fc.Arbitrary<BuildInfo> = fc.record({
   nodeVersion: fc.string(),
 });
 
-function inputOf(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): BodyInput {
+/** Counts, and what the system tells or does not tell. */
+const anyServer: fc.Arbitrary<Float64Array> = fc
+  .tuple(
+    fc.array(fc.nat(), { minLength: READING_CELLS, maxLength: READING_CELLS, size: 'max' }),
+    fc.constantFrom(0, 31, Number.NaN),
+  )
+  .map(([counts, openFds]) => {
+    const reading = Float64Array.from(counts);
+    reading[PROCESS_CELL.openFds] = openFds;
+    deriveCells(reading);
+    return reading;
+  });
+
+function inputOf(
+  hosts: readonly Host[],
+  jobs: readonly Job[],
+  build = BUILD,
+  server: Float64Array = new Float64Array(READING_CELLS),
+): BodyInput {
   const table = new FleetTable();
   for (const host of hosts) table.upsert(host);
   const histogram = JobHistogram.create();
   const writer = histogram.writer();
   for (const job of jobs) writer.observeJob(...job);
-  return { pages: new CopyingReader(table.buffer).read(), jobs: histogram.read(), build };
+  return { pages: new CopyingReader(table.buffer).read(), jobs: histogram.read(), build, server };
 }
 
-function expose(hosts: readonly Host[], jobs: readonly Job[], build = BUILD): string {
-  return naiveBody(inputOf(hosts, jobs, build));
+function expose(...input: Parameters<typeof inputOf>): string {
+  return naiveBody(inputOf(...input));
 }
 
 /** All rows by family, as the contract describes them and as slowly as one likes. */
@@ -379,5 +495,56 @@ function plainRows(
     rm_hosts_online: [row('rm_hosts_online', {}, hosts.filter(({ online }) => online).length)],
     rm_hosts_total: [row('rm_hosts_total', {}, hosts.length)],
     rm_job_duration_seconds: histogram,
+  };
+}
+
+/** The same of what the server says about itself, out of the cells that it counts in. */
+function plainServerRows(server: Float64Array): Record<string, ParsedSample[]> {
+  const at = (cell: number) => server[cell] as number;
+  const row = (name: string, labels: Record<string, string>, value: number) => ({
+    name,
+    labels,
+    value,
+  });
+  const one = (name: string, cell: number) => ({
+    [name]: Number.isNaN(at(cell)) ? [] : [row(name, {}, at(cell))],
+  });
+  const byLabel = (
+    name: string,
+    label: string,
+    values: readonly (string | number)[],
+    first: number,
+  ) => ({
+    [name]: values.map((value, n) => row(name, { [label]: String(value) }, at(first + n))),
+  });
+  const durations = (name: string, first: number) => {
+    let count = 0;
+    const buckets = [...DURATION_BOUNDS_SECONDS, '+Inf'].map((le, bucket) => {
+      count += at(first + bucket);
+      return row(`${name}_bucket`, { le: String(le) }, count);
+    });
+    const sum = row(`${name}_sum`, {}, at(first + DURATION_SUM));
+    return { [name]: [...buckets, sum, row(`${name}_count`, {}, count)] };
+  };
+  const pending = Math.max(0, at(CELL.submitted) - at(CELL.answered));
+  return {
+    ...one('nodejs_eventloop_lag_p99_seconds', CELL.loopLagP99Seconds),
+    ...one('nodejs_eventloop_lag_seconds', CELL.loopLagSeconds),
+    ...one('nodejs_heap_size_used_bytes', CELL.heapUsedBytes),
+    ...one('process_cpu_seconds_total', PROCESS_CELL.cpuSeconds),
+    ...one('process_max_fds', PROCESS_CELL.maxFds),
+    ...one('process_open_fds', PROCESS_CELL.openFds),
+    ...one('process_resident_memory_bytes', PROCESS_CELL.residentBytes),
+    ...one('process_start_time_seconds', PROCESS_CELL.startTimeSeconds),
+    ...one('rm_agent_connections', CELL.connections),
+    ...byLabel('rm_agent_messages_total', 'type', MESSAGE_TYPES, CELL.messages),
+    ...byLabel('rm_agent_refusals_total', 'reason', REFUSALS, CELL.refusals),
+    ...durations('rm_scrape_duration_seconds', CELL.scrapeDuration),
+    ...one('rm_scrapes_cut_off_total', CELL.scrapesCutOff),
+    ...byLabel('rm_scrapes_total', 'code', SCRAPE_CODES, CELL.scrapes),
+    ...durations('rm_store_commit_duration_seconds', CELL.commitDuration),
+    ...one('rm_store_failures_total', CELL.storeFailures),
+    ...one('rm_store_forgotten_jobs_total', CELL.forgottenJobs),
+    rm_store_pending_operations: [row('rm_store_pending_operations', {}, pending)],
   };
 }

@@ -1,35 +1,37 @@
 import {
-  composeExposition,
+  type ExpositionInput,
+  expositionParts,
   rowsBound,
   textBound,
   writeHostRows,
 } from '../../src/metrics/exposition.ts';
-import { type BuildInfo, pageTotals, sumTotals } from '../../src/metrics/families.ts';
+import { pageTotals, sumTotals } from '../../src/metrics/families.ts';
 import type { PageCopy } from '../../src/metrics/fleet-reader.ts';
-import type { JobReading } from '../../src/metrics/job-histogram.ts';
+import { READING_CELLS } from '../../src/metrics/server-families.ts';
 import { COPY_SLACK_BYTES, TextWriter } from '../../src/metrics/text-format.ts';
 
-export interface BodyInput {
+export interface BodyInput extends Pick<ExpositionInput, 'jobs' | 'build'> {
   readonly pages: readonly PageCopy[];
-  readonly jobs: JobReading;
-  readonly build: BuildInfo;
+  /** Default: nothing counted, nothing known of the process. */
+  readonly server?: Float64Array;
+  /** Families not to show; default: none. */
+  readonly exclude?: readonly string[];
 }
 
 /** The whole body, piece after piece, with nothing kept. */
-export function naiveBody({ pages, jobs, build }: BodyInput): string {
+export function naiveBody({ pages, jobs, build, server, exclude }: BodyInput): string {
   const pieces: Buffer[] = [];
   const add = (bound: number, write: (out: TextWriter) => void) => {
     pieces.push(within(bound, write));
   };
-  composeExposition(
-    { totals: sumTotals(pages.map(({ page }) => pageTotals(page))), jobs, build },
-    {
-      text: (_, write) => add(textBound(build), write),
-      rows: (family) => {
-        for (const copy of pages) add(rowsBound(copy), (out) => writeHostRows(out, family, copy));
-      },
-    },
-  );
+  const totals = sumTotals(pages.map(({ page }) => pageTotals(page)));
+  const input = { totals, jobs, build, server: server ?? new Float64Array(READING_CELLS) };
+  for (const part of expositionParts(exclude)) {
+    if ('write' in part) add(textBound(build), (out) => part.write(out, input));
+    else {
+      for (const copy of pages) add(rowsBound(copy), (out) => writeHostRows(out, part.rows, copy));
+    }
+  }
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));
 }
 

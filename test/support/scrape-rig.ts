@@ -3,6 +3,9 @@ import { onTestFinished } from 'vitest';
 import { compileGate } from '../../src/access/gate.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
+import { NOT_EMBEDDED } from '../../src/metrics/server-families.ts';
+import { ServerStats } from '../../src/metrics/server-stats.ts';
+import { RequestBudget } from '../../src/platform/request-budget.ts';
 import { uws } from '../../src/platform/uws.ts';
 import { RenderThread } from '../../src/render/render-thread.ts';
 import { mountScrapeEndpoint } from '../../src/scrape/endpoint.ts';
@@ -28,6 +31,8 @@ export class ScrapeRig {
     this.thread = new RenderThread({
       fleet: this.fleet.buffer,
       jobs: JobHistogram.create().buffer,
+      stats: undefined,
+      exclude: NOT_EMBEDDED,
       build: { version: '0', commit: '0', nodeVersion: '0' },
     });
   }
@@ -61,6 +66,8 @@ export class ScrapeRig {
     mountScrapeEndpoint(app, {
       gate,
       source: remote ? remoteSource : source,
+      requests: new RequestBudget(),
+      counter: ServerStats.create().writer(),
       onFailure: (error) => rig.failures.push(error),
     });
     await new Promise<void>((resolve, reject) =>

@@ -41,10 +41,12 @@ export class Served {
     this.#log = log;
   }
 
+  /** @param runBy a program, with arguments, that runs the command behind it in its own place */
   static async start(
     variables: Variables = {},
     dataDir = temporaryDirectory(),
     atEnd: AtEnd = onTestFinished,
+    runBy: readonly string[] = [],
   ): Promise<Served> {
     const env: Record<string, string | undefined> = {
       ...ownVariables(),
@@ -53,7 +55,8 @@ export class Served {
       RM_METRICS_TOKEN: TOKEN,
       ...variables,
     };
-    const child = spawn(process.execPath, [CLI, 'serve'], {
+    const [program = process.execPath, ...args] = [...runBy, process.execPath, CLI, 'serve'];
+    const child = spawn(program, args, {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -78,11 +81,15 @@ export class Served {
   }
 
   /** @returns the exit code, or the signal that ended it */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
-    const exited = new Promise<number | NodeJS.Signals | null>((resolve) =>
-      this.#process.once('exit', (code, by) => resolve(code ?? by)),
-    );
+  async exited(): Promise<number | NodeJS.Signals | null> {
     if (this.#process.exitCode !== null) return this.#process.exitCode;
+    // `close` comes when the last of the log was read.
+    return new Promise((resolve) => this.#process.once('close', (code, by) => resolve(code ?? by)));
+  }
+
+  /** @returns the exit code, or the signal that ended it */
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
+    const exited = this.exited();
     this.#process.kill(signal);
     return exited;
   }
@@ -130,15 +137,41 @@ export interface CliResult {
 }
 
 /** Runs `restic-manager ARGS` to its end. */
-export function cli(args: readonly string[], variables: Variables = {}): Promise<CliResult> {
+export function cli(
+  args: readonly string[],
+  variables: Variables = {},
+  input = '',
+): Promise<CliResult> {
   return new Promise((resolve) => {
     const env = { ...ownVariables(), ...variables };
     // What should end and does not is killed, so that it shows as an exit code of -1.
-    const options = { env, timeout: 30_000, killSignal: 'SIGKILL' } as const;
-    execFile(process.execPath, [CLI, ...args], options, (error, stdout, stderr) => {
+    const options = {
+      env,
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+      maxBuffer: 64 * 1024 * 1024,
+    } as const;
+    const child = execFile(process.execPath, [CLI, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
+    child.stdin?.end(input);
   });
+}
+
+export interface AddedHost {
+  readonly host_id: string;
+  readonly host: string;
+  readonly token: string;
+}
+
+/** Enrols so many hosts by one command. */
+export async function addHosts(dataDir: string, count: number): Promise<AddedHost[]> {
+  const names = Array.from({ length: count }, (_, index) => `host-${index}`);
+  const { stdout } = await cli(['hosts', 'add', ...names], { RM_DATA_DIR: dataDir });
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 }
 
 /** Tries until `check` returns something, and gives up after a while with what it last threw. */
@@ -158,6 +191,18 @@ export async function eventually<T>(check: () => T | Promise<T>, patienceMs = 20
 export function sample(body: string, series: string): number | undefined {
   const line = body.split('\n').find((row) => row.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+/**
+ * A body without what it says about the server itself, and about scrapes: two scrapes of the same fleet are the same
+ * in the rest.
+ */
+export function aboutFleet(body: string): string {
+  const aboutServer = /^(# (HELP|TYPE) )?(nodejs_|process_|rm_agent_|rm_scrape|rm_store_)/;
+  return body
+    .split('\n')
+    .filter((line) => !aboutServer.test(line))
+    .join('\n');
 }
 
 /** Without the settings of whoever runs the tests. */

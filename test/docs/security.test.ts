@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import {
+  MAX_BAD_MESSAGES_PER_MINUTE,
+  MAX_FRAMES_PER_TURN,
+  MAX_IN_STORE,
+  MAX_LOOKUPS,
+  MAX_UNANSWERED,
+  MAX_UNGREETED_PER_HOST,
+} from '../../src/agents/limits.ts';
+import { FAMILIES } from '../../src/metrics/families.ts';
+import { REFUSALS } from '../../src/metrics/server-stats.ts';
+import { EVENTS } from '../../src/platform/event-log.ts';
+import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../src/store/jobs.ts';
+
+const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
+
+test.each(REFUSALS)('the reason %s is explained', (reason) => {
+  expect(page).toMatch(new RegExp(`^\\| [^|]*\`${reason}\`[^|]* \\|`, 'm'));
+});
+
+test.each(EVENTS)('the event %s is listed', (event) => {
+  expect(page).toContain(`\`${event.replace(/^agent_(?!unauthorized)/, '')}\``);
+});
+
+test('every counter that it names is a family', () => {
+  const names = FAMILIES.map(({ name }) => name);
+  const named = [...page.matchAll(/`(rm_[a-z_]+)(?:\{[^`]*\})?`/g)].map(([, name]) => name);
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of new Set(named)) expect(names).toContain(name);
+});
+
+test.each([
+  ['frames, pings and pongs', MAX_FRAMES_PER_TURN],
+  ['messages of a host without an answer', MAX_UNANSWERED],
+  ['those of them in the store', MAX_IN_STORE],
+  ['connections of a host without a hello', MAX_UNGREETED_PER_HOST],
+  ['requests with an unknown token', MAX_LOOKUPS],
+  ['bad messages of a connection', MAX_BAD_MESSAGES_PER_MINUTE],
+  ['unfinished jobs of a host', MAX_UNFINISHED],
+  ['jobs of a host, finished or not', MAX_REMEMBERED],
+])('the bound of %s has the value of the code', (bound, value) => {
+  const row = page.split('\n').find((line) => line.startsWith(`| ${bound}`));
+  expect(row).toContain(`| ${value.toLocaleString('en')}`);
+});

@@ -1,0 +1,173 @@
+import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, type PeerCertificate } from 'node:tls';
+import { describe, expect, test } from 'vitest';
+import { TestAgent } from '../support/agent.ts';
+import { createCertificate } from '../support/certificate.ts';
+import { FakeClock, whyNoFakeClock } from '../support/fake-clock.ts';
+import { ask } from '../support/http.ts';
+import { eventually, Served, temporaryDirectory } from '../support/serve.ts';
+
+/** The log says so when a reload is over. */
+async function reload(served: Served, outcome: 'reloaded' | 'nothing was reloaded'): Promise<void> {
+  const before = served.log.split(outcome).length;
+  process.kill(served.pid, 'SIGHUP');
+  await eventually(() => expect(served.log.split(outcome).length).toBe(before + 1));
+}
+
+async function scrapeStatus(served: Served, token: string): Promise<number> {
+  const headers = { Authorization: `Bearer ${token}` };
+  return (await ask(served.metricsUrl, { headers })).status;
+}
+
+/** What a client that says no server name (SNI) is shown. */
+function certificateOf(url: string): Promise<PeerCertificate> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      resolve(socket.getPeerCertificate());
+      socket.destroy();
+    });
+  });
+}
+
+const NO_CLOCK = whyNoFakeClock();
+
+describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
+  test('takes over the token of the file; the one before is good for the moment', async () => {
+    const file = join(temporaryDirectory(), 'token');
+    writeFileSync(file, 'old-token\n');
+    const served = await Served.start({
+      RM_METRICS_TOKEN: '',
+      RM_METRICS_TOKEN_FILE: file,
+      RM_AGENT_THREADS: threads,
+    });
+    expect(await scrapeStatus(served, 'new-token')).toBe(401);
+    writeFileSync(file, 'new-token\n');
+    expect(await scrapeStatus(served, 'new-token'), 'before the signal').toBe(401);
+    await reload(served, 'reloaded');
+    // Each loop has its turn.
+    for (let n = 0; n < 4; n++) {
+      expect(await scrapeStatus(served, 'new-token')).toBe(200);
+      expect(await scrapeStatus(served, 'old-token')).toBe(200);
+      expect(await scrapeStatus(served, 'other-token')).toBe(401);
+    }
+    expect(served.log).not.toMatch(/(old|new)-token/);
+  });
+
+  test.skipIf(NO_CLOCK)('the token before is good for five minutes, not longer', async () => {
+    const clock = new FakeClock('all');
+    const file = join(temporaryDirectory(), 'token');
+    writeFileSync(file, 'old-token');
+    const served = await Served.start({
+      ...clock.variables,
+      RM_METRICS_TOKEN: '',
+      RM_METRICS_TOKEN_FILE: file,
+      RM_AGENT_THREADS: threads,
+    });
+    writeFileSync(file, 'new-token');
+    await reload(served, 'reloaded');
+    clock.set(4.5 * 60);
+    for (let n = 0; n < 4; n++) expect(await scrapeStatus(served, 'old-token')).toBe(200);
+    clock.set(5.5 * 60);
+    for (let n = 0; n < 4; n++) {
+      expect(await scrapeStatus(served, 'old-token')).toBe(401);
+      expect(await scrapeStatus(served, 'new-token')).toBe(200);
+    }
+  });
+
+  test.each([undefined, '127.0.0.1:0'])(
+    'shows a new certificate to new connections, established ones go on (metrics_listen=%s)',
+    async (metricsListen) => {
+      const certificate = createCertificate(temporaryDirectory());
+      const served = await Served.start({
+        RM_TLS_CERT_FILE: certificate.cert,
+        RM_TLS_KEY_FILE: certificate.key,
+        RM_AGENT_THREADS: threads,
+        ...(metricsListen && { RM_METRICS_LISTEN: metricsListen }),
+      });
+      const { token } = await served.addHost('web');
+      const options = { rejectUnauthorized: false };
+      const agent = await TestAgent.online(served.agentUrl, token, options);
+      for (let renewal = 1; renewal <= 3; renewal++) {
+        const renewed = createCertificate(temporaryDirectory());
+        writeFileSync(certificate.cert, renewed.certPem);
+        writeFileSync(certificate.key, renewed.keyPem);
+        await reload(served, 'reloaded');
+        const fingerprints = new Set<string>();
+        for (let n = 0; n < 6; n++) {
+          for (const url of [served.url, served.metricsUrl]) {
+            fingerprints.add((await certificateOf(url)).fingerprint256);
+          }
+        }
+        const { fingerprint256 } = new X509Certificate(renewed.certPem);
+        expect(fingerprints, `renewal ${renewal}`).toEqual(new Set([fingerprint256]));
+        await agent.job({ id: `after-${renewal}`, kind: 'backup', status: 'succeeded' });
+      }
+      expect(agent.isClosed).toBe(false);
+      const again = await TestAgent.online(served.agentUrl, token, options);
+      await again.job({ id: 'again', kind: 'backup', status: 'succeeded' });
+      expect(await served.stop()).toBe(0);
+    },
+  );
+
+  test('with files that are wrong changes nothing, and says what is wrong', async () => {
+    const certificate = createCertificate(temporaryDirectory());
+    const file = join(temporaryDirectory(), 'token');
+    writeFileSync(file, 'good-token');
+    const served = await Served.start({
+      RM_METRICS_TOKEN: '',
+      RM_METRICS_TOKEN_FILE: file,
+      RM_TLS_CERT_FILE: certificate.cert,
+      RM_TLS_KEY_FILE: certificate.key,
+      RM_AGENT_THREADS: threads,
+    });
+    const before = await certificateOf(served.url);
+    const other = createCertificate(temporaryDirectory());
+    const wrongs: (() => void)[] = [
+      () => writeFileSync(file, 'a secret with spaces'),
+      () => writeFileSync(file, ''),
+      () => writeFileSync(certificate.cert, 'no certificate'),
+      () => writeFileSync(certificate.key, other.keyPem),
+    ];
+    for (const wrong of wrongs) {
+      writeFileSync(file, 'good-token');
+      writeFileSync(certificate.cert, certificate.certPem);
+      writeFileSync(certificate.key, certificate.keyPem);
+      wrong();
+      await reload(served, 'nothing was reloaded');
+      expect((await certificateOf(served.url)).fingerprint256).toBe(before.fingerprint256);
+      expect(await scrapeStatus(served, 'good-token')).toBe(200);
+    }
+    expect(served.log).toContain('is not the key of the certificate');
+    expect(served.log).not.toContain('a secret');
+  });
+});
+
+test('SIGHUP does not make a gate or TLS where there was none, or none of one, and says what needs a restart', async () => {
+  const directory = temporaryDirectory();
+  const config = join(directory, 'config.yaml');
+  const certificate = createCertificate(directory);
+  const common = `data_dir: ${join(directory, 'data')}\nlisten: 127.0.0.1:0\n`;
+  const networks = 'metrics_trusted_cidrs: [127.0.0.0/8]\n';
+  const tls = `tls_cert_file: ${certificate.cert}\ntls_key_file: ${certificate.key}\n`;
+  writeFileSync(config, `${common}${networks}`);
+  const unset = { RM_LISTEN: '', RM_DATA_DIR: '', RM_METRICS_TOKEN: '' };
+  const served = await Served.start({ ...unset, RM_CONFIG: config }, directory);
+  expect((await ask(served.metricsUrl)).status).toBe(200);
+  writeFileSync(config, `${common}${networks}${tls}metrics_token: new\nagent_threads: 2\n`);
+  await reload(served, 'reloaded');
+  expect((await ask(served.metricsUrl)).status, 'no token, no TLS').toBe(200);
+  expect(served.log).toContain('"needs_restart":["metrics_token","agent_threads","tls_cert_file"]');
+});
+
+test('SIGHUP never ends the process, also without anything to reload, and again and again', async () => {
+  const served = await Served.start();
+  for (let n = 0; n < 20; n++) process.kill(served.pid, 'SIGHUP');
+  await reload(served, 'reloaded');
+  expect(await served.scrape()).toContain('rm_build_info');
+  expect(await served.stop()).toBe(0);
+});
