@@ -17,6 +17,21 @@ const PLOTS = new URL('benchmarks/', DOCS);
 
 const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'memory'];
 
+/** What a command printed that judges by itself, rather than measures against others. */
+const JUDGED = [
+  {
+    name: 'soak',
+    question: 'Does it hold out while agents come, go and report for half an hour?',
+    command: 'npm run --silent soak -- --minutes 30 --agents 300 > bench/results/soak.txt',
+  },
+  {
+    name: 'storm',
+    question: 'What happens when 15,000 agents connect at once?',
+    command:
+      'for threads in 1 3; do npm run --silent storm -- --threads $threads; done > bench/results/storm.txt',
+  },
+] as const;
+
 /** What of each bench is plotted: the rows that answer its question most directly. */
 const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   observe: () => true,
@@ -54,12 +69,14 @@ function page(results: readonly ResultFile[]): string[] {
     'Every question is asked of this package, of its peers, and of its floor: what nothing could be faster than. All contestants of a table ran in turn, in one run, showing the same samples, which was checked before. A cell is the median, the middle half of the samples in brackets, the 99th percentile where there are a hundred samples or more, and how many times the floor it is (the median of the ratios within each round). Trust the ratios more than the figures.',
     '',
     ...results.map(({ bench, question }) => `- [${question}](#${bench})`),
+    ...JUDGED.map(({ name, question }) => `- [${question}](#${name})`),
     '- [What we lose at](#what-we-lose-at)',
     '',
     'In short, medians:',
     '',
     ...headlines(results),
     ...results.flatMap(section),
+    ...JUDGED.flatMap(judgedSection),
     '',
     '## What we lose at',
     '',
@@ -72,6 +89,7 @@ function page(results: readonly ResultFile[]): string[] {
     '```sh',
     'npm run bench -- --json bench/results   # all, half an hour',
     'npm run bench -- scrape --hosts 1000    # one',
+    ...JUDGED.map(({ command }) => command),
     'npm run bench:report                    # this page',
     'npm run bench:compare -- main scrape    # against another revision',
     '```',
@@ -92,6 +110,13 @@ function section(result: ResultFile): string[] {
     ...lines(notes.map((note) => `- ${note}`)),
     ...measuredLines(result),
   ];
+}
+
+/** Its progress lines are left out. */
+function judgedSection({ name, question }: (typeof JUDGED)[number]): string[] {
+  const printed = readFileSync(new URL(`${name}.txt`, RESULTS), 'utf8');
+  const lines = printed.split('\n').filter((line) => !/^ *\d+ s {2}/.test(line));
+  return ['', `## ${name}`, '', `**${question}**`, '', '```text', lines.join('\n').trim(), '```'];
 }
 
 function plots({ bench, question, rows }: ResultFile): string[] {

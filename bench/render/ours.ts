@@ -1,10 +1,12 @@
 import { FleetReader } from '../../src/metrics/fleet-reader.ts';
 import { FleetTable } from '../../src/metrics/fleet-table.ts';
 import { JobHistogram } from '../../src/metrics/job-histogram.ts';
+import { ServerStats } from '../../src/metrics/server-stats.ts';
 import { BodyBytes, type BodyLayout, BodyReader } from '../../src/render/body-layout.ts';
 import { encoderFor } from '../../src/render/encoders.ts';
 import type { Encoding } from '../../src/render/encoding.ts';
 import { KeptBody } from '../../src/render/kept-body.ts';
+import { ServerReader } from '../../src/render/server-reader.ts';
 import { afterBackup, benchFleet } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { seededRandom } from '../support/random.ts';
@@ -60,6 +62,7 @@ function copyOf(layout: BodyLayout, encoding: Encoding): RenderTask {
 class Renderer {
   readonly #body: KeptBody;
   readonly #jobs: JobHistogram;
+  readonly #server = new ServerReader(ServerStats.create().buffer);
   #renders = 0;
 
   constructor(encoding: Encoding, { fleet, jobs, build }: RenderBenchData) {
@@ -68,7 +71,8 @@ class Renderer {
   }
 
   render(): BodyLayout {
-    return this.#body.render(++this.#renders, [], this.#jobs.read());
+    const reading = { jobs: this.#jobs.read(), server: this.#server.read() };
+    return this.#body.render(++this.#renders, [], reading);
   }
 
   forget(): void {

@@ -1,6 +1,12 @@
 import { MessageChannel } from 'node:worker_threads';
+import { Networks } from '../../src/access/networks.ts';
 import { AgentEndpoint } from '../../src/agents/endpoint.ts';
 import { createMetrics } from '../../src/index.ts';
+import { ServerStats } from '../../src/metrics/server-stats.ts';
+import { EventLog } from '../../src/platform/event-log.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { RequestBudget } from '../../src/platform/request-budget.ts';
+import { SocketLimit } from '../../src/platform/socket-limit.ts';
 import { uws } from '../../src/platform/uws.ts';
 import type { Answer, OperationName, Request } from '../../src/store/operations.ts';
 import { StoreClient } from '../../src/store/store-client.ts';
@@ -15,6 +21,11 @@ export async function serve({ hosts }: Start): Promise<Served> {
   const app = uws().App();
   new AgentEndpoint({
     store: new ForgetfulStore(),
+    stats: ServerStats.create().writer(),
+    events: new EventLog(createLog('silent'), EventLog.allocate()),
+    requests: new RequestBudget(),
+    sockets: new SocketLimit(SocketLimit.allocate(), () => {}),
+    proxies: new Networks([], ''),
     observeJob: (kind, status, durationMs) => registry.observeJob(kind, status, durationMs),
   }).mount(app);
   const tokens = Array.from({ length: hosts }, (_, index) => `token-${index}`);
@@ -24,7 +35,12 @@ export async function serve({ hosts }: Start): Promise<Served> {
 class ForgetfulStore extends StoreClient {
   constructor() {
     const { port1 } = new MessageChannel();
-    super({ loop: 0, port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) });
+    super({
+      loop: 0,
+      port: port1,
+      progress: new Int32Array(new SharedArrayBuffer(4)),
+      connections: new BigInt64Array(1),
+    });
   }
 
   override hostOfToken(): string {

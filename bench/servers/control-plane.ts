@@ -29,7 +29,7 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
   const names = benchFleet(hosts).map(({ host }) => host);
   while (tokens.length < hosts) {
     const next = names.slice(tokens.length, tokens.length + AT_A_TIME);
-    const added = await Promise.all(next.map((host) => store.submit('addHost', { host })));
+    const added = await store.submit('addHosts', { hosts: next });
     tokens.push(...added.map(({ token }) => token));
   }
   return { port: Number(new URL(url).port), tokens };

@@ -14,10 +14,11 @@ export interface Start {
 
 /**
  * - `change`: has a percentage of the hosts report another backup
+ * - `collect`: has the main thread collect its garbage; known by all
  * - `watch`: measures the turns of the loop from now on
  * - `turns`: ends that; answered with a `LoopReport`
  */
-export type ServerCommand = 'change' | 'watch' | 'turns';
+export type ServerCommand = 'change' | 'collect' | 'watch' | 'turns';
 
 export interface Order {
   readonly command: ServerCommand;

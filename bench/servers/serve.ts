@@ -26,6 +26,7 @@ process.once('message', async (start: Start) => {
   const { serve } = await KINDS[start.kind]();
   const { port, tokens, ...commands } = await serve(start);
   process.on('message', async ({ command, value }: Order) => {
+    if (command === 'collect') collectGarbage();
     reply({ done: command, answer: await commands[command]?.(value) });
   });
   collectGarbage();

@@ -21,7 +21,7 @@ export class ServerProcess {
   static async start(start: Start, serve: string = SERVE): Promise<ServerProcess> {
     const child = fork(serve, {
       // For the peers at 100,000 hosts. In the environment, since not every thread takes it as a flag.
-      env: { ...process.env, NODE_OPTIONS: '--max-old-space-size=8192' },
+      env: { ...process.env, NODE_OPTIONS: nodeOptions(start.kind) },
       // Reports of many numbers.
       serialization: 'advanced',
     });
@@ -71,6 +71,12 @@ export class ServerProcess {
     this.#process.kill('SIGKILL');
     await exited;
   }
+}
+
+/** `restic-manager` runs with the second of these. */
+function nodeOptions(kind: Start['kind']): string {
+  const ofPeers = '--max-old-space-size=8192';
+  return kind === 'control plane' ? `${ofPeers} --max-semi-space-size=4` : ofPeers;
 }
 
 function listening(child: ChildProcess, name: string): Promise<Listening> {

@@ -1,0 +1,72 @@
+import { parseArgs } from 'node:util';
+import { MAX_AGENT_THREADS } from '../../src/config/settings.ts';
+import { MAX_REMEMBERED } from '../../src/store/jobs.ts';
+
+export const USAGE = `npm run soak -- [--minutes N] [--agents N] [--rate N] [--threads N] [--scrape-limit MS]
+
+  --minutes N        how long, fractions as well; default 2, at least 0.1
+  --agents N         how many report at a time; default 300
+  --rate N           finished jobs a second, of all agents together; default 1500
+  --threads N        agent loops of the server (RM_AGENT_THREADS); default 1
+  --scrape-limit MS  what the 99th percentile of scrapes must stay below; default 1000
+
+Runs a real control plane on a temporary directory, at about 350 bytes a job, and ends with PASS or FAIL.`;
+
+export interface SoakOptions {
+  readonly minutes: number;
+  readonly agents: number;
+  /** Finished jobs a second. */
+  readonly rate: number;
+  readonly threads: number;
+  readonly scrapeLimitMs: number;
+}
+
+const LEAST_MINUTES = 0.1;
+/** Agents are chosen by chance, and some jobs never finish, so that a few hosts have more jobs than the average. */
+const MARGIN = 0.9;
+
+/** @throws Error naming the flag and what would be right */
+export function parseCommandLine(args: readonly string[]): SoakOptions | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      minutes: { type: 'string', default: '2' },
+      agents: { type: 'string', default: '300' },
+      rate: { type: 'string', default: '1500' },
+      threads: { type: 'string', default: '1' },
+      'scrape-limit': { type: 'string', default: '1000' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const minutes = Number(values.minutes);
+  if (!(Number.isFinite(minutes) && minutes >= LEAST_MINUTES)) {
+    throw new Error(`--minutes: a number of at least ${LEAST_MINUTES}, not ${values.minutes}`);
+  }
+  const options = {
+    minutes,
+    agents: wholeNumber('--agents', values.agents),
+    rate: wholeNumber('--rate', values.rate),
+    threads: wholeNumber('--threads', values.threads, MAX_AGENT_THREADS),
+    scrapeLimitMs: wholeNumber('--scrape-limit', values['scrape-limit']),
+  };
+  checkJobsPerHost(options);
+  return options;
+}
+
+/** The server forgets the oldest jobs of a host that has very many. Then one could not tell that they were stored. */
+function checkJobsPerHost({ minutes, agents, rate }: SoakOptions): void {
+  const mostJobs = agents * MAX_REMEMBERED * MARGIN;
+  if (rate * minutes * 60 <= mostJobs) return;
+  const mostRate = Math.floor(mostJobs / (minutes * 60));
+  throw new Error(
+    `--rate: at most ${mostRate} with ${agents} agents for ${minutes} minutes: the server remembers ${MAX_REMEMBERED} jobs of a host`,
+  );
+}
+
+function wholeNumber(flag: string, text: string, most = Number.MAX_SAFE_INTEGER): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0 && value <= most) return value;
+  const range = most === Number.MAX_SAFE_INTEGER ? 'above 0' : `from 1 to ${most}`;
+  throw new Error(`${flag}: a whole number ${range}, not ${text}`);
+}

@@ -1,0 +1,41 @@
+import { Worker } from 'node:worker_threads';
+import type { LoadData, LoadMessage, LoadState, Orders } from './load.worker.ts';
+
+/** The agents, which run in a thread of their own. */
+export class Load {
+  /** As of a moment ago. */
+  state: LoadState = { online: 0, acknowledged: 0, surprises: new Map() };
+  /** Rejects if the thread fails. */
+  readonly died: Promise<never>;
+  readonly #worker: Worker;
+  readonly #answers = new Map<number, (answer: never) => void>();
+  #orders = 0;
+
+  constructor(data: LoadData) {
+    this.#worker = new Worker(new URL('./load.worker.ts', import.meta.url), { workerData: data });
+    this.#worker.on('message', (message: LoadMessage) => {
+      if ('state' in message) {
+        this.state = message.state;
+        return;
+      }
+      this.#answers.get(message.answerTo)?.(message.answer as never);
+      this.#answers.delete(message.answerTo);
+    });
+    this.died = new Promise((_, reject) => this.#worker.once('error', reject));
+    // Whoever waits for it hears of it; nobody need.
+    this.died.catch(() => {});
+  }
+
+  tell<K extends keyof Orders>(
+    order: K,
+    request: Orders[K]['request'],
+  ): Promise<Orders[K]['answer']> {
+    const number = this.#orders++;
+    this.#worker.postMessage({ number, order, request });
+    return new Promise((resolve) => this.#answers.set(number, resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,75 @@
+import { REPO_STATUSES } from '../../src/metrics/host.ts';
+import { JOB_STATUSES, seriesIndex } from '../../src/metrics/jobs.ts';
+import { type FinishedJob, jobTable } from '../support/jobs.ts';
+import { pick } from '../support/random.ts';
+
+/** One job of a host, as its agent reports it. */
+export interface Job extends FinishedJob {
+  /** Counts up within the host. */
+  readonly number: number;
+  readonly finishedAt: number;
+}
+
+const { random } = Math;
+const table = jobTable();
+const AN_HOUR_MS = 3_600_000;
+/** Longer than what the server keeps of an error. */
+const LONG_ERROR = 'Fatal: unable to open repository: ключ 🔑 not found\n'.repeat(150);
+
+/** Any kind and status, finished some time within the last hour: reports come late and in any order. */
+export function nextJob(number: number): Job {
+  const { kind, status, ms } = pick(random, table as [FinishedJob, ...FinishedJob[]]);
+  return { number, kind, status, ms, finishedAt: Date.now() - Math.floor(random() * AN_HOUR_MS) };
+}
+
+/** The series of the histogram that it counts in. */
+export function seriesOf({ kind, status }: Job): number {
+  return seriesIndex(kind, status);
+}
+
+export function jobId(number: number): string {
+  return `job-${number}`;
+}
+
+/** The number in a job id; NaN for one that is none of ours. */
+export function jobNumber(id: string): number {
+  return Number(/^job-(\d+)$/.exec(id)?.[1] ?? Number.NaN);
+}
+
+export function startOf(job: Job): object {
+  return { job_id: jobId(job.number), ...announcement(job) };
+}
+
+/** @param announced whether the server knows the kind and the start */
+export function finishOf(job: Job, announced: boolean): object {
+  return {
+    job_id: jobId(job.number),
+    status: job.status,
+    finished_at: new Date(job.finishedAt).toISOString(),
+    ...(!announced && announcement(job)),
+    ...(random() < 0.5 && { exit_code: job.status === 'succeeded' ? 0 : 1 }),
+    ...(job.status === 'failed' && { error: errorText() }),
+  };
+}
+
+/** The same job as if it had ended in some other way, maybe: the server has to keep to what it heard first. */
+export function repeatOf(job: Job): object {
+  return finishOf({ ...job, status: pick(random, JOB_STATUSES) }, false);
+}
+
+export function repoStats(): object {
+  const stats = {
+    total_size_bytes: Math.floor(random() * 1e13),
+    snapshot_count: Math.floor(random() * 1_000),
+    repo_status: pick(random, REPO_STATUSES),
+  };
+  return Object.fromEntries(Object.entries(stats).filter(() => random() < 0.6));
+}
+
+function announcement({ kind, ms, finishedAt }: Job): object {
+  return { kind, started_at: new Date(finishedAt - ms).toISOString() };
+}
+
+function errorText(): string {
+  return random() < 0.01 ? LONG_ERROR : 'exit status 3: at least one source file could not be read';
+}
