@@ -22,7 +22,7 @@ export class Load {
       this.#answers.delete(message.answerTo);
     });
     this.died = new Promise((_, reject) => this.#worker.once('error', reject));
-    // Whoever waits for it hears of it; nobody need.
+    // The soak awaits it where it matters. Elsewhere a rejection must not end this process.
     this.died.catch(() => {});
   }
 

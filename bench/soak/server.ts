@@ -58,7 +58,7 @@ export class SoakServer {
         if (!this.#stopping) reject(new Error(endedWith(code ?? signal, stderr)));
       });
     });
-    // Whoever waits for it hears of it; nobody need.
+    // The soak awaits it where it matters. Elsewhere a rejection must not end this process.
     this.died.catch(() => {});
   }
 
@@ -164,7 +164,7 @@ function cleanUp({ dataDir, process, commands }: Running): void {
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** Without the settings of whoever runs this. */
+/** The environment without RM_* variables: the server must not take settings from the shell. */
 function ownVariables(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('RM_')),

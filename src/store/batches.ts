@@ -280,7 +280,7 @@ export class Batches {
   }
 }
 
-/** These need no lock, and so wait for nobody and keep nobody waiting. */
+/** These only read. They run without the lock for writing, so they do not delay operations that need it. */
 const READS: readonly OperationName[] = ['authenticate', 'isFollowed', 'listHosts'];
 
 function read<T>(work: () => T): T {

@@ -90,7 +90,7 @@ export function isBeingServed(dataDir: string): boolean {
   }
 }
 
-/** Makes further transactions of this connection wait for nobody: their caller does that, without blocking. */
+/** From now on a transaction fails at once if another process has the lock; the caller tries again later. */
 export function doNotWait(db: DatabaseSync): void {
   db.exec('PRAGMA busy_timeout = 0');
 }
