@@ -13,7 +13,7 @@ import { StoreClient } from '../../src/store/store-client.ts';
 import { listen } from './listen.ts';
 import type { Served, Start } from './protocol.ts';
 
-const HOST_ID = '01J8ZQ4X3N0000000000000000';
+const HOST_ID_LENGTH = 26;
 
 /** Our agents' endpoint and histogram, with a store that says yes at once and keeps nothing. */
 export async function serve({ hosts }: Start): Promise<Served> {
@@ -43,8 +43,9 @@ class ForgetfulStore extends StoreClient {
     });
   }
 
-  override hostOfToken(): string {
-    return HOST_ID;
+  /** Each token is that of a host, so each agent has its own share of the store. */
+  override hostOfToken(tokenDigest: Buffer): string {
+    return tokenDigest.toString('hex').slice(0, HOST_ID_LENGTH);
   }
 
   override async submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {

@@ -25,24 +25,28 @@ export class HostQueues {
     return queue !== undefined && queue.inStore + queue.waiting.length >= MAX_UNANSWERED;
   }
 
-  /** Runs `operation` when it is the host's turn; the host's operations begin in the order of the calls. */
-  async run<T>(hostId: string, operation: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `operation` when it is the host's turn; the host's operations begin in the order of the calls. Whoever
+   * calls this calls `settled` when the operation was answered.
+   */
+  run(hostId: string, operation: () => void): void {
     let queue = this.#byHost.get(hostId);
     if (queue === undefined) {
       queue = { inStore: 0, waiting: [] };
       this.#byHost.set(hostId, queue);
     }
-    if (queue.inStore >= MAX_IN_STORE) {
-      const { waiting } = queue;
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else queue.inStore++;
-    try {
-      return await operation();
-    } finally {
-      // The next one takes this one's place.
-      const next = queue.waiting.shift();
-      if (next) next();
-      else if (--queue.inStore === 0) this.#byHost.delete(hostId);
-    }
+    if (queue.inStore >= MAX_IN_STORE) return void queue.waiting.push(operation);
+    queue.inStore++;
+    operation();
+  }
+
+  /** One of the host's operations was answered. */
+  settled(hostId: string): void {
+    const queue = this.#byHost.get(hostId);
+    if (queue === undefined) return;
+    // The next one takes this one's place.
+    const next = queue.waiting.shift();
+    if (next) next();
+    else if (--queue.inStore === 0) this.#byHost.delete(hostId);
   }
 }

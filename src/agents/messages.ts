@@ -78,39 +78,26 @@ function dispatch(
   if (context.queues.isFull(connection.hostId)) {
     return closeFor(connection, 'too_many_unanswered', context);
   }
-  answering(connection, work(connection, message, context), message, context);
+  // A hello counts at once, also while older messages of its host wait; a connection has one at a time.
+  if (message.type === 'hello') return submit(connection, message, context);
+  context.queues.run(connection.hostId, () => submit(connection, message, context));
 }
 
-function work(
-  connection: AgentConnection,
-  message: Exclude<AgentMessage, Heartbeat>,
-  context: MessageContext,
-): Promise<Answer> {
-  const { hostId } = connection;
-  const { queues } = context;
-  switch (message.type) {
-    case 'hello':
-      // It counts from now on, also while older messages of its host wait; a connection has one at a time.
-      return hello(connection, message, context);
-    case 'job.started':
-      return queues.run(hostId, () => jobStarted(connection, message, context));
-    case 'job.finished':
-      return queues.run(hostId, () => jobFinished(connection, message, context));
-    case 'repo.stats':
-      return queues.run(hostId, () => repoStats(connection, message, context));
-  }
-}
-
+type StoredMessage = Exclude<AgentMessage, Heartbeat>;
 type Answer = 'done' | 'gone' | ProtocolError;
 
-function answering(
+function submit(
   connection: AgentConnection,
-  work: Promise<Answer>,
-  { type, id }: AgentMessage,
+  message: StoredMessage,
   context: MessageContext,
 ): void {
-  work.then(
+  const { type, id } = message;
+  const settled = () => {
+    if (type !== 'hello') context.queues.settled(connection.hostId);
+  };
+  store(connection, message, context).then(
     (answer) => {
+      settled();
       if (answer === 'gone') closeFor(connection, 'removed', context);
       else if (answer instanceof ProtocolError) {
         answer.id = id;
@@ -118,8 +105,28 @@ function answering(
       } else if (id !== undefined && type !== 'hello') connection.send(ackMessage(id));
     },
     // Not stored, so not acknowledged: the agent comes back and sends it again.
-    () => closeFor(connection, 'store_unavailable', context),
+    () => {
+      settled();
+      closeFor(connection, 'store_unavailable', context);
+    },
   );
+}
+
+function store(
+  connection: AgentConnection,
+  message: StoredMessage,
+  context: MessageContext,
+): Promise<Answer> {
+  switch (message.type) {
+    case 'hello':
+      return hello(connection, message, context);
+    case 'job.started':
+      return jobStarted(connection, message, context);
+    case 'job.finished':
+      return jobFinished(connection, message, context);
+    case 'repo.stats':
+      return repoStats(connection, message, context);
+  }
 }
 
 async function hello(
@@ -153,10 +160,19 @@ async function jobStarted(
  */
 async function jobFinished(
   { hostId }: AgentConnection,
-  { type: _, ...finish }: JobFinished,
+  { jobId, status, finishedAtMs, exitCode, error, kind, startedAtMs }: JobFinished,
   { store, observeJob }: MessageContext,
 ): Promise<Answer> {
-  const verdict = await store.submit('finishJob', { hostId, ...finish });
+  const verdict = await store.submit('finishJob', {
+    hostId,
+    jobId,
+    status,
+    finishedAtMs,
+    exitCode,
+    error,
+    kind,
+    startedAtMs,
+  });
   if (verdict === 'gone') return 'gone';
   if (verdict === 'unknown_job') {
     return new ProtocolError(
@@ -164,15 +180,16 @@ async function jobFinished(
       'job_id: was never announced; send job.started first, or kind and started_at with the finish',
     );
   }
-  if (verdict.first) observeJob(verdict.kind, finish.status, verdict.durationMs);
+  if (verdict.first) observeJob(verdict.kind, status, verdict.durationMs);
   return 'done';
 }
 
 async function repoStats(
   { hostId }: AgentConnection,
-  { type: _, ...stats }: RepoStats,
+  { totalSizeBytes, snapshotCount, repoStatus }: RepoStats,
   { store }: MessageContext,
 ): Promise<Answer> {
-  const answer = await store.submit('repoStats', { hostId, ...stats });
+  const stats = { hostId, totalSizeBytes, snapshotCount, repoStatus };
+  const answer = await store.submit('repoStats', stats);
   return answer === 'gone' ? 'gone' : 'done';
 }

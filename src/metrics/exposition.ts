@@ -60,6 +60,8 @@ export function rowsBound({ page, textLength }: PageCopy): number {
 export interface TextPart {
   /** Whether it is other in each body, since the CPU time of the process or the number of scrapes is in it. */
   readonly isVolatile: boolean;
+  /** A number that is another one whenever the text is; undefined where only the text itself tells. */
+  readonly revision: ((input: ExpositionInput) => number) | undefined;
   write(out: TextWriter, input: ExpositionInput): void;
 }
 
@@ -79,12 +81,13 @@ export function expositionParts(exclude: readonly string[] = []): readonly Part[
   const parts: Part[] = [];
   let texts: TextPart['write'][] = [];
   let isVolatile = false;
-  const endText = () => {
+  const endText = (revision?: TextPart['revision']) => {
     const writes = texts;
     texts = [];
     if (writes.length === 0) return;
     parts.push({
       isVolatile,
+      revision,
       write(out, input) {
         for (const write of writes) write(out, input);
       },
@@ -109,12 +112,21 @@ export function expositionParts(exclude: readonly string[] = []): readonly Part[
       case 'jobs':
         for (const kind of JOB_KINDS.keys()) {
           texts.push((out, { jobs }) => writeJobKind(out, family, kind, jobs));
-          endText();
+          // With the first kind are families before it, which change without a job.
+          endText(kind === 0 ? undefined : ({ jobs }) => countOfKind(kind, jobs));
         }
     }
   }
   endText();
   return parts;
+}
+
+/** Jobs of the kind that finished: the rows of the kind change when this does. */
+function countOfKind(kind: number, { counts }: JobReading): number {
+  const cells = JOB_STATUSES.length * BUCKET_COUNT;
+  let sum = 0;
+  for (let cell = kind * cells; cell < (kind + 1) * cells; cell++) sum += counts[cell] as number;
+  return sum;
 }
 
 function writeFleetFamily(

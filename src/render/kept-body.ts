@@ -189,8 +189,12 @@ export class KeptBody {
     const bound = textBound(this.#build);
     const scratch = this.#scratch;
     const known = this.#texts.get(part);
+    const revision = part.revision?.(input);
+    if (known !== undefined && revision !== undefined && known.revision === revision) {
+      return known.encoded;
+    }
     let text: Buffer | undefined;
-    if (!part.isVolatile) {
+    if (!part.isVolatile && revision === undefined) {
       scratch.clear();
       scratch.write(bound, write);
       if (known?.text?.equals(scratch.bytes())) return known.encoded;
@@ -201,7 +205,7 @@ export class KeptBody {
       ? this.#encoder.store(scratch, bound, write)
       : this.#encoder.encode(scratch, bound, write);
     const encoded = { piece: this.#store.put(scratch.bytes()), checksum };
-    this.#texts.set(part, { text, encoded });
+    this.#texts.set(part, { revision, text, encoded });
     if (known !== undefined) this.#outdated.push(known.encoded.piece);
     return encoded;
   }
@@ -239,7 +243,8 @@ interface Encoded {
 }
 
 interface KeptText {
-  /** Undefined of a text that is other each time. */
+  readonly revision: number | undefined;
+  /** Undefined of a text that is other each time, or has a revision. */
   readonly text: Buffer | undefined;
   readonly encoded: Encoded;
 }

@@ -40,7 +40,6 @@ export class Housekeeping {
   /** Changes up to this one are deleted. */
   #forgotten: number;
   #lastChange: number;
-  #pruned = '';
   #prune: NodeJS.Timeout | undefined;
   #moreAlerts: NodeJS.Timeout | undefined;
 
@@ -138,13 +137,11 @@ export class Housekeeping {
 
   #pruneJobs(): void {
     const { database, batches } = this.#options;
-    let next: string | undefined;
-    const done = batches.background(() => {
-      next = database.jobs.prune(this.#clock.now(), this.#pruned);
+    let more = false;
+    batches.background(() => {
+      more = database.jobs.prune(this.#clock.now());
     });
-    if (done) this.#pruned = next ?? '';
-    const pause = next === undefined ? PRUNE_POLL_MS : STEP_PAUSE_MS;
-    this.#prune = setTimeout(() => this.#pruneJobs(), pause);
+    this.#prune = setTimeout(() => this.#pruneJobs(), more ? STEP_PAUSE_MS : PRUNE_POLL_MS);
   }
 
   #saveClock(): void {

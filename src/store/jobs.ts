@@ -1,4 +1,4 @@
-import type { JobKind } from '../metrics/jobs.ts';
+import type { JobKind, JobStatus } from '../metrics/jobs.ts';
 import { JOB_ALERTS } from './alert-rules.ts';
 import type { Alerts } from './alerts.ts';
 import type { Changes } from './changes.ts';
@@ -10,14 +10,14 @@ const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 /** Of one host. Beyond that the oldest are forgotten, so that no host can fill the disk of the others. */
 export const MAX_UNFINISHED = 10_000;
 export const MAX_REMEMBERED = 100_000;
+/** A host with too many jobs loses this many more, since finding the oldest takes a look at all of them. */
+const FORGET_AHEAD = 1_000;
 /** Jobs that one step of pruning deletes at the most. */
 const PRUNE_STEP = 500;
 
 interface JobCount {
   unfinished: number;
   all: number;
-  /** When the youngest was recorded. The next one is not older, also if the system's clock was set back. */
-  recordedAt: number;
 }
 
 /** The jobs of hosts that there are, and what their finishes mean for these. */
@@ -37,7 +37,6 @@ export class Jobs {
 
   start({ hostId, jobId, kind, startedAtMs }: Request<'startJob'>): 'recorded' {
     const count = this.#count(hostId);
-    count.recordedAt = Math.max(Date.now(), count.recordedAt);
     const added = this.#statements.run(
       `INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
@@ -45,7 +44,7 @@ export class Jobs {
       jobId,
       kind,
       startedAtMs,
-      count.recordedAt,
+      Date.now(),
     );
     count.unfinished += added;
     count.all += added;
@@ -64,7 +63,6 @@ export class Jobs {
     if (known !== undefined && known[2] !== null) return { first: false };
     const [kind, startedAtMs] = known ?? [finish.kind, finish.startedAtMs];
     if (kind === undefined || startedAtMs === undefined) return 'unknown_job';
-    count.recordedAt = Math.max(Date.now(), count.recordedAt);
     this.#statements.run(
       `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -78,7 +76,7 @@ export class Jobs {
       finish.finishedAtMs,
       finish.exitCode ?? null,
       finish.error ?? null,
-      count.recordedAt,
+      Date.now(),
     );
     if (known === undefined) count.all++;
     else count.unfinished--;
@@ -87,31 +85,15 @@ export class Jobs {
     return { first: true, kind, durationMs: finish.finishedAtMs - startedAtMs };
   }
 
-  /**
-   * Deletes a few of the jobs of the hosts behind `after` that are older than `JOBS_KEPT_MS`.
-   * @returns the last host that is done, to go on from; undefined when all are
-   */
-  prune(now: number, after: string): string | undefined {
-    const hosts = this.#statements.all<[string]>(
-      `SELECT host_id FROM hosts WHERE host_id > ? ORDER BY host_id LIMIT ${PRUNE_STEP}`,
-      after,
+  /** Deletes a few of the jobs that are older than `JOBS_KEPT_MS`; @returns whether there may be more */
+  prune(now: number): boolean {
+    const deleted = this.#statements.all<[string]>(
+      `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE recorded_at < ? LIMIT ${PRUNE_STEP})
+       RETURNING host_id`,
+      now - JOBS_KEPT_MS,
     );
-    let done = after;
-    let room = PRUNE_STEP;
-    for (const [hostId] of hosts) {
-      const deleted = this.#statements.run(
-        `DELETE FROM jobs WHERE host_id = ?1 AND job_id IN
-           (SELECT job_id FROM jobs WHERE host_id = ?1 AND recorded_at < ?2 LIMIT ?3)`,
-        hostId,
-        now - JOBS_KEPT_MS,
-        room,
-      );
-      if (deleted > 0) this.#counts.delete(hostId);
-      room -= deleted;
-      if (room === 0) return done;
-      done = hostId;
-    }
-    return hosts.length < PRUNE_STEP ? undefined : done;
+    for (const [hostId] of deleted) this.#counts.delete(hostId);
+    return deleted.length === PRUNE_STEP;
   }
 
   /** What was counted may be wrong, since a transaction was rolled back: it is counted anew. */
@@ -127,30 +109,29 @@ export class Jobs {
   #count(hostId: string): JobCount {
     const known = this.#counts.get(hostId);
     if (known !== undefined) return known;
-    const [unfinished, all, recordedAt] = this.#statements.get<[number, number, number]>(
+    const [unfinished, all] = this.#statements.get<[number, number]>(
       `SELECT (SELECT count(*) FROM jobs WHERE host_id = ?1 AND status IS NULL),
-              (SELECT count(*) FROM jobs WHERE host_id = ?1),
-              (SELECT coalesce(max(recorded_at), 0) FROM jobs WHERE host_id = ?1)`,
+              (SELECT count(*) FROM jobs WHERE host_id = ?1)`,
       hostId,
-    ) ?? [0, 0, 0];
-    const count = { unfinished, all, recordedAt };
+    ) ?? [0, 0];
+    const count = { unfinished, all };
     this.#counts.set(hostId, count);
     return count;
   }
 
   #forgetOldest(hostId: string, count: JobCount): void {
-    this.#delete(hostId, 'AND status IS NULL', count.unfinished - MAX_UNFINISHED, count);
-    this.#delete(hostId, '', count.all - MAX_REMEMBERED, count);
+    const unfinished = count.unfinished - MAX_UNFINISHED;
+    if (unfinished > 0) this.#delete(hostId, 'AND status IS NULL', unfinished, count);
+    const all = count.all - MAX_REMEMBERED;
+    if (all > 0) this.#delete(hostId, '', all + FORGET_AHEAD, count);
   }
 
-  #delete(hostId: string, which: '' | 'AND status IS NULL', excess: number, count: JobCount): void {
-    if (excess <= 0) return;
+  #delete(hostId: string, which: '' | 'AND status IS NULL', oldest: number, count: JobCount): void {
     const deleted = this.#statements.all<[isUnfinished: number]>(
-      `DELETE FROM jobs WHERE host_id = ?1 AND job_id IN
-         (SELECT job_id FROM jobs WHERE host_id = ?1 ${which} ORDER BY recorded_at LIMIT ?2)
+      `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE host_id = ? ${which} ORDER BY seq LIMIT ?)
        RETURNING status IS NULL`,
       hostId,
-      excess,
+      oldest,
     );
     count.all -= deleted.length;
     this.#onForgotten(deleted.length);
@@ -167,18 +148,10 @@ export class Jobs {
     if (rule === undefined) return;
     const opens = rule.opensOn.includes(status);
     if (!opens && status !== 'succeeded') return;
-    if (this.#hasLaterFinish(hostId, kind, finishedAtMs)) return;
+    if (!this.#isLast(kind, hostId, status, finishedAtMs)) return;
     changes.rows.add(hostId);
     if (opens) this.#alerts.open(hostId, rule.alert, rule.severity, finishedAtMs, changes);
     else this.#alerts.resolve(hostId, rule.alert, changes);
-    if (kind === 'backup') {
-      this.#statements.run(
-        'UPDATE hosts SET last_backup_at = ?, last_backup_ok = ? WHERE host_id = ?',
-        finishedAtMs,
-        status === 'succeeded' ? 1 : 0,
-        hostId,
-      );
-    }
     if (kind === 'init') {
       this.#statements.run(
         'UPDATE hosts SET repo_status = ? WHERE host_id = ?',
@@ -188,22 +161,25 @@ export class Jobs {
     }
   }
 
-  /** Of the last backup the host itself knows, also when its job was forgotten. */
-  #hasLaterFinish(hostId: string, kind: JobKind, finishedAtMs: number): boolean {
-    const later =
+  /** Notes the finish, unless a job of its kind has finished later. */
+  #isLast(kind: JobKind, hostId: string, status: JobStatus, finishedAtMs: number): boolean {
+    const noted =
       kind === 'backup'
-        ? this.#statements.get(
-            'SELECT 1 FROM hosts WHERE host_id = ? AND last_backup_at > ?',
-            hostId,
+        ? this.#statements.run(
+            `UPDATE hosts SET last_backup_at = ?1, last_backup_ok = ?2
+             WHERE host_id = ?3 AND (last_backup_at IS NULL OR last_backup_at <= ?1)`,
             finishedAtMs,
+            status === 'succeeded' ? 1 : 0,
+            hostId,
           )
-        : this.#statements.get(
-            `SELECT 1 FROM jobs
-             WHERE host_id = ? AND kind = ? AND finished_at > ? AND status <> 'cancelled' LIMIT 1`,
+        : this.#statements.run(
+            `INSERT INTO last_finishes (host_id, kind, finished_at) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET finished_at = excluded.finished_at
+             WHERE finished_at <= excluded.finished_at`,
             hostId,
             kind,
             finishedAtMs,
           );
-    return later !== undefined;
+    return noted > 0;
   }
 }

@@ -74,4 +74,41 @@ export const MIGRATIONS: readonly string[] = [
   -- One row: the time by which jobs were forgotten last.
   CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
   `,
+  `
+  -- In the order of the reports, so that new jobs are written next to each other. With host_id first, a batch
+  -- wrote to as many pages as it has hosts, in each index.
+  ALTER TABLE jobs RENAME TO old_jobs;
+  CREATE TABLE jobs (
+    seq          INTEGER PRIMARY KEY,
+    host_id      TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
+    job_id       TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    started_at   INTEGER NOT NULL,
+    status       TEXT,                -- NULL: not finished
+    finished_at  INTEGER,
+    exit_code    INTEGER,
+    error        TEXT,
+    recorded_at  INTEGER NOT NULL,    -- by this machine's clock, for pruning
+    UNIQUE (host_id, job_id)
+  ) STRICT;
+  INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at)
+    SELECT host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at
+    FROM old_jobs ORDER BY recorded_at;
+
+  -- When the last job of a kind finished that alerts follow. Of the last backup the host knows it itself.
+  CREATE TABLE last_finishes (
+    host_id      TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
+    kind         TEXT NOT NULL,
+    finished_at  INTEGER NOT NULL,
+    PRIMARY KEY (host_id, kind)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO last_finishes
+    SELECT host_id, kind, max(finished_at) FROM old_jobs
+    WHERE status IN ('succeeded', 'failed') AND kind IN ('check', 'forget', 'init', 'prune')
+    GROUP BY host_id, kind;
+
+  DROP TABLE old_jobs;
+  CREATE INDEX jobs_recorded ON jobs (recorded_at);
+  CREATE INDEX jobs_unfinished ON jobs (host_id) WHERE status IS NULL;
+  `,
 ];

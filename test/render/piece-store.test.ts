@@ -65,7 +65,7 @@ test('whatever is replaced and whoever holds what, a body stays as it was', () =
         }
       },
     ),
-    { numRuns: 50, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 50, interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true },
   );
 });
 

@@ -108,8 +108,10 @@ describe('a host that finishes jobs without end', () => {
     rig.fill('a', MAX_REMEMBERED, 'succeeded');
     expect(rig.finish('a', 'old-1'), 'remembered').toEqual({ first: false });
     for (let n = 0; n < 3; n++) rig.finish('a', `new-${n}`);
-    expect(rig.count("host_id = 'a'")).toBe(MAX_REMEMBERED);
+    expect(rig.count("host_id = 'a'")).toBeLessThanOrEqual(MAX_REMEMBERED);
+    expect(rig.count("host_id = 'a'")).toBeGreaterThanOrEqual(MAX_REMEMBERED - 1_000);
     expect(rig.count("job_id IN ('old-0', 'old-1', 'old-2')")).toBe(0);
+    expect(rig.count("job_id IN ('old-1001', 'old-99999', 'new-0', 'new-1', 'new-2')")).toBe(5);
     expect(rig.finish('a', 'old-1'), 'forgotten').toMatchObject({ first: true });
   });
 });
@@ -117,14 +119,12 @@ describe('a host that finishes jobs without end', () => {
 describe('forgetting after 30 days', () => {
   const DAY = 24 * 60 * 60 * 1000;
 
-  it('goes host by host, in steps, and says when it is done', () => {
+  it('goes in steps, and says when it is done', () => {
     rig.fill('a', 1_200, 'succeeded');
     rig.fill('b', 3, null);
     const now = AT + 30 * DAY + 1_100;
-    let after: string | undefined = '';
-    let steps = 0;
-    while (after !== undefined) {
-      after = rig.jobs.prune(now, after);
+    let steps = 1;
+    while (rig.jobs.prune(now)) {
       steps++;
       expect(steps).toBeLessThan(10);
     }
@@ -136,8 +136,7 @@ describe('forgetting after 30 days', () => {
   it('lets the host have new ones in their place', () => {
     rig.fill('a', MAX_UNFINISHED, null);
     rig.start('a', 'one too many');
-    let after: string | undefined = '';
-    while (after !== undefined) after = rig.jobs.prune(Date.now() + 31 * DAY, after);
+    while (rig.jobs.prune(Date.now() + 31 * DAY));
     expect(rig.count("host_id = 'a'")).toBe(0);
     for (let n = 0; n < 10; n++) rig.start('a', `new-${n}`);
     expect(rig.count("host_id = 'a'")).toBe(10);
