@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib';
-import { allocateFleetBuffer } from '../src/metrics/fleet-layout.ts';
-import { JobHistogram } from '../src/metrics/job-histogram.ts';
+import { allocateFleetBuffer } from '../src/shared/fleet-layout.ts';
+import { JobHistogram } from '../src/shared/job-histogram.ts';
 import { type GoPeer, goNotes, withGoPeer } from './peers/go.ts';
 import { BUILD } from './peers/peer.ts';
 import { GoRenderProcess } from './render/go.ts';

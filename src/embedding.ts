@@ -1,16 +1,16 @@
 import { type AccessRules, compileGate } from './access/gate.ts';
-import { FleetTable } from './metrics/fleet-table.ts';
-import type { Host } from './metrics/host.ts';
-import { JobHistogram, type JobSeries } from './metrics/job-histogram.ts';
-import type { JobKind, JobStatus } from './metrics/jobs.ts';
-import { NOT_EMBEDDED } from './metrics/server-families.ts';
-import { ServerStats } from './metrics/server-stats.ts';
+import type { Host } from './contract/host.ts';
+import type { JobKind, JobStatus } from './contract/jobs.ts';
+import { RenderThread } from './loop/doors/render-thread.ts';
+import { RequestBudget } from './loop/http/request-budget.ts';
+import { mountScrapeEndpoint } from './loop/scrape/endpoint.ts';
+import { SharedRender } from './loop/scrape/shared-render.ts';
 import { packageCommit, packageVersion } from './platform/build-info.ts';
-import { RequestBudget } from './platform/request-budget.ts';
 import type { MountableApp } from './platform/uws.ts';
-import { RenderThread } from './render/render-thread.ts';
-import { mountScrapeEndpoint } from './scrape/endpoint.ts';
-import { SharedRender } from './scrape/shared-render.ts';
+import { FleetTable } from './shared/fleet-table.ts';
+import { JobHistogram, type JobSeries } from './shared/job-histogram.ts';
+import { NOT_EMBEDDED } from './shared/server-families.ts';
+import { ServerStats } from './shared/server-stats.ts';
 
 export interface MetricsOptions {
   /** Who may scrape. With neither `token` nor `trustedCidrs` nothing is mounted. */

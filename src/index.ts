@@ -1,4 +1,6 @@
 export type { AccessRules } from './access/gate.ts';
+export type { Host, RepoStatus, Severity } from './contract/host.ts';
+export { JOB_KINDS, JOB_STATUSES, type JobKind, type JobStatus } from './contract/jobs.ts';
 export {
   attachRegistry,
   createMetrics,
@@ -8,6 +10,4 @@ export {
   type MetricsOptions,
 } from './embedding.ts';
 export { type ErrorCode, RmError } from './errors.ts';
-export type { Host, RepoStatus, Severity } from './metrics/host.ts';
-export type { JobSeries } from './metrics/job-histogram.ts';
-export { JOB_KINDS, JOB_STATUSES, type JobKind, type JobStatus } from './metrics/jobs.ts';
+export type { JobSeries } from './shared/job-histogram.ts';

@@ -1,15 +1,15 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Networks } from '../../src/access/networks.ts';
-import { AgentEndpoint } from '../../src/agents/endpoint.ts';
+import type { Answer, OperationName, Request } from '../../src/contract/operations.ts';
 import { createMetrics } from '../../src/index.ts';
-import { ServerStats } from '../../src/metrics/server-stats.ts';
+import { AgentEndpoint } from '../../src/loop/agents/endpoint.ts';
+import { StoreClient } from '../../src/loop/doors/store-client.ts';
+import { RequestBudget } from '../../src/loop/http/request-budget.ts';
+import { SocketLimit } from '../../src/loop/http/socket-limit.ts';
 import { EventLog } from '../../src/platform/event-log.ts';
 import { createLog } from '../../src/platform/log.ts';
-import { RequestBudget } from '../../src/platform/request-budget.ts';
-import { SocketLimit } from '../../src/platform/socket-limit.ts';
 import { uws } from '../../src/platform/uws.ts';
-import type { Answer, OperationName, Request } from '../../src/store/operations.ts';
-import { StoreClient } from '../../src/store/store-client.ts';
+import { ServerStats } from '../../src/shared/server-stats.ts';
 import { listen } from './listen.ts';
 import type { Served, Start } from './protocol.ts';
 

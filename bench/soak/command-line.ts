@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { MAX_AGENT_THREADS } from '../../src/config/settings.ts';
-import { MAX_REMEMBERED } from '../../src/store/jobs.ts';
+import { MAX_REMEMBERED } from '../../src/store-thread/sqlite/jobs.ts';
 
 export const USAGE = `npm run soak -- [--minutes N] [--agents N] [--rate N] [--threads N] [--scrape-limit MS]
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { isJobKind, isJobStatus, seriesIndex } from '../../src/metrics/jobs.ts';
+import { isJobKind, isJobStatus, seriesIndex } from '../../src/contract/jobs.ts';
 import { jobNumber } from './reports.ts';
 
 const dataDir: string = workerData;

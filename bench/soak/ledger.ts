@@ -1,4 +1,4 @@
-import { SERIES_COUNT } from '../../src/metrics/jobs.ts';
+import { SERIES_COUNT } from '../../src/contract/jobs.ts';
 
 /**
  * The finishes of a host: at the number of the job, the series that it counts in (`seriesIndex`). Jobs that have not

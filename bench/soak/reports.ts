@@ -1,5 +1,5 @@
-import { REPO_STATUSES } from '../../src/metrics/host.ts';
-import { JOB_STATUSES, seriesIndex } from '../../src/metrics/jobs.ts';
+import { REPO_STATUSES } from '../../src/contract/host.ts';
+import { JOB_STATUSES, seriesIndex } from '../../src/contract/jobs.ts';
 import { type FinishedJob, jobTable } from '../support/jobs.ts';
 import { pick } from '../support/random.ts';
 

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
-import { isJobKind, isJobStatus, seriesIndex } from '../../src/metrics/jobs.ts';
+import { isJobKind, isJobStatus, seriesIndex } from '../../src/contract/jobs.ts';
 import { noCounts } from './ledger.ts';
 import { METRICS_TOKEN } from './server.ts';
 

@@ -1,4 +1,4 @@
-import { JOB_KINDS, JOB_STATUSES, seriesIndex } from '../../src/metrics/jobs.ts';
+import { JOB_KINDS, JOB_STATUSES, seriesIndex } from '../../src/contract/jobs.ts';
 import { median, quantile } from '../support/samples.ts';
 import { type Acknowledged, countsOf, type Finishes, sum } from './ledger.ts';
 import type { Exit } from './server.ts';

@@ -4,6 +4,9 @@ import { clientAddress } from './client-address.ts';
 import { type Network, Networks, overlap, parseNetwork } from './networks.ts';
 
 /** Who may scrape. With neither a token nor networks there is no gate, and then no endpoint. */
+/** How long the token before is good beside a new one: scrapers get theirs by other ways, and later. */
+export const TOKEN_OVERLAP_MS = 5 * 60 * 1_000;
+
 export interface AccessRules {
   readonly token?: string | undefined;
   /** Networks or addresses that clients must come from; empty is the same as none. */

@@ -1,10 +1,10 @@
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
+import type { ListedHost } from '../contract/operations.ts';
 import { RmError } from '../errors.ts';
-import type { ListedHost } from '../store/operations.ts';
-import { Store } from '../store/store.ts';
-import type { StoreClient } from '../store/store-client.ts';
+import { Store } from '../loop/doors/store.ts';
+import type { StoreClient } from '../loop/doors/store-client.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 const FOLLOW_POLL_MS = 20;

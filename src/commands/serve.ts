@@ -1,7 +1,7 @@
 import { loadSettings, SettingsError } from '../config/load.ts';
+import { needingRestart } from '../config/reload.ts';
 import type { Settings } from '../config/settings.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
-import { needingRestart } from '../control-plane/reload.ts';
 import { createLog, type Logger } from '../platform/log.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 

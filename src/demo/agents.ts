@@ -23,7 +23,7 @@ export class AgentsThread {
       hosts,
       activity: activity.buffer,
     };
-    this.#worker = new Worker(workerFile('agents', import.meta.url), { workerData: data });
+    this.#worker = new Worker(workerFile('./agents', import.meta.url), { workerData: data });
     this.#worker.on('error', onDeath);
   }
 

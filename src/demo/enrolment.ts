@@ -1,4 +1,4 @@
-import type { StoreClient } from '../store/store-client.ts';
+import type { StoreClient } from '../loop/doors/store-client.ts';
 import type { PlannedHost } from './fleet.ts';
 
 export interface EnrolledHost {

@@ -1,4 +1,4 @@
-import type { JobKind, JobStatus } from '../metrics/jobs.ts';
+import type { JobKind, JobStatus } from '../contract/jobs.ts';
 import type { Fate, Role } from './fleet.ts';
 import { between, chance, logNormal, pick } from './random.ts';
 import { Repository, type RepositoryStats } from './repository.ts';

@@ -1,4 +1,4 @@
-import type { JobKind } from '../metrics/jobs.ts';
+import type { JobKind } from '../contract/jobs.ts';
 import { between, logNormal } from './random.ts';
 
 export interface RepositoryStats {

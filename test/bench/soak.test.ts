@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
 import { type Finishes, noCounts } from '../../bench/soak/ledger.ts';
 import { type Findings, verdict } from '../../bench/soak/verdict.ts';
-import { seriesIndex } from '../../src/metrics/jobs.ts';
+import { seriesIndex } from '../../src/contract/jobs.ts';
 
 const SOAK = fileURLToPath(new URL('../../bench/soak.ts', import.meta.url));
 const MIB = 2 ** 20;

@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { FAMILIES } from '../../src/metrics/families.ts';
-import { JOB_KINDS } from '../../src/metrics/jobs.ts';
+import { JOB_KINDS } from '../../src/contract/jobs.ts';
+import { FAMILIES } from '../../src/shared/families.ts';
 import { RunningCli } from '../support/cli.ts';
 import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { type Fate, planFleet } from '../../src/demo/fleet.ts';
 import { HostLife, type Job } from '../../src/demo/life.ts';
-import { JOB_KINDS } from '../../src/metrics/jobs.ts';
 
 const [{ role } = { role: undefined }] = planFleet(1);
 

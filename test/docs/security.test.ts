@@ -7,11 +7,11 @@ import {
   MAX_LOOKUPS,
   MAX_UNANSWERED,
   MAX_UNGREETED_PER_HOST,
-} from '../../src/agents/limits.ts';
-import { FAMILIES } from '../../src/metrics/families.ts';
-import { REFUSALS } from '../../src/metrics/server-stats.ts';
+} from '../../src/loop/agents/limits.ts';
 import { EVENTS } from '../../src/platform/event-log.ts';
-import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../src/store/jobs.ts';
+import { FAMILIES } from '../../src/shared/families.ts';
+import { REFUSALS } from '../../src/shared/server-stats.ts';
+import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../src/store-thread/sqlite/jobs.ts';
 
 const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
 

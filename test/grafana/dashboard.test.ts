@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { GENERATED } from '../../grafana/generated.ts';
-import { FAMILIES } from '../../src/metrics/families.ts';
+import { FAMILIES } from '../../src/shared/families.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const json = read('grafana/restic-manager-dashboard.json');

@@ -1,4 +1,4 @@
-import { FleetReader, PageCopy } from '../../src/metrics/fleet-reader.ts';
+import { FleetReader, PageCopy } from '../../src/shared/fleet-reader.ts';
 
 /** A page that a test keeps. */
 export class KeptCopy extends PageCopy {

@@ -1,3 +1,4 @@
+import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
 import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
@@ -11,9 +12,8 @@ import {
   REPO_SIZE,
   REPO_STATUS_SHIFT,
   SNAPSHOTS,
-} from '../../src/metrics/fleet-layout.ts';
-import type { PageCopy } from '../../src/metrics/fleet-reader.ts';
-import { type Host, REPO_STATUSES } from '../../src/metrics/host.ts';
+} from '../../src/shared/fleet-layout.ts';
+import type { PageCopy } from '../../src/shared/fleet-reader.ts';
 
 /** A host with every default spelled out, so that two of them can be compared. */
 export interface ShownHost {

@@ -4,11 +4,11 @@ import {
   rowsBound,
   textBound,
   writeHostRows,
-} from '../../src/metrics/exposition.ts';
-import { pageTotals, sumTotals } from '../../src/metrics/families.ts';
-import type { PageCopy } from '../../src/metrics/fleet-reader.ts';
-import { READING_CELLS } from '../../src/metrics/server-families.ts';
-import { COPY_SLACK_BYTES, TextWriter } from '../../src/metrics/text-format.ts';
+} from '../../src/render-thread/exposition.ts';
+import { pageTotals, sumTotals } from '../../src/shared/families.ts';
+import type { PageCopy } from '../../src/shared/fleet-reader.ts';
+import { READING_CELLS } from '../../src/shared/server-families.ts';
+import { COPY_SLACK_BYTES, TextWriter } from '../../src/shared/text-format.ts';
 
 export interface BodyInput extends Pick<ExpositionInput, 'jobs' | 'build'> {
   readonly pages: readonly PageCopy[];

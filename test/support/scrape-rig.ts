@@ -1,16 +1,16 @@
 import { MessageChannel } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
 import { compileGate } from '../../src/access/gate.ts';
-import { FleetTable } from '../../src/metrics/fleet-table.ts';
-import { JobHistogram } from '../../src/metrics/job-histogram.ts';
-import { NOT_EMBEDDED } from '../../src/metrics/server-families.ts';
-import { ServerStats } from '../../src/metrics/server-stats.ts';
-import { RequestBudget } from '../../src/platform/request-budget.ts';
+import { RenderThread } from '../../src/loop/doors/render-thread.ts';
+import { RequestBudget } from '../../src/loop/http/request-budget.ts';
+import { mountScrapeEndpoint } from '../../src/loop/scrape/endpoint.ts';
+import { RemoteRender, serveRemoteRenders } from '../../src/loop/scrape/remote-render.ts';
+import { SharedRender } from '../../src/loop/scrape/shared-render.ts';
 import { uws } from '../../src/platform/uws.ts';
-import { RenderThread } from '../../src/render/render-thread.ts';
-import { mountScrapeEndpoint } from '../../src/scrape/endpoint.ts';
-import { RemoteRender, serveRemoteRenders } from '../../src/scrape/remote-render.ts';
-import { SharedRender } from '../../src/scrape/shared-render.ts';
+import { FleetTable } from '../../src/shared/fleet-table.ts';
+import { JobHistogram } from '../../src/shared/job-histogram.ts';
+import { NOT_EMBEDDED } from '../../src/shared/server-families.ts';
+import { ServerStats } from '../../src/shared/server-stats.ts';
 import { TOKEN } from './serve.ts';
 
 /**

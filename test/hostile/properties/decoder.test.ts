@@ -5,7 +5,7 @@ import {
   errorMessage,
   ProtocolError,
   parseAgentMessage,
-} from '../../../src/agents/protocol.ts';
+} from '../../../src/loop/agents/protocol.ts';
 
 /*
  * What an agent sends is whatever somebody with a token likes to send. It is a message, or it is refused with a

@@ -1,23 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FleetTable } from '../../../src/metrics/fleet-table.ts';
-import type { Host } from '../../../src/metrics/host.ts';
-import { JobHistogram } from '../../../src/metrics/job-histogram.ts';
-import { JOB_KINDS, JOB_STATUSES } from '../../../src/metrics/jobs.ts';
+import type { Host } from '../../../src/contract/host.ts';
+import { JOB_KINDS, JOB_STATUSES } from '../../../src/contract/jobs.ts';
+import { FleetTable } from '../../../src/shared/fleet-table.ts';
+import { JobHistogram } from '../../../src/shared/job-histogram.ts';
 import {
   deriveCells,
   PROCESS_CELL,
   READING_CELLS,
   SERVER_FAMILIES,
-} from '../../../src/metrics/server-families.ts';
+} from '../../../src/shared/server-families.ts';
 import {
   MESSAGE_TYPES,
   REFUSALS,
   SCRAPE_CODES,
   ServerStats,
   STATS_CELLS,
-} from '../../../src/metrics/server-stats.ts';
-import type { Job } from '../../metrics/job-writers.ts';
+} from '../../../src/shared/server-stats.ts';
+import type { Job } from '../../shared/job-writers.ts';
 import { CopyingReader } from '../../support/copying-reader.ts';
 import { naiveBody } from '../../support/naive-body.ts';
 import {

@@ -1,0 +1,120 @@
+import { setTimeout } from 'node:timers/promises';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type AccessRules, compileGate, TOKEN_OVERLAP_MS } from '../access/gate.ts';
+import { Networks } from '../access/networks.ts';
+import type { Settings } from '../config/settings.ts';
+import { EventLog } from '../platform/event-log.ts';
+import { createLog } from '../platform/log.ts';
+import type { TemplatedApp } from '../platform/uws.ts';
+import { JobHistogram } from '../shared/job-histogram.ts';
+import { ServerStats } from '../shared/server-stats.ts';
+import { AgentEndpoint } from './agents/endpoint.ts';
+import { StoreClient, type StoreLink } from './doors/store-client.ts';
+import { RequestBudget } from './http/request-budget.ts';
+import { SocketLimit } from './http/socket-limit.ts';
+import { createApp } from './listener.ts';
+import { mountRoutes } from './routes.ts';
+import { RemoteRender } from './scrape/remote-render.ts';
+import { reportTo } from './scrape-reports.ts';
+
+/** What an extra agent loop is started with. */
+export interface AgentLoopData {
+  readonly store: StoreLink;
+  readonly jobs: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  readonly events: SharedArrayBuffer;
+  readonly logLevel: string;
+  readonly openSockets: SharedArrayBuffer;
+  readonly tls: Settings['tls'];
+  readonly access: AccessRules;
+  /** Where bodies come from, if the scrape endpoint is on the agents' listener. */
+  readonly renders: MessagePort | undefined;
+}
+
+/** From the main thread to the loop. */
+export type AgentLoopControl =
+  /** How long to wait for what was accepted to be stored; undefined: as usual. */
+  | { readonly close: { readonly limitMs: number | undefined } }
+  | { readonly token: string }
+  | { readonly tls: Settings['tls'] };
+
+/**
+ * From the loop to the main thread: an app to hand accepted sockets to, instead of the one before; and that
+ * everything is closed.
+ */
+export type AgentLoopStatus =
+  | { readonly descriptor: object }
+  | { readonly closed: true }
+  /** Of what. Its sockets are closed. */
+  | { readonly died: string };
+
+/** For sockets that the main thread handed over before it stopped, and that have not arrived. */
+const HANDOVER_MS = 50;
+
+const data: AgentLoopData = workerData;
+const stats = ServerStats.attach(data.stats).writer();
+const log = createLog(data.logLevel);
+const events = new EventLog(log, data.events);
+const store = new StoreClient(data.store, stats);
+const writer = JobHistogram.attach(data.jobs).writer();
+const requests = new RequestBudget(() => stats.refusal('too_many_requests'));
+const agents = new AgentEndpoint({
+  store,
+  stats,
+  events,
+  requests,
+  sockets: new SocketLimit(data.openSockets, () => stats.refusal('too_many_connections')),
+  proxies: new Networks(data.access.trustedProxies ?? [], 'trustedProxies'),
+  observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
+});
+const gate = data.renders && compileGate(data.access);
+const source = data.renders && new RemoteRender(data.renders);
+const scrape = gate && source && { gate, source, counter: stats, requests, ...reportTo(events) };
+/** The newest gets the sockets; those of earlier ones stay. */
+const apps: TemplatedApp[] = [];
+
+parentPort?.on('message', (message: AgentLoopControl) => {
+  if ('close' in message) void close(message.close.limitMs);
+  else if ('token' in message) gate?.replaceToken(message.token, TOKEN_OVERLAP_MS);
+  else renewCertificate(message.tls);
+});
+// A thread that ends with sockets open crashes the process, before anybody can say why.
+process.on('uncaughtException', (error) => {
+  for (const app of apps) app.close();
+  tell({ died: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  parentPort?.close();
+});
+await store.ready;
+serve(data.tls);
+
+/** The main thread has tried the files; should they be others by now, the app that there is goes on. */
+function renewCertificate(tls: Settings['tls']): void {
+  try {
+    serve(tls);
+  } catch (error) {
+    log.error({ err: error }, 'an agent loop keeps its certificate');
+  }
+}
+
+function serve(tls: Settings['tls']): void {
+  const app = createApp(tls);
+  agents.mount(app);
+  mountRoutes(app, requests, scrape);
+  apps.push(app);
+  tell({ descriptor: app.getDescriptor() });
+}
+
+async function close(limitMs: number | undefined): Promise<void> {
+  await setTimeout(HANDOVER_MS);
+  await agents.drain(limitMs);
+  for (const app of apps) app.close();
+  store.close();
+  source?.close();
+  tell({ closed: true });
+  // Nothing is open any more, so the thread ends.
+  parentPort?.close();
+}
+
+function tell(status: AgentLoopStatus): void {
+  parentPort?.postMessage(status);
+}

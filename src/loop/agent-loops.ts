@@ -1,0 +1,168 @@
+import { setTimeout } from 'node:timers/promises';
+import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import type { AccessRules } from '../access/gate.ts';
+import type { Reload } from '../config/reload.ts';
+import type { Settings } from '../config/settings.ts';
+import { RmError } from '../errors.ts';
+import { workerFile } from '../platform/worker-file.ts';
+import type { AgentLoopControl, AgentLoopData, AgentLoopStatus } from './agent-loop.worker.ts';
+import type { Store } from './doors/store.ts';
+import type { Listener } from './listener.ts';
+import { serveRemoteRenders } from './scrape/remote-render.ts';
+import type { RenderSource } from './scrape/render-source.ts';
+
+export interface AgentLoopsOptions {
+  readonly count: number;
+  readonly openSockets: SharedArrayBuffer;
+  readonly store: Store;
+  readonly jobs: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  readonly events: SharedArrayBuffer;
+  readonly logLevel: string;
+  readonly tls: Settings['tls'];
+  readonly access: AccessRules;
+  /** Where bodies come from, if the scrape endpoint is on the agents' listener. */
+  readonly renders: RenderSource | undefined;
+  readonly onDeath: (error: RmError) => void;
+}
+
+/** Left alone, V8 keeps three times 16 MiB for objects that live as long as a message. */
+const YOUNG_GENERATION_MB = 16;
+/** A thread that is closed ends by itself within this time, or is ended. */
+const END_LIMIT_MS = 1_000;
+
+/**
+ * Agent loops in threads of their own, for more agents than one core can serve. The main thread accepts
+ * the sockets and hands them out in turn; whatever comes by such a socket is answered in its loop.
+ */
+export class AgentLoops {
+  readonly #loops: AgentLoop[] = [];
+
+  static async start(options: AgentLoopsOptions, listener: Listener): Promise<AgentLoops> {
+    const loops = new AgentLoops();
+    try {
+      for (let loop = 0; loop < options.count; loop++) {
+        loops.#loops.push(await AgentLoop.start(options, listener));
+      }
+      return loops;
+    } catch (error) {
+      await loops.drain(0);
+      throw error;
+    }
+  }
+
+  reload(reload: Reload): void {
+    for (const loop of this.#loops) loop.reload(reload);
+  }
+
+  /** As `AgentEndpoint.drain`, in each loop; then the loops end. The listener must not accept any more. */
+  async drain(limitMs?: number): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.drain(limitMs)));
+  }
+}
+
+class AgentLoop {
+  readonly #worker: Worker;
+  readonly #listener: Listener;
+  /** Of the app that gets the loop's share of the accepted sockets. */
+  #descriptor: object | undefined;
+  #isClosing = false;
+
+  private constructor(worker: Worker, listener: Listener) {
+    this.#worker = worker;
+    this.#listener = listener;
+  }
+
+  static start(options: AgentLoopsOptions, listener: Listener): Promise<AgentLoop> {
+    const worker = startThread(options);
+    const loop = new AgentLoop(worker, listener);
+    return new Promise((resolve, reject) => {
+      const died = (cause?: unknown) => {
+        if (loop.#isClosing) return;
+        loop.#isClosing = true;
+        loop.#stopServing();
+        const error = new RmError('closed', 'an agent loop died', { cause });
+        options.onDeath(error);
+        reject(error);
+      };
+      worker.on('message', (status: AgentLoopStatus) => {
+        if ('descriptor' in status) loop.#serveBy(status.descriptor);
+        if ('died' in status) died(status.died);
+        else resolve(loop);
+      });
+      worker.on('error', died);
+      worker.on('exit', () => died());
+    });
+  }
+
+  reload({ token, tls }: Reload): void {
+    if (token !== undefined) this.#post({ token });
+    if (tls !== undefined) this.#post({ tls });
+  }
+
+  /** The acceptor must have no descriptor of an app that is closed: handing it a socket crashes the process. */
+  async drain(limitMs: number | undefined): Promise<void> {
+    // Of one that has died there is nothing to drain.
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#stopServing();
+    // Not by `once` of node:events, which rejects when the thread dies of an error.
+    const exited = new Promise((resolve) => this.#worker.on('exit', resolve));
+    const closed = new Promise<void>((resolve) =>
+      this.#worker.on('message', (status: AgentLoopStatus) => {
+        if ('closed' in status) resolve();
+      }),
+    );
+    this.#post({ close: { limitMs } });
+    await Promise.race([closed, exited]);
+    const limit = new AbortController();
+    const tooLong = setTimeout(END_LIMIT_MS, 'too long', limit).catch(() => '');
+    if ((await Promise.race([exited, tooLong])) === 'too long') await this.#worker.terminate();
+    limit.abort();
+  }
+
+  #stopServing(): void {
+    if (this.#descriptor) this.#listener.removeLoop(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  #serveBy(descriptor: object): void {
+    if (this.#isClosing) return;
+    this.#listener.addLoop(descriptor);
+    if (this.#descriptor) this.#listener.removeLoop(this.#descriptor);
+    this.#descriptor = descriptor;
+  }
+
+  #post(message: AgentLoopControl): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+function startThread(options: AgentLoopsOptions): Worker {
+  const { store, jobs, stats, events, logLevel, tls, access, renders: source } = options;
+  const link = store.link();
+  const transferList: Transferable[] = [link.port];
+  let renders: AgentLoopData['renders'];
+  if (source) {
+    const { port1, port2 } = new MessageChannel();
+    serveRemoteRenders(port1, source);
+    renders = port2;
+    transferList.push(port2);
+  }
+  const workerData: AgentLoopData = {
+    store: link,
+    jobs,
+    stats,
+    events,
+    logLevel,
+    openSockets: options.openSockets,
+    tls,
+    access,
+    renders,
+  };
+  return new Worker(workerFile('./agent-loop', import.meta.url), {
+    workerData,
+    transferList,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+}

@@ -1,0 +1,84 @@
+import { bearerToken, sha256 } from '../../access/bearer.ts';
+import { allForwardedFor, clientAddress } from '../../access/client-address.ts';
+import type { Networks } from '../../access/networks.ts';
+import type { HttpRequest, HttpResponse } from '../../platform/uws.ts';
+import type { Refusal } from '../../shared/server-stats.ts';
+import type { StoreClient } from '../doors/store-client.ts';
+import type { PendingResponse } from '../http/pending-response.ts';
+import { MAX_LOOKUPS } from './limits.ts';
+import type { RefusalContext } from './refusals.ts';
+
+export interface AdmissionOptions extends RefusalContext {
+  readonly store: StoreClient;
+  /** Proxies whose `X-Forwarded-For` counts, for the addresses in the log. */
+  readonly proxies: Networks;
+}
+
+/** Whose token a request carries. */
+export interface AdmittedAgent {
+  readonly hostId: string;
+  /** Where the agent connects from. */
+  readonly address: string;
+}
+
+/** Lets in the agents of enrolled hosts, and answers everybody else. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  #lookups = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns undefined if this loop does not know the token. Then the request is answered: by 401 if the store does
+   *   not know it either, or else by 503. A host that was enrolled a moment ago is known to the loop when it tries
+   *   again. (uWS upgrades well only within the request's own handler, so that cannot wait for the store.)
+   */
+  admit(res: HttpResponse, req: HttpRequest, response: PendingResponse): AdmittedAgent | undefined {
+    const address = this.#address(res, req);
+    const token = bearerToken(req.getHeader('authorization'));
+    if (token === undefined) {
+      this.#unauthorized(response, address);
+      return undefined;
+    }
+    const tokenDigest = sha256(token);
+    const hostId = this.#options.store.hostOfToken(tokenDigest);
+    if (hostId !== undefined) return { hostId, address };
+    if (this.#lookups < MAX_LOOKUPS) void this.#lookUp(tokenDigest, response, address);
+    else this.#unavailable(response, 'too_many_connections');
+    return undefined;
+  }
+
+  async #lookUp(tokenDigest: Buffer, response: PendingResponse, address: string): Promise<void> {
+    this.#lookups++;
+    try {
+      const hostId = await this.#options.store.submit('authenticate', { tokenDigest });
+      if (hostId === undefined) this.#unauthorized(response, address);
+      else this.#unavailable(response);
+    } catch {
+      this.#unavailable(response, 'store_unavailable');
+    } finally {
+      this.#lookups--;
+    }
+  }
+
+  #unauthorized(response: PendingResponse, address: string): void {
+    const { stats, events } = this.#options;
+    stats.refusal('unauthorized');
+    events.warn('agent_unauthorized', { address }, 'an agent has no valid token');
+    const headers = { 'WWW-Authenticate': 'Bearer' };
+    response.send('401 Unauthorized', headers, 'unauthorized\n');
+  }
+
+  #unavailable(response: PendingResponse, reason?: Refusal): void {
+    if (reason) this.#options.stats.refusal(reason);
+    response.send('503 Service Unavailable', { 'Retry-After': '1' }, 'try again later\n');
+  }
+
+  #address(res: HttpResponse, req: HttpRequest): string {
+    const peer = new Uint8Array(res.getRemoteAddress());
+    const client = clientAddress(peer, () => allForwardedFor(req), this.#options.proxies);
+    return client?.toString() ?? 'unknown';
+  }
+}

@@ -1,0 +1,218 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Disconnect } from '../../contract/operations.ts';
+import type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_socket_context_t,
+} from '../../platform/uws.ts';
+import { PendingResponse } from '../http/pending-response.ts';
+import type { RequestBudget } from '../http/request-budget.ts';
+import type { SocketLimit } from '../http/socket-limit.ts';
+import { Admission, type AdmissionOptions } from './admission.ts';
+import { AgentConnection, type SocketData } from './connection.ts';
+import { HostQueues } from './host-queues.ts';
+import { MAX_UNGREETED_PER_HOST, MAX_UNREAD_BYTES } from './limits.ts';
+import { handleFrame, type MessageContext, refuse } from './messages.ts';
+import { CLOSE, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
+import { closeFor, noteRefusal } from './refusals.ts';
+import { Tally } from './tally.ts';
+import { Turns } from './turns.ts';
+
+const PATH = '/ws/agent';
+const HELLO_WITHIN_MS = 10_000;
+const SILENCE_MS = 90_000;
+const SWEEP_MS = 1_000;
+/** How long a drain waits for the store. What it does not store by then is not acknowledged. */
+const DRAIN_LIMIT_MS = 5_000;
+const DRAIN_POLL_MS = 5;
+const CLOSE_GRACE_MS = 200;
+/** RFC 6455, section 7.4.1: closed without a close frame. */
+const ABNORMAL_CLOSURE = 1006;
+/** What uWS says when the other side just ends the connection, as an agent does that dies. */
+const CLOSED_BY_AGENT = 'Received TCP FIN before WebSocket close frame';
+/** uWS closes a socket that it has ended after that time at the latest. */
+const LINGER_MS = 10_000;
+
+export interface AgentEndpointOptions extends Omit<MessageContext, 'queues'>, AdmissionOptions {
+  /** Of this thread: all that is mounted in it shares one. */
+  readonly requests: RequestBudget;
+  readonly sockets: SocketLimit;
+}
+
+/** The WebSocket endpoint of one loop. */
+export class AgentEndpoint {
+  readonly #options: AgentEndpointOptions & MessageContext;
+  readonly #connections = new Map<number, AgentConnection>();
+  /** Connections that have not said hello yet. */
+  readonly #ungreeted = new Tally(MAX_UNGREETED_PER_HOST);
+  readonly #turns = new Turns();
+  readonly #admission: Admission;
+  readonly #sweep: NodeJS.Timeout;
+  #draining = false;
+
+  constructor(options: AgentEndpointOptions) {
+    this.#options = { ...options, queues: new HostQueues() };
+    this.#admission = new Admission(options);
+    options.store.onDisconnect = (disconnect) => this.#disconnect(disconnect);
+    options.store.onRevoked = (hostIds) => this.#closeUngreeted(hostIds);
+    this.#sweep = setInterval(() => this.#closeSilent(), SWEEP_MS);
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  mount(app: TemplatedApp): void {
+    this.#options.sockets.watch(app);
+    app.ws<SocketData>(PATH, {
+      // Twice the limit, so that a frame somewhat too long gets an answer and not just a closed socket.
+      maxPayloadLength: 2 * MAX_MESSAGE_BYTES,
+      maxBackpressure: MAX_UNREAD_BYTES,
+      closeOnBackpressureLimit: true,
+      // Silence is ours to judge: a pong shows that a kernel is alive, not that an agent is.
+      idleTimeout: 0,
+      sendPingsAutomatically: false,
+      upgrade: (res, req, context) => this.#upgrade(res, req, context),
+      open: (socket) => {
+        const { connection } = socket.getUserData();
+        connection.open(socket);
+        this.#connections.set(connection.number, connection);
+        this.#options.stats.connection(1);
+        if (this.#draining) connection.end(CLOSE.restarting, 'restarting');
+      },
+      message: (socket, frame, isBinary) =>
+        this.#receive(socket.getUserData().connection, frame, isBinary),
+      ping: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
+      pong: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
+      // uWS closes the socket by itself.
+      dropped: (socket) => this.#noteUnread(socket.getUserData().connection),
+      close: (socket, code, reason) =>
+        this.#left(socket.getUserData().connection, code, Buffer.from(reason).toString()),
+    });
+    app.any(PATH, (res, req) => this.#refusePlainHttp(res, req));
+  }
+
+  /**
+   * Stops taking messages, waits until those that were taken are stored and answered, and sends the agents
+   * away. What they send meanwhile is not acknowledged, so they send it again.
+   * @param limitMs how long it waits for the store
+   */
+  async drain(limitMs = DRAIN_LIMIT_MS): Promise<void> {
+    this.#draining = true;
+    clearInterval(this.#sweep);
+    const { queues } = this.#options;
+    const giveUpAt = performance.now() + limitMs;
+    while (!queues.isEmpty && performance.now() < giveUpAt) await setTimeout(DRAIN_POLL_MS);
+    const connections = [...this.#connections.values()];
+    for (const connection of connections) connection.end(CLOSE.restarting, 'restarting');
+    // Closing a socket that has something unread resets it, and a reset may overtake the close frame.
+    if (connections.length > 0) await setTimeout(CLOSE_GRACE_MS);
+  }
+
+  #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
+    const response = new PendingResponse(res, req, this.#options.requests);
+    if (response.hasBody) return response.send('400 Bad Request', {}, 'an upgrade has no body\n');
+    const { store } = this.#options;
+    const agent = this.#admission.admit(res, req, response);
+    if (agent === undefined) return;
+    if (!this.#ungreeted.add(agent.hostId)) {
+      this.#options.stats.refusal('too_many_connections');
+      const headers = { 'Retry-After': String(HELLO_WITHIN_MS / 1_000) };
+      const line = 'too many connections without a hello\n';
+      return response.send('429 Too Many Requests', headers, line);
+    }
+    const connection = new AgentConnection(store.numberConnection(), agent.hostId, agent.address);
+    // Never inside res.cork: where the C library can grow the socket's memory in place, uWS goes on to
+    // read the new WebSocket as the HTTP response that it was, and now and then closes it.
+    res.upgrade<SocketData>(
+      { connection },
+      req.getHeader('sec-websocket-key'),
+      req.getHeader('sec-websocket-protocol'),
+      req.getHeader('sec-websocket-extensions'),
+      context,
+    );
+  }
+
+  #refusePlainHttp(res: HttpResponse, req: HttpRequest): void {
+    const response = new PendingResponse(res, req, this.#options.requests);
+    if (this.#admission.admit(res, req, response) === undefined) return;
+    const headers = { Upgrade: 'websocket' };
+    response.send('426 Upgrade Required', headers, 'agents connect by WebSocket\n');
+  }
+
+  #receive(connection: AgentConnection, frame: ArrayBuffer, isBinary: boolean): void {
+    if (!this.#admit(connection, frame) || this.#draining) return;
+    connection.lastMessageAt = performance.now();
+    if (isBinary) {
+      this.#options.stats.message('other');
+      const error = new ProtocolError('bad_message', 'a message is a text frame');
+      return refuse(connection, error, this.#options);
+    }
+    if (frame.byteLength > MAX_MESSAGE_BYTES) {
+      this.#options.stats.message('other');
+      const limit = `a message has at most ${MAX_MESSAGE_BYTES} bytes`;
+      return refuse(connection, new ProtocolError('bad_message', limit), this.#options);
+    }
+    const { isGreeted } = connection;
+    handleFrame(connection, Buffer.from(frame).toString(), this.#options);
+    if (!isGreeted && connection.isGreeted) this.#ungreeted.remove(connection.hostId);
+  }
+
+  /** @returns whether the frame counts; a connection that sends too many in one turn is closed */
+  #admit(connection: AgentConnection, frame: ArrayBuffer): boolean {
+    if (connection.state === 'closed') return false;
+    if (connection.countFrame(this.#turns.current, frame.byteLength)) return true;
+    closeFor(connection, 'too_many_messages', this.#options);
+    return false;
+  }
+
+  #left(connection: AgentConnection, code: number, reason: string): void {
+    const { stats, store, sockets } = this.#options;
+    stats.connection(-1);
+    if (connection.isEnded) sockets.webSocketClosedAfter(LINGER_MS);
+    else sockets.webSocketClosed();
+    // uWS says why it closed a connection that does not keep to the WebSocket protocol or to our limits.
+    if (code === ABNORMAL_CLOSURE && reason !== '' && reason !== CLOSED_BY_AGENT) {
+      noteRefusal(connection, 'bad_frame', this.#options, { why: reason });
+    }
+    this.#connections.delete(connection.number);
+    if (connection.state === 'ungreeted') this.#ungreeted.remove(connection.hostId);
+    const greeted = connection.left();
+    // While draining, the host stays what it is in the database: it did not leave, we do.
+    if (!greeted || this.#draining) return;
+    // The store remembers a goodbye that it cannot write, so nobody has to try again.
+    const goodbye = { hostId: connection.hostId, connection: connection.number };
+    store.submit('goodbye', goodbye).catch(() => {});
+  }
+
+  #noteUnread(connection: AgentConnection): void {
+    if (connection.hasUnread) return;
+    connection.hasUnread = true;
+    noteRefusal(connection, 'unread_answers', this.#options);
+  }
+
+  #disconnect({ connection: number, reason }: Disconnect): void {
+    const connection = this.#connections.get(number);
+    if (connection) closeFor(connection, reason, this.#options);
+  }
+
+  /** The store knows those that have said hello, and has the others closed by this. */
+  #closeUngreeted(hostIds: ReadonlySet<string>): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.state !== 'ungreeted' || !hostIds.has(connection.hostId)) continue;
+      closeFor(connection, 'token_replaced', this.#options);
+    }
+  }
+
+  #closeSilent(): void {
+    const now = performance.now();
+    for (const connection of this.#connections.values()) {
+      if (connection.state === 'ungreeted' && now - connection.openedAt > HELLO_WITHIN_MS) {
+        closeFor(connection, 'bad_hello', this.#options, 'no hello in time');
+      } else if (now - connection.lastMessageAt > SILENCE_MS) {
+        closeFor(connection, 'silent', this.#options);
+      }
+    }
+  }
+}

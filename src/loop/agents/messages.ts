@@ -1,0 +1,195 @@
+import type { JobKind, JobStatus } from '../../contract/jobs.ts';
+import type { StoreClient } from '../doors/store-client.ts';
+import type { AgentConnection } from './connection.ts';
+import type { HostQueues } from './host-queues.ts';
+import {
+  type AgentMessage,
+  ackMessage,
+  type Heartbeat,
+  type Hello,
+  type JobFinished,
+  type JobStarted,
+  ProtocolError,
+  parseAgentMessage,
+  type RepoStats,
+  welcomeMessage,
+} from './protocol.ts';
+import { closeFor, type RefusalContext } from './refusals.ts';
+
+export interface MessageContext extends RefusalContext {
+  readonly store: StoreClient;
+  readonly queues: HostQueues;
+  readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
+}
+
+/** What an agent's frame leads to: the store first, then the histogram and the acknowledgement. */
+export function handleFrame(
+  connection: AgentConnection,
+  text: string,
+  context: MessageContext,
+): void {
+  try {
+    const message = parseAgentMessage(text);
+    context.stats.message(message.type);
+    if (connection.state === 'ungreeted' && message.type !== 'hello') {
+      const error = new ProtocolError('hello_required', 'the first message must be a hello');
+      error.id = message.id;
+      throw error;
+    }
+    dispatch(connection, message, context);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    if (error.code !== 'hello_required') context.stats.message('other');
+    refuse(connection, error, context);
+  }
+}
+
+/** Answers a message that says nothing we can use; nothing has been changed by it. */
+export function refuse(
+  connection: AgentConnection,
+  error: ProtocolError,
+  context: RefusalContext,
+): void {
+  connection.sendError(error);
+  context.stats.refusal(error.code);
+  if (error.type === 'hello' && connection.state === 'ungreeted') {
+    closeFor(connection, 'bad_hello', context, error.code);
+  } else if (!error.code.startsWith('unknown_') && connection.countBad()) {
+    // What a newer agent may well say, such as a kind we do not know, is not held against it.
+    closeFor(connection, 'too_many_bad_messages', context);
+  }
+}
+
+function dispatch(
+  connection: AgentConnection,
+  message: AgentMessage,
+  context: MessageContext,
+): void {
+  if (message.type === 'heartbeat') return;
+  if (message.type === 'hello' && connection.isGreeting) {
+    const error = new ProtocolError(
+      'bad_message',
+      'type: wait for the welcome before another hello',
+    );
+    error.id = message.id;
+    return refuse(connection, error, context);
+  }
+  // Without this bound an agent that sends faster than the store can write would fill the memory.
+  if (context.queues.isFull(connection.hostId)) {
+    return closeFor(connection, 'too_many_unanswered', context);
+  }
+  // A hello counts at once, also while older messages of its host wait; a connection has one at a time.
+  if (message.type === 'hello') return submit(connection, message, context);
+  context.queues.run(connection.hostId, () => submit(connection, message, context));
+}
+
+type StoredMessage = Exclude<AgentMessage, Heartbeat>;
+type Answer = 'done' | 'gone' | ProtocolError;
+
+function submit(
+  connection: AgentConnection,
+  message: StoredMessage,
+  context: MessageContext,
+): void {
+  const { type, id } = message;
+  const settled = () => {
+    if (type !== 'hello') context.queues.settled(connection.hostId);
+  };
+  store(connection, message, context).then(
+    (answer) => {
+      settled();
+      if (answer === 'gone') closeFor(connection, 'removed', context);
+      else if (answer instanceof ProtocolError) {
+        answer.id = id;
+        refuse(connection, answer, context);
+      } else if (id !== undefined && type !== 'hello') connection.send(ackMessage(id));
+    },
+    // Not stored, so not acknowledged: the agent comes back and sends it again.
+    () => {
+      settled();
+      closeFor(connection, 'store_unavailable', context);
+    },
+  );
+}
+
+function store(
+  connection: AgentConnection,
+  message: StoredMessage,
+  context: MessageContext,
+): Promise<Answer> {
+  switch (message.type) {
+    case 'hello':
+      return hello(connection, message, context);
+    case 'job.started':
+      return jobStarted(connection, message, context);
+    case 'job.finished':
+      return jobFinished(connection, message, context);
+    case 'repo.stats':
+      return repoStats(connection, message, context);
+  }
+}
+
+async function hello(
+  connection: AgentConnection,
+  { agent }: Hello,
+  { store }: MessageContext,
+): Promise<Answer> {
+  connection.greet();
+  connection.isGreeting = true;
+  const { hostId, number } = connection;
+  const answer = await store.submit('hello', { hostId, connection: number, agent });
+  connection.isGreeting = false;
+  if (answer === 'gone') return 'gone';
+  connection.host = answer.host;
+  connection.send(welcomeMessage(hostId, answer.host));
+  return 'done';
+}
+
+async function jobStarted(
+  { hostId }: AgentConnection,
+  { jobId, kind, startedAtMs }: JobStarted,
+  { store }: MessageContext,
+): Promise<Answer> {
+  const answer = await store.submit('startJob', { hostId, jobId, kind, startedAtMs });
+  return answer === 'gone' ? 'gone' : 'done';
+}
+
+/**
+ * Whether a finish is the first of its job is the store's verdict, so that a repeated one is not counted
+ * twice, not even across a restart.
+ */
+async function jobFinished(
+  { hostId }: AgentConnection,
+  { jobId, status, finishedAtMs, exitCode, error, kind, startedAtMs }: JobFinished,
+  { store, observeJob }: MessageContext,
+): Promise<Answer> {
+  const verdict = await store.submit('finishJob', {
+    hostId,
+    jobId,
+    status,
+    finishedAtMs,
+    exitCode,
+    error,
+    kind,
+    startedAtMs,
+  });
+  if (verdict === 'gone') return 'gone';
+  if (verdict === 'unknown_job') {
+    return new ProtocolError(
+      'unknown_job',
+      'job_id: was never announced; send job.started first, or kind and started_at with the finish',
+    );
+  }
+  if (verdict.first) observeJob(verdict.kind, status, verdict.durationMs);
+  return 'done';
+}
+
+async function repoStats(
+  { hostId }: AgentConnection,
+  { totalSizeBytes, snapshotCount, repoStatus }: RepoStats,
+  { store }: MessageContext,
+): Promise<Answer> {
+  const stats = { hostId, totalSizeBytes, snapshotCount, repoStatus };
+  const answer = await store.submit('repoStats', stats);
+  return answer === 'gone' ? 'gone' : 'done';
+}

@@ -1,0 +1,78 @@
+import type { EventLog } from '../../platform/event-log.ts';
+import type { Refusal, StatsWriter } from '../../shared/server-stats.ts';
+import type { AgentConnection } from './connection.ts';
+import { CLOSE } from './protocol.ts';
+
+export interface RefusalContext {
+  readonly stats: StatsWriter;
+  readonly events: EventLog;
+}
+
+interface Closing {
+  readonly code: number;
+  /** What the agent is told, and the log. */
+  readonly text: string;
+}
+
+/** Why the server ends a connection: the close code, and the words. */
+const CLOSINGS = {
+  bad_hello: { code: CLOSE.badHello, text: 'bad hello' },
+  removed: { code: CLOSE.removed, text: 'host removed' },
+  token_replaced: { code: CLOSE.removed, text: 'token replaced' },
+  replaced: {
+    code: CLOSE.replaced,
+    text: 'replaced by a newer connection',
+  },
+  silent: { code: CLOSE.silent, text: 'no message in time' },
+  store_unavailable: {
+    code: CLOSE.tryAgainLater,
+    text: 'the store is not available',
+  },
+  too_many_bad_messages: {
+    code: CLOSE.tooManyBadMessages,
+    text: 'too many bad messages',
+  },
+  too_many_messages: {
+    code: CLOSE.tooManyMessages,
+    text: 'too many messages at once',
+  },
+  too_many_unanswered: {
+    code: CLOSE.tryAgainLater,
+    text: 'too many messages without an answer',
+  },
+} as const satisfies Partial<Record<Refusal, Closing>>;
+
+/** Why uWebSockets.js ends one. */
+const CLOSED_BY_UWS = {
+  bad_frame: 'it sent what is no WebSocket message, or one that is too long',
+  unread_answers: 'it does not read its answers',
+} as const;
+
+/** Ends a connection, and says so in the log and in the metrics. */
+export function closeFor(
+  connection: AgentConnection,
+  reason: keyof typeof CLOSINGS,
+  context: RefusalContext,
+  detail?: string,
+): void {
+  if (connection.state === 'closed') return;
+  const { code, text } = CLOSINGS[reason];
+  noteRefusal(connection, reason, context, { code });
+  connection.end(code, detail ?? text);
+}
+
+/** For the log and the metrics. */
+export function noteRefusal(
+  { hostId, host, address }: AgentConnection,
+  reason: keyof typeof CLOSINGS | keyof typeof CLOSED_BY_UWS,
+  { stats, events }: RefusalContext,
+  fields: object = {},
+): void {
+  stats.refusal(reason);
+  const text =
+    reason in CLOSINGS
+      ? CLOSINGS[reason as keyof typeof CLOSINGS].text
+      : CLOSED_BY_UWS[reason as keyof typeof CLOSED_BY_UWS];
+  const about = { host_id: hostId, ...(host !== undefined && { host }), address, ...fields };
+  events.warn(`agent_${reason}`, about, `the connection of an agent is closed: ${text}`);
+}

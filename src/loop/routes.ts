@@ -1,0 +1,22 @@
+import type { TemplatedApp } from '../platform/uws.ts';
+import { PendingResponse } from './http/pending-response.ts';
+import type { RequestBudget } from './http/request-budget.ts';
+import { mountScrapeEndpoint, type ScrapeEndpointOptions } from './scrape/endpoint.ts';
+
+/** What every listener answers besides what it is there for. */
+export function mountRoutes(
+  app: TemplatedApp,
+  requests: RequestBudget,
+  scrape: ScrapeEndpointOptions | undefined,
+): void {
+  if (scrape) mountScrapeEndpoint(app, scrape);
+  app.get('/healthz', (res, req) => {
+    new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
+  });
+  app.head('/healthz', (res, req) => {
+    new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
+  });
+  app.any('/*', (res, req) => {
+    new PendingResponse(res, req, requests).send('404 Not Found', {}, 'not found\n');
+  });
+}

@@ -1,0 +1,19 @@
+import { messageOf } from '../errors.ts';
+import type { EventLog } from '../platform/event-log.ts';
+import type { ScrapeEndpointOptions } from './scrape/endpoint.ts';
+
+/** Has the log say which scrapes were refused, and why others could not be answered. */
+export function reportTo(
+  events: EventLog,
+): Required<Pick<ScrapeEndpointOptions, 'onFailure' | 'onRefusal'>> {
+  return {
+    onFailure(error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      const fields = { err: error, cause: cause && messageOf(cause) };
+      events.error('scrape_failed', fields, 'a scrape was answered with 503');
+    },
+    onRefusal({ gate, client }) {
+      events.warn('scrape_refused', { gate, address: client }, 'a scrape was refused');
+    },
+  };
+}

@@ -1,0 +1,126 @@
+import { allForwardedFor } from '../../access/client-address.ts';
+import type { Gate, GateRefusal } from '../../access/gate.ts';
+import { errorCode } from '../../errors.ts';
+import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
+import type { ScrapeCode } from '../../shared/server-stats.ts';
+import { CONTENT_TYPE } from '../../shared/text-format.ts';
+import { RENDER_LIMIT_MS } from '../doors/render-thread.ts';
+import { type Headers, PendingResponse } from '../http/pending-response.ts';
+import type { RequestBudget } from '../http/request-budget.ts';
+import { acceptsGzip } from './accept-encoding.ts';
+import type { RenderSource } from './render-source.ts';
+import { sendBody } from './response.ts';
+
+/** Counts what the endpoint answers. */
+export interface ScrapeCounter {
+  scrape(code: ScrapeCode): void;
+  /** From the request to the last byte of its body that the socket took. */
+  scrapeDuration(ms: number): void;
+  /** The reader was so slow that its connection was closed. */
+  scrapeCutOff(): void;
+}
+
+export interface ScrapeEndpointOptions {
+  readonly gate: Gate;
+  readonly source: RenderSource;
+  readonly counter: ScrapeCounter;
+  /** Of this thread: all that is mounted in it shares one. */
+  readonly requests: RequestBudget;
+  /** Default: `/metrics`. */
+  readonly path?: string | undefined;
+  /** Told why a scrape was answered with 503; the client is not. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Told which gate refused a scrape, and from where it came as far as that is known. */
+  readonly onRefusal?: ((refusal: GateRefusal) => void) | undefined;
+  /** Told the size of each body, as sent, once the socket took the last of it. */
+  readonly onScrape?: ((bytes: number) => void) | undefined;
+}
+
+/** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
+export function mountScrapeEndpoint(app: MountableApp, options: ScrapeEndpointOptions): void {
+  app.any(options.path ?? '/metrics', (res, req) => answer(res, req, options));
+}
+
+function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpointOptions): void {
+  const { gate, counter } = options;
+  const startedAt = performance.now();
+  const response = new PendingResponse(res, req, options.requests);
+  const refuse = (code: keyof typeof REFUSED, headers: Headers, line: string) => {
+    counter.scrape(code);
+    response.send(REFUSED[code], headers, `${line}\n`);
+  };
+  const method = req.getMethod();
+  if (method !== 'get' && method !== 'head') {
+    return refuse(405, { Allow: 'GET, HEAD' }, 'use GET');
+  }
+  const refusal = gate.refusal({
+    authorization: req.getHeader('authorization'),
+    peer: new Uint8Array(res.getRemoteAddress()),
+    forwardedFor: () => allForwardedFor(req),
+  });
+  if (refusal !== undefined) {
+    options.onRefusal?.(refusal);
+    return refuse(401, gate.wantsToken ? { 'WWW-Authenticate': 'Bearer' } : {}, 'unauthorized');
+  }
+  if (response.hasBody) return refuse(400, {}, 'a scrape has no body');
+  const encoding = acceptsGzip(req.getHeader('accept-encoding')) ? 'gzip' : 'identity';
+  const headers = {
+    'Content-Type': CONTENT_TYPE,
+    Vary: 'Accept-Encoding',
+    ...(encoding === 'gzip' && { 'Content-Encoding': 'gzip' }),
+  };
+  if (method === 'head') {
+    counter.scrape(200);
+    return response.sendHead('200 OK', headers);
+  }
+  const timeoutMs = scrapeTimeoutMs(req.getHeader('x-prometheus-scrape-timeout-seconds'));
+  options.source.render(encoding, timeoutMs).then(
+    (body) => {
+      const { length } = body.bytes;
+      body.onRevoked = () => {
+        counter.scrapeCutOff();
+        response.abandon();
+      };
+      sendBody(response, res, headers, body.bytes, (complete) => {
+        body.release();
+        if (!complete) return;
+        counter.scrape(200);
+        counter.scrapeDuration(performance.now() - startedAt);
+        options.onScrape?.(length);
+      });
+    },
+    (error) => {
+      options.onFailure?.(error);
+      refuse(503, {}, reason(error));
+    },
+  );
+}
+
+const REFUSED = {
+  400: '400 Bad Request',
+  401: '401 Unauthorized',
+  405: '405 Method Not Allowed',
+  503: '503 Service Unavailable',
+} as const;
+
+/**
+ * How long the body may take, by the header that Prometheus sends with its `scrape_timeout`. A tenth of
+ * it, at most half a second, is left for the way back, so that the answer is still heard.
+ */
+function scrapeTimeoutMs(header: string): number {
+  const seconds = Number(header);
+  if (!(seconds > 0)) return RENDER_LIMIT_MS;
+  const ms = seconds * 1000;
+  return Math.min(ms - Math.min(ms / 10, 500), RENDER_LIMIT_MS);
+}
+
+function reason(error: unknown): string {
+  switch (errorCode(error)) {
+    case 'render_too_late':
+      return 'the metrics were not ready in time';
+    case 'too_many_scrapes':
+      return 'too many scrapes are waiting';
+    default:
+      return 'the metrics could not be rendered';
+  }
+}

@@ -1,0 +1,241 @@
+import { REPO_STATUSES, SEVERITIES } from '../contract/host.ts';
+import {
+  ALERTS_CRITICAL,
+  ALERTS_INFO,
+  ALERTS_WARNING,
+  FLAG_BACKUP_SUCCEEDED,
+  FLAG_HAS_BACKUP,
+  FLAG_HAS_REPO_SIZE,
+  FLAG_ONLINE,
+  FLAGS,
+  LAST_BACKUP_MS,
+  type Page,
+  REPO_SIZE,
+  REPO_STATUS_SHIFT,
+  SNAPSHOTS,
+} from './fleet-layout.ts';
+import { SERVER_FAMILIES, type ServerFamily } from './server-families.ts';
+
+/** What `rm_build_info` says. */
+export interface BuildInfo {
+  readonly version: string;
+  readonly commit: string;
+  readonly nodeVersion: string;
+}
+
+/** Numbers about a fleet, or a part of it, summed over the very rows of the same scrape. */
+export interface FleetTotals {
+  readonly hosts: number;
+  readonly online: number;
+  readonly openAlerts: Readonly<Record<(typeof SEVERITIES)[number], number>>;
+}
+
+interface FamilyBase {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** A handful of rows about the fleet as a whole. */
+export interface FleetFamily extends FamilyBase {
+  readonly type: 'gauge';
+  readonly over: 'fleet';
+  /** Label values, in the order of `labels`, and the value of each row; sorted. */
+  rows(totals: FleetTotals, build: BuildInfo): readonly (readonly [readonly string[], number])[];
+}
+
+/** At most one row a host; its first labels are always `host_id,host`. */
+export interface HostFamily extends FamilyBase {
+  readonly type: 'gauge';
+  readonly over: 'hosts';
+  /** Milliseconds are shown as seconds. */
+  readonly unit?: 'milliseconds';
+  /** The values of the label after `host_id,host`, where there is one, and which of them a row has. */
+  readonly lastLabel?: {
+    readonly values: readonly string[];
+    pick(page: Page, row: number): number;
+  };
+  /**
+   * Sets `values[row]` for the rows from `from` up to, but without, `to`; NaN: no row for this host. A page at
+   * a time, each family with a loop of its own: called for each row, such functions return boxed numbers.
+   */
+  evaluate(page: Page, from: number, to: number, values: Float64Array): void;
+}
+
+/** The job histogram. */
+export interface JobFamily extends FamilyBase {
+  readonly type: 'histogram';
+  readonly over: 'jobs';
+}
+
+export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
+
+const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
+const oneIf = (condition: boolean) => (condition ? 1 : 0);
+
+/** Families about the fleet and its jobs, sorted by name. */
+const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
+  {
+    name: 'rm_active_alerts',
+    type: 'gauge',
+    help: 'Open alerts by severity.',
+    labels: ['severity'],
+    over: 'fleet',
+    rows: ({ openAlerts }) => SEVERITIES.map((severity) => [[severity], openAlerts[severity]]),
+  },
+  {
+    name: 'rm_build_info',
+    type: 'gauge',
+    help: 'Always 1; the labels say what is running.',
+    labels: ['version', 'commit', 'node_version'],
+    over: 'fleet',
+    rows: (_, { version, commit, nodeVersion }) => [[[version, commit, nodeVersion], 1]],
+  },
+  {
+    name: 'rm_host_agent_online',
+    type: 'gauge',
+    help: 'Whether the agent of the host is connected: 1 or 0.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) values[row] = oneIf(has(page, row, FLAG_ONLINE));
+    },
+  },
+  {
+    name: 'rm_host_last_backup_success',
+    type: 'gauge',
+    help: 'Whether the last finished backup of the host succeeded: 1 or 0; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const succeeded = oneIf(has(page, row, FLAG_BACKUP_SUCCEEDED));
+        values[row] = has(page, row, FLAG_HAS_BACKUP) ? succeeded : Number.NaN;
+      }
+    },
+  },
+  {
+    name: 'rm_host_last_backup_timestamp_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the last backup of the host finished, whatever its status; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    unit: 'milliseconds',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const known = has(page, row, FLAG_HAS_BACKUP);
+        values[row] = known ? page.double(LAST_BACKUP_MS, row) : Number.NaN;
+      }
+    },
+  },
+  {
+    name: 'rm_host_open_alerts',
+    type: 'gauge',
+    help: 'Open alerts attached to the host.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        values[row] =
+          page.word(ALERTS_CRITICAL, row) +
+          page.word(ALERTS_INFO, row) +
+          page.word(ALERTS_WARNING, row);
+      }
+    },
+  },
+  {
+    name: 'rm_host_repo_size_bytes',
+    type: 'gauge',
+    help: "Total size of the host's repository from its latest statistics; no row while unknown.",
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        const known = has(page, row, FLAG_HAS_REPO_SIZE);
+        values[row] = known ? page.double(REPO_SIZE, row) : Number.NaN;
+      }
+    },
+  },
+  {
+    name: 'rm_host_repo_status',
+    type: 'gauge',
+    help: "Always 1; the label status says how the host's repository is: unknown, ready or init_failed.",
+    labels: ['host_id', 'host', 'status'],
+    over: 'hosts',
+    lastLabel: {
+      values: REPO_STATUSES,
+      pick: (page, row) => page.word(FLAGS, row) >> REPO_STATUS_SHIFT,
+    },
+    evaluate(_, from, to, values) {
+      values.fill(1, from, to);
+    },
+  },
+  {
+    name: 'rm_host_snapshot_count',
+    type: 'gauge',
+    help: "Snapshots in the host's repository.",
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) values[row] = page.double(SNAPSHOTS, row);
+    },
+  },
+  {
+    name: 'rm_hosts_online',
+    type: 'gauge',
+    help: 'Hosts whose agent is connected.',
+    labels: [],
+    over: 'fleet',
+    rows: ({ online }) => [[[], online]],
+  },
+  {
+    name: 'rm_hosts_total',
+    type: 'gauge',
+    help: 'Hosts whose agent has connected at least once.',
+    labels: [],
+    over: 'fleet',
+    rows: ({ hosts }) => [[[], hosts]],
+  },
+  {
+    name: 'rm_job_duration_seconds',
+    type: 'histogram',
+    help: 'Durations of finished jobs by kind and status, since the control plane started.',
+    labels: ['kind', 'status'],
+    over: 'jobs',
+  },
+];
+
+/** Every family of the exposition, sorted by name, which is the order of the body. */
+export const FAMILIES: readonly Family[] = [...FLEET_FAMILIES, ...SERVER_FAMILIES].sort((a, b) =>
+  a.name < b.name ? -1 : 1,
+);
+
+/** Those with a row a host. A family's place in this list is its index in a page's marks. */
+export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
+  (family) => family.over === 'hosts',
+);
+
+/** What the hosts of one page add to the totals. */
+export function pageTotals(page: Page): FleetTotals {
+  const openAlerts = { critical: 0, info: 0, warning: 0 };
+  let online = 0;
+  for (let row = 0; row < page.rowCount; row++) {
+    if (has(page, row, FLAG_ONLINE)) online++;
+    openAlerts.critical += page.word(ALERTS_CRITICAL, row);
+    openAlerts.info += page.word(ALERTS_INFO, row);
+    openAlerts.warning += page.word(ALERTS_WARNING, row);
+  }
+  return { hosts: page.rowCount, online, openAlerts };
+}
+
+export function sumTotals(parts: Iterable<FleetTotals>): FleetTotals {
+  const openAlerts = { critical: 0, info: 0, warning: 0 };
+  let hosts = 0;
+  let online = 0;
+  for (const part of parts) {
+    hosts += part.hosts;
+    online += part.online;
+    for (const severity of SEVERITIES) openAlerts[severity] += part.openAlerts[severity];
+  }
+  return { hosts, online, openAlerts };
+}

@@ -1,0 +1,53 @@
+import type { MessagePort } from 'node:worker_threads';
+import {
+  CONNECTIONS_PER_LOOP,
+  type Disconnect,
+  type EnrolledHost,
+  type Enrolments,
+  type Outcome,
+  type StoreMessage,
+} from '../contract/operations.ts';
+
+/** One loop, or a command. */
+export interface Client {
+  readonly port: MessagePort;
+  /** `progress[0]` counts the operations that were answered; a loop that is far ahead waits on it. */
+  readonly progress: Int32Array;
+}
+
+/** All who submit operations to the store. */
+export class Clients {
+  readonly #byLoop = new Map<number, Client>();
+
+  add(loop: number, client: Client, enrolled: readonly EnrolledHost[]): void {
+    this.#byLoop.set(loop, client);
+    send(client, { enrolments: { added: enrolled, removed: [] } });
+  }
+
+  [Symbol.iterator](): Iterator<Client> {
+    return this.#byLoop.values();
+  }
+
+  settle(client: Client, outcomes: readonly Outcome[]): void {
+    send(client, { outcomes });
+    Atomics.add(client.progress, 0, outcomes.length);
+    Atomics.notify(client.progress, 0);
+  }
+
+  disconnect(connection: number, reason: Disconnect['reason']): void {
+    const client = this.#byLoop.get(Math.floor(connection / CONNECTIONS_PER_LOOP));
+    if (client) send(client, { disconnect: { connection, reason } });
+  }
+
+  tell(enrolments: Enrolments): void {
+    for (const client of this) send(client, { enrolments });
+  }
+
+  close(): void {
+    for (const { port } of this) port.close();
+  }
+}
+
+function send({ port }: Client, message: StoreMessage): void {
+  port.postMessage(message);
+}

@@ -1,0 +1,142 @@
+import { join } from 'node:path';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Operation } from '../contract/operations.ts';
+import { EventLog } from '../platform/event-log.ts';
+import { createLog } from '../platform/log.ts';
+import { FleetTable } from '../shared/fleet-table.ts';
+import { ServerStats } from '../shared/server-stats.ts';
+import { Batches } from './batches.ts';
+import { Clients } from './clients.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { Presence } from './presence.ts';
+import { Publisher } from './publisher.ts';
+import {
+  describeError,
+  doNotWait,
+  isBeingServed,
+  lockForServing,
+  openDatabase,
+  transaction,
+} from './sqlite/database.ts';
+import { DatabaseFiles, protectFiles } from './sqlite/database-files.ts';
+import { FleetDatabase } from './sqlite/fleet-database.ts';
+import { StoreHealth } from './store-health.ts';
+
+/** What the store thread is started with. */
+export interface StoreThreadData {
+  readonly dataDir: string;
+  /** What a control plane adds. Without it the thread only administers the database. */
+  readonly serving: ServingData | undefined;
+}
+
+export interface ServingData {
+  /** The fleet table to keep. */
+  readonly fleet: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  readonly events: SharedArrayBuffer;
+  readonly logLevel: string;
+}
+
+/** From the handle to the thread. */
+export type StoreControl =
+  | { readonly attach: { loop: number; port: MessagePort; progress: Int32Array } }
+  | { readonly close: true };
+
+/** From the thread to the handle. */
+export type StoreStatus =
+  | { readonly ready: true }
+  | { readonly closed: true }
+  | { readonly failed: { readonly code: string; readonly message: string } };
+
+const { dataDir, serving }: StoreThreadData = workerData;
+
+// node:sqlite is marked experimental on Node 22, which users need not read at every start. (As a flag of the thread
+// this would have to be passed with all flags of the process, of which a thread refuses some.)
+const printWarnings = process.listeners('warning');
+process.removeAllListeners('warning');
+process.on('warning', (warning) => {
+  if (warning.name === 'ExperimentalWarning') return;
+  for (const print of printWarnings) print(warning);
+});
+
+try {
+  start();
+} catch (error) {
+  tell({ failed: describeError(error) });
+}
+
+function start(): void {
+  const db = openDatabase(dataDir);
+  const lock = serving && lockForServing(dataDir);
+  const log = createLog(serving?.logLevel ?? 'silent');
+  const events = serving && new EventLog(log, serving.events);
+  const stats = serving && ServerStats.attach(serving.stats).writer();
+  const isServed = () => serving !== undefined || isBeingServed(dataDir);
+  const database = new FleetDatabase(db, {
+    tellsServer: serving === undefined,
+    isServed,
+    onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
+  });
+  const presence = new Presence();
+  const clients = new Clients();
+  const fleet = serving && new FleetTable(serving.fleet);
+  const health = new StoreHealth(join(dataDir, 'fleet.db'), events, stats);
+  const publisher = new Publisher(database, fleet, presence, clients, health);
+  let lastChange = 0;
+  if (serving) {
+    const offline = transaction(db, () => {
+      lastChange = database.enrolment.lastChange();
+      database.enrolment.forgetChanges(lastChange);
+      return database.forgetConnections();
+    });
+    for (const hostId of offline) presence.startOffline(hostId);
+    publisher.showAll();
+  }
+  for (const warning of protectFiles(dataDir)) log.warn(warning);
+  doNotWait(db);
+  const batches = new Batches({
+    db,
+    database,
+    presence,
+    publisher,
+    clients,
+    health,
+    serving: stats && { stats, files: new DatabaseFiles(dataDir), onGone: gone },
+  });
+  const housekeeping =
+    serving && new Housekeeping({ db, database, presence, publisher, batches, health, lastChange });
+
+  parentPort?.on('message', (message: StoreControl) => {
+    if ('close' in message) return close();
+    const { loop, ...client } = message.attach;
+    clients.add(loop, client, serving ? database.enrolled() : []);
+    client.port.on('message', (operations: readonly Operation[]) => {
+      // A token that nobody knows may be one that another process has made a moment ago.
+      if (operations.some(([name]) => name === 'authenticate')) {
+        housekeeping?.followOtherProcesses();
+      }
+      batches.receive(client, operations);
+    });
+  });
+  tell({ ready: true });
+
+  function gone(file: string): void {
+    housekeeping?.close();
+    const message = `${file}: was deleted or replaced while it was in use; what is written now would be lost`;
+    tell({ failed: { code: 'database_gone', message } });
+  }
+
+  function close(): void {
+    housekeeping?.close();
+    batches.close();
+    clients.close();
+    db.close();
+    lock?.close();
+    tell({ closed: true });
+    parentPort?.close();
+  }
+}
+
+function tell(status: StoreStatus): void {
+  parentPort?.postMessage(status);
+}

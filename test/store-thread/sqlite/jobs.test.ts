@@ -1,0 +1,144 @@
+import { DatabaseSync } from 'node:sqlite';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Changes } from '../../../src/store-thread/changes.ts';
+import { Alerts } from '../../../src/store-thread/sqlite/alerts.ts';
+import { Jobs, MAX_REMEMBERED, MAX_UNFINISHED } from '../../../src/store-thread/sqlite/jobs.ts';
+import { MIGRATIONS } from '../../../src/store-thread/sqlite/schema.ts';
+import { Statements } from '../../../src/store-thread/sqlite/statements.ts';
+
+const AT = Date.UTC(2026, 0, 2);
+
+/** Jobs on an in-memory database, as the store thread has them on a file. */
+class Rig {
+  readonly db = new DatabaseSync(':memory:');
+  readonly statements = new Statements(this.db);
+  jobs = new Jobs(this.statements, new Alerts(this.statements), (jobs) => {
+    this.forgotten += jobs;
+  });
+  readonly #insert;
+  forgotten = 0;
+
+  constructor() {
+    for (const migration of MIGRATIONS) this.db.exec(migration);
+    for (const host of ['a', 'b']) {
+      this.db
+        .prepare('INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES (?, ?, ?, 0)')
+        .run(host, host, Buffer.from(host));
+    }
+    this.#insert = this.db.prepare(
+      'INSERT INTO jobs (host_id, job_id, kind, started_at, status, recorded_at) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+  }
+
+  /** Rows as they are when the server starts, each a millisecond younger than the one before. */
+  fill(hostId: string, count: number, status: 'succeeded' | null): void {
+    this.db.exec('BEGIN');
+    for (let n = 0; n < count; n++) {
+      this.#insert.run(hostId, `old-${n}`, 'backup', AT, status, AT + n);
+    }
+    this.db.exec('COMMIT');
+  }
+
+  start(hostId: string, jobId: string): void {
+    this.jobs.start({ hostId, jobId, kind: 'backup', startedAtMs: AT });
+  }
+
+  finish(hostId: string, jobId: string) {
+    const finish = { hostId, jobId, status: 'succeeded', finishedAtMs: AT + 1 } as const;
+    return this.jobs.finish({ ...finish, kind: 'backup', startedAtMs: AT }, new Changes());
+  }
+
+  count(where: string): number {
+    return Number(this.db.prepare(`SELECT count(*) AS n FROM jobs WHERE ${where}`).get()?.n);
+  }
+}
+
+let rig: Rig;
+beforeEach(() => {
+  rig = new Rig();
+});
+
+describe('a host that starts jobs without end', () => {
+  it('has so many unfinished ones at the most, the oldest are forgotten, finished ones stay', () => {
+    rig.fill('a', MAX_UNFINISHED - 2, null);
+    rig.finish('a', 'finished');
+    for (let n = 0; n < 5; n++) rig.start('a', `new-${n}`);
+    expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
+    expect(rig.count("job_id IN ('old-0', 'old-1', 'old-2')")).toBe(0);
+    expect(rig.count("job_id IN ('old-3', 'finished', 'new-0', 'new-4')")).toBe(4);
+    expect(rig.forgotten).toBe(3);
+  });
+
+  it('frees its room by finishing them', () => {
+    rig.fill('a', MAX_UNFINISHED, null);
+    for (let n = 0; n < 5; n++) rig.finish('a', `old-${n}`);
+    for (let n = 0; n < 5; n++) rig.start('a', `new-${n}`);
+    expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
+    expect(rig.count("host_id = 'a'")).toBe(MAX_UNFINISHED + 5);
+  });
+
+  it('takes nothing from another host', () => {
+    rig.fill('b', 10, null);
+    rig.fill('a', MAX_UNFINISHED, null);
+    for (let n = 0; n < 20; n++) rig.start('a', `new-${n}`);
+    expect(rig.count("host_id = 'b'")).toBe(10);
+  });
+
+  it('counts a repeated start once', () => {
+    rig.fill('a', MAX_UNFINISHED - 1, null);
+    for (let n = 0; n < 10; n++) rig.start('a', 'same');
+    expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
+    expect(rig.count("job_id = 'old-0'")).toBe(1);
+  });
+
+  it('is counted right after a transaction that was rolled back', () => {
+    rig.fill('a', MAX_UNFINISHED - 1, null);
+    rig.db.exec('BEGIN');
+    for (let n = 0; n < 50; n++) rig.start('a', `lost-${n}`);
+    rig.db.exec('ROLLBACK');
+    rig.jobs.forgetCounts();
+    rig.start('a', 'new');
+    expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
+    expect(rig.count("job_id = 'old-0'")).toBe(1);
+  });
+});
+
+describe('a host that finishes jobs without end', () => {
+  it('has so many remembered at the most; a finish that was forgotten counts again', () => {
+    rig.fill('a', MAX_REMEMBERED, 'succeeded');
+    expect(rig.finish('a', 'old-1'), 'remembered').toEqual({ first: false });
+    for (let n = 0; n < 3; n++) rig.finish('a', `new-${n}`);
+    expect(rig.count("host_id = 'a'")).toBeLessThanOrEqual(MAX_REMEMBERED);
+    expect(rig.count("host_id = 'a'")).toBeGreaterThanOrEqual(MAX_REMEMBERED - 1_000);
+    expect(rig.count("job_id IN ('old-0', 'old-1', 'old-2')")).toBe(0);
+    expect(rig.count("job_id IN ('old-1001', 'old-99999', 'new-0', 'new-1', 'new-2')")).toBe(5);
+    expect(rig.finish('a', 'old-1'), 'forgotten').toMatchObject({ first: true });
+  });
+});
+
+describe('forgetting after 30 days', () => {
+  const DAY = 24 * 60 * 60 * 1000;
+
+  it('goes in steps, and says when it is done', () => {
+    rig.fill('a', 1_200, 'succeeded');
+    rig.fill('b', 3, null);
+    const now = AT + 30 * DAY + 1_100;
+    let steps = 1;
+    while (rig.jobs.prune(now)) {
+      steps++;
+      expect(steps).toBeLessThan(10);
+    }
+    expect(rig.count("host_id = 'a'"), 'those that are younger stay').toBe(100);
+    expect(rig.count("host_id = 'b'")).toBe(0);
+    expect(steps).toBeGreaterThan(2);
+  });
+
+  it('lets the host have new ones in their place', () => {
+    rig.fill('a', MAX_UNFINISHED, null);
+    rig.start('a', 'one too many');
+    while (rig.jobs.prune(Date.now() + 31 * DAY));
+    expect(rig.count("host_id = 'a'")).toBe(0);
+    for (let n = 0; n < 10; n++) rig.start('a', `new-${n}`);
+    expect(rig.count("host_id = 'a'")).toBe(10);
+  });
+});

@@ -1,0 +1,65 @@
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import { Changes } from '../../../src/store-thread/changes.ts';
+import { Alerts } from '../../../src/store-thread/sqlite/alerts.ts';
+import { Jobs } from '../../../src/store-thread/sqlite/jobs.ts';
+import { MIGRATIONS } from '../../../src/store-thread/sqlite/schema.ts';
+import { Statements } from '../../../src/store-thread/sqlite/statements.ts';
+
+const AT = Date.UTC(2026, 0, 2);
+
+/** A database as an earlier version left it, brought up to date. */
+function migrated(fromVersion: number, fill: (db: DatabaseSync) => void): DatabaseSync {
+  const db = new DatabaseSync(':memory:');
+  db.exec('PRAGMA foreign_keys = ON');
+  for (const migration of MIGRATIONS.slice(0, fromVersion)) db.exec(migration);
+  fill(db);
+  for (const migration of MIGRATIONS.slice(fromVersion)) db.exec(migration);
+  return db;
+}
+
+function jobsOf(db: DatabaseSync) {
+  const statements = new Statements(db);
+  return new Jobs(statements, new Alerts(statements), () => {});
+}
+
+test.each([1, 2])(
+  'a database of schema version %i keeps its jobs and what they mean',
+  (version) => {
+    const db = migrated(version, (db) => {
+      db.exec(
+        "INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES ('a', 'a', x'00', 0)",
+      );
+      const insert = db.prepare(
+        `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at)
+       VALUES ('a', ?, ?, ?, ?, ?, ?, ?, ?)`,
+      );
+      insert.run('z-first', 'check', AT, 'succeeded', AT + 5_000, 0, null, AT + 1);
+      insert.run('a-second', 'check', AT, 'cancelled', AT + 9_000, 130, 'stopped', AT + 2);
+      insert.run('m-third', 'backup', AT, null, null, null, null, AT + 3);
+    });
+    const columns = 'job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at';
+    const rows = db.prepare(`SELECT ${columns} FROM jobs ORDER BY seq`).all();
+    expect(rows.map((row) => Object.values(row))).toEqual([
+      ['z-first', 'check', AT, 'succeeded', AT + 5_000, 0, null, AT + 1],
+      ['a-second', 'check', AT, 'cancelled', AT + 9_000, 130, 'stopped', AT + 2],
+      ['m-third', 'backup', AT, null, null, null, null, AT + 3],
+    ]);
+
+    const jobs = jobsOf(db);
+    const check = { hostId: 'a', kind: 'check', startedAtMs: AT, status: 'failed' } as const;
+    const changes = new Changes();
+    expect(jobs.finish({ ...check, jobId: 'z-first', finishedAtMs: AT }, changes)).toEqual({
+      first: false,
+    });
+    jobs.finish({ ...check, jobId: 'earlier', finishedAtMs: AT + 4_999 }, changes);
+    expect(db.prepare('SELECT * FROM alerts').all(), 'a later check succeeded').toEqual([]);
+    jobs.finish({ ...check, jobId: 'later', finishedAtMs: AT + 5_001 }, changes);
+    expect(db.prepare('SELECT kind FROM alerts').all()).toEqual([{ kind: 'check_failed' }]);
+
+    db.exec("DELETE FROM hosts WHERE host_id = 'a'");
+    expect(db.prepare('SELECT count(*) AS n FROM jobs').get(), 'go with their host').toEqual({
+      n: 0,
+    });
+  },
+);
