@@ -4,34 +4,47 @@ import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /*
- * The picture of the architecture, checked by reading the imports of every file in src.
+ * The table of folders in docs/architecture.md, checked by reading the imports of every file in src.
  */
 
-/**
- * From top to bottom; a unit is a folder, or a file beside the folders. An import goes down, or stays
- * within its folder; units of one layer do not know each other.
- */
-const LAYERS: readonly (readonly string[])[] = [
-  ['cli'],
-  ['index', 'commands'],
-  ['control-plane', 'embedding', 'demo'],
-  ['scrape', 'agents', 'config'],
-  ['access', 'store', 'render'],
-  ['metrics', 'platform'],
-  ['errors'],
-];
+interface Folder {
+  /** A folder in src, or a file beside the folders. */
+  readonly name: string;
+  readonly level: number;
+  readonly threads: readonly string[];
+}
+
+const PAGE = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+const FOLDERS: readonly Folder[] = [
+  ...PAGE.matchAll(/^\| (\d+) \| `([^`]+)` \| ([a-z, ]+) \|/gm),
+].map(([, level, name = '', threads = '']) => ({
+  name,
+  level: Number(level),
+  threads: threads.split(', '),
+}));
 
 /** What somebody else's control plane gets when it embeds the endpoint, in types and at run time. */
 const EMBEDDED = [
-  'index',
-  'embedding',
-  'scrape',
-  'render',
+  'index.ts',
+  'embedding.ts',
+  'loop/scrape',
+  'loop/doors',
+  'loop/http',
+  'render-thread',
   'access',
-  'metrics',
+  'shared',
+  'contract',
   'platform',
-  'errors',
+  'errors.ts',
 ];
+
+/** The thread that each entry starts. The main thread has none: what it loads is loaded by `cli.ts`. */
+const THREAD_OF_ENTRY: Readonly<Record<string, string>> = {
+  'loop/agent-loop.worker.ts': 'loop',
+  'store-thread/store.worker.ts': 'store',
+  'render-thread/render.worker.ts': 'render',
+  'demo/agents.worker.ts': 'demo',
+};
 
 /** The one file that loads a package by a name that is not written in an import. */
 const UWS = 'platform/uws.ts';
@@ -48,7 +61,7 @@ interface Import {
 
 interface Source {
   readonly imports: readonly Import[];
-  /** The names of the threads it starts, by `workerFile(NAME, import.meta.url)`. */
+  /** The threads that it starts, by `workerFile(PATH, import.meta.url)`. */
   readonly starts: readonly string[];
   readonly text: string;
 }
@@ -97,17 +110,30 @@ const files = [...sources.keys()];
 const threadEntries = files.filter((file) => file.endsWith('.worker.ts'));
 const entryPoints = ['index.ts', 'cli.ts', ...files.filter((file) => unit(file) === 'commands')];
 
+/** The entries of the threads that a file starts. */
+function startedBy(file: string): string[] {
+  const starts = sources.get(file)?.starts ?? [];
+  return starts.map((path) => posix.join(posix.dirname(file), `${path}.worker.ts`));
+}
+
 function importsOf(file: string): readonly Import[] {
   return sources.get(file)?.imports ?? [];
 }
 
-/** `scrape` for `scrape/endpoint.ts`, `errors` for `errors.ts`. */
-function unit(file: string): string {
-  return file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
+/** The folder of the table that a file is in, the innermost one. */
+function folderOf(file: string): Folder | undefined {
+  return FOLDERS.filter(({ name }) => file === name || file.startsWith(`${name}/`))
+    .sort((a, b) => b.name.length - a.name.length)
+    .at(0);
 }
 
-function layer(file: string): number {
-  return LAYERS.findIndex((units) => units.includes(unit(file)));
+/** `loop/scrape` for `loop/scrape/endpoint.ts`. */
+function unit(file: string): string {
+  return folderOf(file)?.name ?? '';
+}
+
+function level(file: string): number {
+  return folderOf(file)?.level ?? -1;
 }
 
 /** Every edge between two files of src that breaks the rule, as text. */
@@ -205,16 +231,17 @@ describe('reading imports', () => {
 });
 
 describe('layers', () => {
-  it('every file has its layer', () => {
-    expect(files.filter((file) => layer(file) === -1)).toEqual([]);
-    expect(LAYERS.flat().filter((name) => !files.some((file) => unit(file) === name))).toEqual([]);
+  it('every file is in a folder of the table, and every folder has files', () => {
+    expect(files.filter((file) => folderOf(file) === undefined)).toEqual([]);
+    expect(FOLDERS.filter(({ name }) => !files.some((file) => unit(file) === name))).toEqual([]);
+    expect(FOLDERS.length).toBeGreaterThan(10);
   });
 
   it('imports go down or stay within their folder', () => {
     const wrong = edges((from, to) => {
-      if (unit(from) === unit(to) || layer(to) > layer(from)) return undefined;
-      return layer(to) === layer(from)
-        ? `${unit(from)} and ${unit(to)} are of one layer and do not know each other`
+      if (unit(from) === unit(to) || level(to) > level(from)) return undefined;
+      return level(to) === level(from)
+        ? `${unit(from)} and ${unit(to)} are of one level and do not know each other`
         : `${unit(to)} is above ${unit(from)}`;
     });
     expect(wrong).toEqual([]);
@@ -233,21 +260,31 @@ describe('layers', () => {
   });
 });
 
+const STORE = 'store-thread/store.worker.ts';
+
 describe('threads', () => {
-  it.each(threadEntries)('src/%s is started by one file beside it', (entry) => {
-    const [folder, name] = [posix.dirname(entry), posix.basename(entry, '.worker.ts')];
-    const starters = files.filter(
-      (file) => posix.dirname(file) === folder && sources.get(file)?.starts.includes(name),
-    );
+  it('each has its name in this test', () => {
+    expect(Object.keys(THREAD_OF_ENTRY).sort()).toEqual(threadEntries);
+  });
+
+  it.each(threadEntries)('src/%s loads only what may run in its thread', (entry) => {
+    const thread = THREAD_OF_ENTRY[entry] ?? '';
+    const foreign = [...reach(entry, ({ outside, typeOnly }) => !outside && !typeOnly)]
+      .filter(([file]) => !folderOf(file)?.threads.some((name) => [thread, 'any'].includes(name)))
+      .map(([, way]) => way);
+    expect(foreign).toEqual([]);
+  });
+
+  it.each(threadEntries)('src/%s is started by one file, which is no thread entry', (entry) => {
+    const starters = files.filter((file) => startedBy(file).includes(entry));
     expect(starters, 'its starters').toHaveLength(1);
     expect(starters.filter((file) => file.endsWith('.worker.ts'))).toEqual([]);
   });
 
-  it('a thread is started by the name of an entry in the same folder', () => {
+  it('a thread is started by the name of an entry', () => {
     const wrong = files.flatMap((file) =>
-      (sources.get(file)?.starts ?? [])
-        .map((name) => posix.join(posix.dirname(file), `${name}.worker.ts`))
-        .filter((to) => !sources.has(to) || posix.dirname(to) !== posix.dirname(file))
+      startedBy(file)
+        .filter((to) => !sources.has(to))
         .map((to) => `src/${file} starts src/${to}`),
     );
     expect(wrong).toEqual([]);
@@ -271,7 +308,6 @@ describe('threads', () => {
   });
 
   it('SQLite is reached from the store thread, and from nowhere else', () => {
-    const STORE = 'store/store.worker.ts';
     expect(ways([STORE], 'node:sqlite')).toHaveLength(1);
     const others = [...threadEntries, ...entryPoints].filter((entry) => entry !== STORE);
     expect(ways(others, 'node:sqlite')).toEqual([]);
@@ -279,7 +315,7 @@ describe('threads', () => {
 
   it('uWebSockets.js is reached neither from the store, nor from the render thread', () => {
     expect(ways(['cli.ts'], UWS)).toHaveLength(1);
-    expect(ways(['store/store.worker.ts', 'render/render.worker.ts'], UWS)).toEqual([]);
+    expect(ways([STORE, 'render-thread/render.worker.ts'], UWS)).toEqual([]);
   });
 
   it('who embeds the endpoint brings the app, and loads no second uWebSockets.js', () => {
@@ -304,10 +340,10 @@ describe('outside packages', () => {
     },
   );
 
-  it('metrics has none', () => {
+  it('shared memory and rules have none', () => {
     expect(
       outside
-        .filter(({ file }) => unit(file) === 'metrics')
+        .filter(({ file }) => ['shared', 'store-thread/rules'].includes(unit(file)))
         .map(({ file, name }) => `src/${file} imports ${name}`),
     ).toEqual([]);
   });
