@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,8 +16,9 @@ import { median, quantile } from './support/samples.ts';
 import { figure, scenarioText } from './support/table.ts';
 
 /*
- * Two revisions of src, measured by the benches of this one, in turn: the machine has good and bad
- * minutes, and neither revision may have only the good ones.
+ * Two revisions of src, measured in turn: the machine has good and bad minutes, and neither revision may have only
+ * the good ones. Both are measured by the benches of this revision. Where these do not run on the sources of the
+ * other one, because files have moved, that one is measured by its own.
  */
 const ROOT = join(import.meta.dirname, '..');
 const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [--quick]
@@ -29,7 +38,7 @@ const other = join(directory, 'tree');
 try {
   run('git', ['worktree', 'add', '--quiet', '--detach', other, ref]);
   symlinkSync(join(ROOT, 'node_modules'), join(other, 'node_modules'));
-  rmSync(join(other, 'bench'), { recursive: true, force: true });
+  renameSync(join(other, 'bench'), join(other, 'own-bench'));
   cpSync(import.meta.dirname, join(other, 'bench'), { recursive: true });
   for (const name of names) console.log(`${compared(name)}\n`);
 } catch (error) {
@@ -46,6 +55,12 @@ function compared(name: string): string {
     return compare(name);
   } catch (error) {
     if (error instanceof Interrupted) throw error;
+    if (existsSync(join(other, 'own-bench'))) {
+      console.error(`${name}: ${ref} is measured by its own benches, since these do not run on it`);
+      rmSync(join(other, 'bench'), { recursive: true, force: true });
+      renameSync(join(other, 'own-bench'), join(other, 'bench'));
+      return compared(name);
+    }
     process.exitCode = 1;
     const message = error instanceof Error ? error.message : String(error);
     const [why = message] = /^\w*Error.*$/m.exec(message) ?? [];
@@ -63,15 +78,22 @@ function compare(name: string): string {
     there.push(measure(other, name));
     if (!first) here.push(measure(ROOT, name));
   }
-  const lines = (here[0] ?? []).map((row, index) => {
+  const known = (here[0] ?? []).filter((row) => there[0]?.some((other) => isSame(row, other)));
+  const lines = known.map((row) => {
     const [ours, theirs] = [here, there].map((runs) =>
-      runs.map((rows) => rows[index]?.median ?? 0),
+      runs.map((rows) => rows.find((other) => isSame(row, other))?.median ?? 0),
     );
     const ratios = Float64Array.from(ours ?? [], (value, at) => value / (theirs?.[at] ?? 0)).sort();
     const [low, middle, high] = [0, 0.5, 1].map((q) => figure(quantile(ratios, q)));
     return `  ${row.measure}: ${scenarioText(row.scenario)}, ${row.contestant}: ${figure(median(ours ?? []))} against ${figure(median(theirs ?? []))} ${row.unit}, ${middle} times (${low} – ${high})`;
   });
   return [`${name}, here against ${ref}`, ...lines].join('\n');
+}
+
+function isSame(a: Row, b: Row): boolean {
+  const name = ({ measure, unit, contestant, scenario }: Row) =>
+    [measure, unit, contestant, scenarioText(scenario)].join();
+  return name(a) === name(b);
 }
 
 /** The rows of ours and of the floor, which should not have changed. */

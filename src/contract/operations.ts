@@ -55,8 +55,10 @@ export interface Operations {
   authenticate: [{ tokenDigest: Uint8Array }, string | undefined];
   /** The host is online from now on, by this connection; @returns its name. */
   hello: [{ hostId: string; connection: number; agent: AgentDetails }, { host: string } | Gone];
-  /** The connection is closed; nothing if the host has a newer one. */
-  goodbye: [{ hostId: string; connection: number }, null];
+  /** The connection is closed, since `atMs` if that was not just now; nothing if the host has a newer one. */
+  goodbye: [{ hostId: string; connection: number; atMs?: number }, null | Gone];
+  /** The host has been offline for so long that it has an alert. */
+  offline: [{ hostId: string }, null | Gone];
   startJob: [
     { hostId: string; jobId: string; kind: JobKind; startedAtMs: number },
     'recorded' | Gone,
@@ -77,8 +79,10 @@ export type OperationName = keyof Operations;
 export type Request<N extends OperationName> = Operations[N][0];
 export type Answer<N extends OperationName> = Operations[N][1];
 
-/** One operation on its way to the store. */
-export type Operation = { [N in OperationName]: readonly [N, Request<N>] }[OperationName];
+/** One operation on its way to the store: the request is of the type that belongs to the name. */
+export type Operation<Name extends OperationName = OperationName> = {
+  [N in Name]: readonly [N, Request<N>];
+}[Name];
 
 /** What an operation came to: its answer, or why it has none. */
 export type Outcome =

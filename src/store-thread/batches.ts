@@ -1,15 +1,14 @@
-import type { DatabaseSync } from 'node:sqlite';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Answer, Operation, OperationName, Outcome } from '../contract/operations.ts';
 import { errorCode } from '../errors.ts';
 import type { StatsWriter } from '../shared/server-stats.ts';
+import type { Administration } from './administration.ts';
 import { Changes } from './changes.ts';
 import type { Client, Clients } from './clients.ts';
+import type { Engine, Failure } from './engine.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
-import { describeError, isBusy, isUnavailable, transaction } from './sqlite/database.ts';
-import type { DatabaseFiles } from './sqlite/database-files.ts';
-import type { FleetDatabase } from './sqlite/fleet-database.ts';
+import { applyReports, type Report, type ReportName } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 
 /** Operations in one transaction at the most: a longer one would only delay its acknowledgements. */
@@ -19,21 +18,16 @@ const LOCK_WAIT_MS = 4_000;
 const LOCK_RETRY_MS = 10;
 
 export interface BatchesOptions {
-  readonly db: DatabaseSync;
-  readonly database: FleetDatabase;
+  readonly engine: Engine;
+  readonly administration: Administration;
   readonly presence: Presence;
   readonly publisher: Publisher;
   readonly clients: Clients;
   readonly health: StoreHealth;
   /** Of a process that serves. */
-  readonly serving:
-    | {
-        readonly stats: StatsWriter;
-        readonly files: DatabaseFiles;
-        /** Told the file; nothing is answered any more. */
-        readonly onGone: (file: string) => void;
-      }
-    | undefined;
+  readonly stats: StatsWriter | undefined;
+  /** Told what of the database is no longer there; nothing is answered any more. */
+  readonly onLost: (what: string) => void;
 }
 
 /** What one client sent in one turn of its loop. */
@@ -70,17 +64,21 @@ export class Batches {
    */
   background(work: (changes: Changes) => void): boolean {
     if (this.#isClosed || this.#retry !== undefined) return false;
-    const changes = new Changes();
+    const { engine, health } = this.#options;
     try {
-      this.#transact(() => work(changes));
+      this.#transact(work);
     } catch (error) {
-      this.#options.database.jobs.forgetCounts();
-      if (!isUnavailable(error)) this.#options.health.defect(error);
-      else if (!isBusy(error)) this.#options.health.failed(describeError(error).message);
+      const { kind, message } = engine.failure(error);
+      if (kind === 'operation') health.defect(error);
+      else if (kind === 'unavailable') health.failed(message);
       return false;
     }
-    if (!this.#isClosed) this.#options.publisher.publish(changes);
     return !this.#isClosed;
+  }
+
+  /** The same for what the store itself knows about hosts. */
+  report(reports: readonly Report[]): boolean {
+    return this.background((changes) => applyReports(this.#options.engine, reports, changes));
   }
 
   /** What still waits for a lock is given up: nobody was told that it is stored. */
@@ -91,18 +89,23 @@ export class Batches {
     this.#isClosed = true;
   }
 
+  /** What is written to a database that is gone is lost, so it must not be acknowledged. */
+  checkFiles(): void {
+    const lost = this.#options.engine.lost();
+    if (lost === undefined || this.#isClosed) return;
+    this.#isClosed = true;
+    this.#options.onLost(lost);
+  }
+
   #run(): void {
     this.#retry = undefined;
     while (this.#waiting.length > 0 && !this.#isClosed) {
       const messages = this.#take();
       const operations = messages.flatMap((message) => message.operations);
-      let outcomes: readonly Outcome[];
-      try {
-        outcomes = this.#commit(operations);
-      } catch (error) {
-        if (!isBusy(error)) throw error;
+      const outcomes = this.#commit(operations);
+      if ('kind' in outcomes) {
         this.#waiting.unshift(...messages);
-        return this.#waitForLock(error);
+        return this.#waitForLock(outcomes);
       }
       this.#lockedSince = undefined;
       if (!this.#isClosed) this.#answer(messages, outcomes);
@@ -132,7 +135,7 @@ export class Batches {
     return messages;
   }
 
-  #waitForLock(error: unknown): void {
+  #waitForLock(failure: Failure): void {
     const now = performance.now();
     if (this.#lockedSince === undefined) {
       this.#lockedSince = now;
@@ -143,12 +146,11 @@ export class Batches {
       return;
     }
     this.#lockedSince = undefined;
-    const failure = describeError(error);
     this.#options.health.failed(failure.message);
     this.#giveUp(failure);
   }
 
-  #giveUp(failure: { code: string; message: string }): void {
+  #giveUp(failure: Pick<Failure, 'code' | 'message'>): void {
     const messages = this.#waiting;
     this.#waiting = [];
     const operations = messages.flatMap((message) => message.operations);
@@ -156,109 +158,119 @@ export class Batches {
   }
 
   /**
-   * @returns outcomes in the order of the operations; what they answer is on disk and in the fleet table
-   * @throws Error of SQLite if another process has the lock; nothing was done then
+   * @returns outcomes in the order of the operations; what they answer is on disk and in the fleet table. If another
+   *   process has the lock: that failure, and nothing was done
    */
-  #commit(operations: readonly Operation[]): readonly Outcome[] {
-    const { database, publisher, health } = this.#options;
-    const changes = new Changes();
-    const run = operations.every(([name]) => READS.includes(name)) ? read : this.#transact;
-    let outcomes: readonly Outcome[];
-    try {
-      outcomes = run(() =>
-        operations.map((operation) => ({ answer: this.#apply(operation, changes) })),
-      );
-    } catch (error) {
-      database.jobs.forgetCounts();
-      if (isBusy(error)) throw error;
-      if (!isUnavailable(error)) return this.#commitEach(operations);
-      const failure = describeError(error);
-      health.failed(failure.message);
-      return this.#failAll(operations, failure);
+  #commit(operations: readonly Operation[]): readonly Outcome[] | Failure {
+    // Operations that only read run without the lock for writing, so they do not delay those that need it.
+    if (operations.every(([name]) => READS.includes(name))) {
+      return this.#try(operations, () => this.#apply(operations, new Changes()));
     }
-    if (!this.#isClosed) publisher.publish(changes);
-    return outcomes;
+    return this.#try(operations, () =>
+      this.#transact((changes) => this.#apply(operations, changes)),
+    );
+  }
+
+  #try(operations: readonly Operation[], work: () => Outcome[]): readonly Outcome[] | Failure {
+    try {
+      return work();
+    } catch (error) {
+      const failure = this.#options.engine.failure(error);
+      if (failure.kind === 'locked') return failure;
+      if (failure.kind === 'operation') return this.#commitEach(operations);
+      return this.#failUnavailable(operations, failure);
+    }
   }
 
   /** So that an operation that cannot be done does not take its neighbours with it. */
-  #commitEach(operations: readonly Operation[]): readonly Outcome[] {
-    const { db, database, publisher, health } = this.#options;
-    const allChanges: Changes[] = [];
-    const applyOne = (operation: Operation): Outcome => {
-      const changes = new Changes();
-      db.exec('SAVEPOINT operation');
+  #commitEach(operations: readonly Operation[]): readonly Outcome[] | Failure {
+    const { engine, health } = this.#options;
+    const applyOne = (operation: Operation, changes: Changes): Outcome[] => {
+      const own = new Changes();
       try {
-        const answer = this.#apply(operation, changes);
-        db.exec('RELEASE operation');
-        allChanges.push(changes);
-        return { answer };
+        const outcomes = engine.attempt(() => this.#apply([operation], own));
+        changes.add(own);
+        return outcomes;
       } catch (error) {
-        database.jobs.forgetCounts();
-        if (isUnavailable(error)) throw error;
+        const failure = engine.failure(error);
+        if (failure.kind !== 'operation') throw error;
         if (errorCode(error) === undefined) health.defect(error);
-        db.exec('ROLLBACK TO operation; RELEASE operation');
-        return { failure: describeError(error) };
+        return [{ failure }];
       }
     };
-    let outcomes: readonly Outcome[];
     try {
-      outcomes = this.#transact(() => operations.map(applyOne));
+      return this.#transact((changes) => operations.flatMap((one) => applyOne(one, changes)));
     } catch (error) {
-      database.jobs.forgetCounts();
-      if (isBusy(error)) throw error;
-      const failure = describeError(error);
-      health.failed(failure.message);
-      return this.#failAll(operations, failure);
+      const failure = engine.failure(error);
+      return failure.kind === 'locked' ? failure : this.#failUnavailable(operations, failure);
     }
-    if (!this.#isClosed) for (const changes of allChanges) publisher.publish(changes);
-    return outcomes;
   }
 
-  #apply([name, request]: Operation, changes: Changes): Answer<OperationName> {
-    // Name and request belong together by the type of Operation, which a look-up by name loses.
-    const handler = this.#options.database.handlers[name] as (
-      request: unknown,
-      changes: Changes,
-    ) => Answer<OperationName>;
-    return handler(request, changes);
+  #failUnavailable(operations: readonly Operation[], failure: Failure): readonly Outcome[] {
+    this.#options.health.failed(failure.message);
+    return this.#failAll(operations, failure);
   }
 
-  /** A transaction, with the goodbyes that could not be written before. */
-  readonly #transact = <T>(work: () => T): T => {
-    const { db, database, presence, health, serving } = this.#options;
+  /** Administration first: a report about a host that is removed in the same batch comes too late. */
+  #apply(operations: readonly Operation[], changes: Changes): Outcome[] {
+    const { engine, administration } = this.#options;
+    const answers = new Map<Operation, Answer<OperationName>>();
+    for (const operation of operations) {
+      if (!isReport(operation)) answers.set(operation, administration.apply(operation, changes));
+    }
+    const reports = operations.filter(isReport);
+    if (reports.length > 0) {
+      const reported = applyReports(engine, reports, changes);
+      for (const [index, report] of reports.entries()) answers.set(report, reported[index]);
+    }
+    return operations.map((operation) => ({ answer: answers.get(operation) }));
+  }
+
+  /** A transaction, with the goodbyes that could not be written before; what it changed is published. */
+  #transact<T>(work: (changes: Changes) => T): T {
+    const { engine, presence, health, stats } = this.#options;
     const goodbyes = presence.unwritten;
     const wasFailing = health.isFailing;
-    const writtenBefore = wasFailing ? rowsWritten(db) : 0;
+    const writtenBefore = wasFailing ? engine.rowsWritten() : 0;
     const startedAt = performance.now();
-    const result = transaction(db, () => {
-      for (const { hostId, connection, atMs } of goodbyes) {
-        database.writeGoodbye(hostId, connection, atMs);
+    const changes = new Changes();
+    const result = engine.transaction(() => {
+      if (goodbyes.length > 0) {
+        applyReports(
+          engine,
+          goodbyes.map((goodbye) => ['goodbye', goodbye]),
+          changes,
+        );
       }
-      return work();
+      return work(changes);
     });
-    serving?.stats.commitDuration(performance.now() - startedAt);
+    stats?.commitDuration(performance.now() - startedAt);
     if (goodbyes.length > 0) presence.noteWritten(goodbyes);
     // A transaction that only reads succeeds on a full disk, too.
-    if (wasFailing && rowsWritten(db) > writtenBefore) health.worked();
+    if (wasFailing && engine.rowsWritten() > writtenBefore) health.worked();
     this.checkFiles();
+    if (!this.#isClosed) this.#publish(changes);
     return result;
-  };
+  }
 
-  /** What was written to a file that is gone is lost, so it must not be acknowledged. */
-  checkFiles(): void {
-    const gone = this.#options.serving?.files.changed();
-    if (gone === undefined || this.#isClosed) return;
-    this.#isClosed = true;
-    this.#options.serving?.onGone(gone);
+  /** What is on disk is answered, whatever happens here: a finish that is done again would not be the first. */
+  #publish(changes: Changes): void {
+    try {
+      this.#options.publisher.publish(changes);
+    } catch (error) {
+      this.#options.health.defect(error);
+    }
   }
 
   /** A goodbye never fails: the agent has left, and the database will be told. */
   #failAll(
     operations: readonly Operation[],
-    failure: { code: string; message: string },
+    { code, message }: Pick<Failure, 'code' | 'message'>,
   ): readonly Outcome[] {
     this.#showGoodbyes(operations);
-    return operations.map(([name]) => (name === 'goodbye' ? { answer: null } : { failure }));
+    return operations.map(([name]) =>
+      name === 'goodbye' ? { answer: null } : { failure: { code, message } },
+    );
   }
 
   #showGoodbyes(operations: readonly Operation[]): void {
@@ -269,24 +281,28 @@ export class Batches {
   }
 
   #answer(messages: readonly Message[], outcomes: readonly Outcome[]): void {
-    const { clients, serving } = this.#options;
+    const { clients, stats } = this.#options;
     let start = 0;
     for (const { client, operations } of messages) {
       const end = start + operations.length;
       clients.settle(client, outcomes.slice(start, end));
       start = end;
     }
-    serving?.stats.answered(start);
+    stats?.answered(start);
   }
 }
 
-/** These only read. They run without the lock for writing, so they do not delay operations that need it. */
 const READS: readonly OperationName[] = ['authenticate', 'isFollowed', 'listHosts'];
 
-function read<T>(work: () => T): T {
-  return work();
-}
+const REPORTS: Readonly<Record<ReportName, true>> = {
+  hello: true,
+  goodbye: true,
+  startJob: true,
+  finishJob: true,
+  repoStats: true,
+  offline: true,
+};
 
-function rowsWritten(db: DatabaseSync): number {
-  return Number(db.prepare('SELECT total_changes() AS rows').get()?.rows);
+function isReport(operation: Operation): operation is Report {
+  return operation[0] in REPORTS;
 }

@@ -1,12 +1,11 @@
-import type { DatabaseSync } from 'node:sqlite';
+import { noteRow } from './administration.ts';
 import type { Batches } from './batches.ts';
 import { Changes } from './changes.ts';
+import type { Engine } from './engine.ts';
 import type { Presence } from './presence.ts';
 import { PruneClock } from './prune-clock.ts';
 import type { Publisher } from './publisher.ts';
-import { OFFLINE_ALERT_AFTER_MS } from './rules/alert-rules.ts';
-import { describeError, isUnavailable } from './sqlite/database.ts';
-import type { FleetDatabase } from './sqlite/fleet-database.ts';
+import { OFFLINE_ALERT_AFTER_MS } from './rules/alerts.ts';
 import type { StoreHealth } from './store-health.ts';
 
 const OTHER_PROCESSES_POLL_MS = 50;
@@ -14,13 +13,14 @@ const FILES_POLL_MS = 1_000;
 const GOODBYES_POLL_MS = 1_000;
 const OFFLINE_ALERT_POLL_MS = 5_000;
 const PRUNE_POLL_MS = 60_000;
+/** Jobs are kept this long after the last report: a finish that is repeated later would count again. */
+const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1_000;
 const OFFLINE_ALERT_STEP = 500;
 const STEP_PAUSE_MS = 100;
 const CLOCK_POLL_MS = 60 * 60 * 1_000;
 
 export interface HousekeepingOptions {
-  readonly db: DatabaseSync;
-  readonly database: FleetDatabase;
+  readonly engine: Engine;
   readonly presence: Presence;
   readonly publisher: Publisher;
   readonly batches: Batches;
@@ -34,9 +34,8 @@ export class Housekeeping {
   readonly #options: HousekeepingOptions;
   readonly #timers: NodeJS.Timeout[];
   readonly #clock: PruneClock;
-  readonly #dataVersionQuery;
   /** None, so that what happened during the start is looked at. */
-  #dataVersion: number | undefined;
+  #version: number | undefined;
   /** Changes up to this one are deleted. */
   #forgotten: number;
   #lastChange: number;
@@ -45,11 +44,10 @@ export class Housekeeping {
 
   constructor(options: HousekeepingOptions) {
     this.#options = options;
-    const { db, database, batches } = options;
-    this.#dataVersionQuery = db.prepare('PRAGMA data_version');
+    const { engine, batches } = options;
     this.#lastChange = options.lastChange;
     this.#forgotten = options.lastChange;
-    this.#clock = new PruneClock(database.clock());
+    this.#clock = new PruneClock(engine.clock());
     this.#timers = [
       setInterval(() => {
         this.followOtherProcesses();
@@ -70,31 +68,30 @@ export class Housekeeping {
     clearTimeout(this.#moreAlerts);
   }
 
-  /** `data_version` moves when another process commits, as the `hosts` commands do. */
+  /** The version is another one when another process has committed, as the `hosts` commands do. */
   followOtherProcesses(): void {
-    const { health } = this.#options;
+    const { engine, health } = this.#options;
     try {
-      const version = this.#readDataVersion();
-      if (version === this.#dataVersion) return;
+      const version = engine.version();
+      if (version === this.#version) return;
       this.#follow();
-      this.#dataVersion = version;
+      this.#version = version;
     } catch (error) {
-      if (isUnavailable(error)) health.failed(describeError(error).message);
-      else health.defect(error);
+      const { kind, message } = engine.failure(error);
+      if (kind === 'operation') health.defect(error);
+      else health.failed(message);
     }
   }
 
   #follow(): void {
-    const { database, publisher } = this.#options;
-    const found = database.enrolment.changesSince(this.#lastChange);
+    const { engine, publisher } = this.#options;
+    const found = engine.changesSince(this.#lastChange);
     const last = found.at(-1)?.seq;
     if (last === undefined) return;
     const changes = new Changes();
     for (const { hostId, change, tokenDigest } of found) {
-      if (tokenDigest === null) {
-        database.jobs.forgetHost(hostId);
-        changes.removed.push(hostId);
-      } else if (change === 'renamed') changes.rows.add(hostId);
+      if (tokenDigest === null) changes.removed.push(hostId);
+      else if (change === 'renamed') noteRow(engine, hostId, changes);
       else {
         if (change === 'token') changes.tokensReplaced.push(hostId);
         changes.enrolled.push([hostId, tokenDigest]);
@@ -107,28 +104,25 @@ export class Housekeeping {
 
   /** Tells the command that waits for it. If another process has the lock, this is tried again at the next turn. */
   #forgetChanges(): void {
-    const { database, batches } = this.#options;
+    const { engine, batches } = this.#options;
     const last = this.#lastChange;
     if (last === this.#forgotten) return;
-    if (batches.background(() => database.enrolment.forgetChanges(last))) this.#forgotten = last;
-  }
-
-  #readDataVersion(): number {
-    return Number(this.#dataVersionQuery.get()?.data_version);
+    if (batches.background(() => engine.forgetChanges(last))) this.#forgotten = last;
   }
 
   /** Each transaction writes them; this is for when there is no other. */
   #writeGoodbyes(): void {
     const { presence, batches } = this.#options;
-    if (presence.unwritten.length > 0) batches.background(() => {});
+    if (presence.unwritten.length > 0) batches.report([]);
   }
 
   /** In steps, since after a start without agents all of the fleet is due at once. */
   #alertOffline(): void {
-    const { database, presence, batches } = this.#options;
+    const { presence, batches } = this.#options;
     const hostIds = presence.offlineFor(OFFLINE_ALERT_AFTER_MS, OFFLINE_ALERT_STEP);
     if (hostIds.length === 0) return;
-    if (!batches.background((changes) => database.alertOffline(hostIds, changes))) return;
+    const reports = hostIds.map((hostId) => ['offline', { hostId }] as const);
+    if (!batches.report(reports)) return;
     presence.noteAlerted(hostIds);
     if (hostIds.length === OFFLINE_ALERT_STEP) {
       this.#moreAlerts = setTimeout(() => this.#alertOffline(), STEP_PAUSE_MS);
@@ -136,16 +130,16 @@ export class Housekeeping {
   }
 
   #pruneJobs(): void {
-    const { database, batches } = this.#options;
+    const { engine, batches } = this.#options;
     let more = false;
     batches.background(() => {
-      more = database.jobs.prune(this.#clock.now());
+      more = engine.forgetJobs(this.#clock.now() - JOBS_KEPT_MS);
     });
     this.#prune = setTimeout(() => this.#pruneJobs(), more ? STEP_PAUSE_MS : PRUNE_POLL_MS);
   }
 
   #saveClock(): void {
-    const { database, batches } = this.#options;
-    batches.background(() => database.saveClock(this.#clock.now()));
+    const { engine, batches } = this.#options;
+    batches.background(() => engine.saveClock(this.#clock.now()));
   }
 }

@@ -2,12 +2,12 @@ import type { FleetTable } from '../shared/fleet-table.ts';
 import type { Changes } from './changes.ts';
 import type { Clients } from './clients.ts';
 import type { Presence } from './presence.ts';
-import type { FleetDatabase } from './sqlite/fleet-database.ts';
+import type { HostRecord } from './rules/records.ts';
+import { shownHost } from './rules/views.ts';
 import type { StoreHealth } from './store-health.ts';
 
 /** Shows what is in the database: to scrapes by the fleet table, and to the loops that agents connect to. */
 export class Publisher {
-  readonly #database: FleetDatabase;
   readonly #fleet: FleetTable | undefined;
   readonly #presence: Presence;
   readonly #clients: Clients;
@@ -15,22 +15,15 @@ export class Publisher {
 
   /** @param fleet undefined in a process that does not serve */
   constructor(
-    database: FleetDatabase,
     fleet: FleetTable | undefined,
     presence: Presence,
     clients: Clients,
     health: StoreHealth,
   ) {
     this.#health = health;
-    this.#database = database;
     this.#fleet = fleet;
     this.#presence = presence;
     this.#clients = clients;
-  }
-
-  /** At the start: every host. */
-  showAll(): void {
-    for (const host of this.#database.hosts()) this.#fleet?.upsert(host);
   }
 
   /** To be called once the transaction that made the changes is on disk. */
@@ -43,9 +36,9 @@ export class Publisher {
     for (const hostId of tokensReplaced) this.#disconnect(hostId, 'token_replaced');
     for (const { hostId, connection, online } of changes.appearances) {
       if (online) this.#connect(hostId, connection);
-      else if (this.#presence.disconnect(hostId, connection)) changes.rows.add(hostId);
+      else this.#presence.disconnect(hostId, connection);
     }
-    for (const hostId of changes.rows) this.#show(hostId);
+    for (const host of changes.hosts.values()) this.show(host);
     for (const hostId of removed) {
       this.#disconnect(hostId, 'removed');
       this.#presence.forget(hostId);
@@ -71,12 +64,10 @@ export class Publisher {
   }
 
   /** What is on disk is on disk: a host that cannot be shown must not keep the others from their answers. */
-  #show(hostId: string): void {
-    if (this.#fleet === undefined) return;
+  show(record: HostRecord): void {
     try {
-      const host = this.#database.host(hostId);
-      if (host === undefined) this.#fleet.remove(hostId);
-      else this.#fleet.upsert({ ...host, online: this.#presence.isOnline(hostId) });
+      const host = shownHost(record, this.#presence.isOnline(record.hostId));
+      if (host !== undefined) this.#fleet?.upsert(host);
     } catch (error) {
       this.#health.defect(error);
     }

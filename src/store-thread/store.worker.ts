@@ -1,25 +1,19 @@
-import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Operation } from '../contract/operations.ts';
 import { EventLog } from '../platform/event-log.ts';
 import { createLog } from '../platform/log.ts';
 import { FleetTable } from '../shared/fleet-table.ts';
 import { ServerStats } from '../shared/server-stats.ts';
+import { Administration } from './administration.ts';
 import { Batches } from './batches.ts';
 import { Clients } from './clients.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Presence } from './presence.ts';
 import { Publisher } from './publisher.ts';
-import {
-  describeError,
-  doNotWait,
-  isBeingServed,
-  lockForServing,
-  openDatabase,
-  transaction,
-} from './sqlite/database.ts';
-import { DatabaseFiles, protectFiles } from './sqlite/database-files.ts';
-import { FleetDatabase } from './sqlite/fleet-database.ts';
+import { restoreFleet } from './restore-fleet.ts';
+import { describeError } from './sqlite/database.ts';
+import { protectFiles } from './sqlite/database-files.ts';
+import { SqliteEngine } from './sqlite/engine.ts';
 import { StoreHealth } from './store-health.ts';
 
 /** What the store thread is started with. */
@@ -66,50 +60,30 @@ try {
 }
 
 function start(): void {
-  const db = openDatabase(dataDir);
-  const lock = serving && lockForServing(dataDir);
   const log = createLog(serving?.logLevel ?? 'silent');
-  const events = serving && new EventLog(log, serving.events);
   const stats = serving && ServerStats.attach(serving.stats).writer();
-  const isServed = () => serving !== undefined || isBeingServed(dataDir);
-  const database = new FleetDatabase(db, {
-    tellsServer: serving === undefined,
-    isServed,
+  const engine = SqliteEngine.open(dataDir, {
+    serves: serving !== undefined,
     onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
   });
   const presence = new Presence();
   const clients = new Clients();
   const fleet = serving && new FleetTable(serving.fleet);
-  const health = new StoreHealth(join(dataDir, 'fleet.db'), events, stats);
-  const publisher = new Publisher(database, fleet, presence, clients, health);
-  let lastChange = 0;
-  if (serving) {
-    const offline = transaction(db, () => {
-      lastChange = database.enrolment.lastChange();
-      database.enrolment.forgetChanges(lastChange);
-      return database.forgetConnections();
-    });
-    for (const hostId of offline) presence.startOffline(hostId);
-    publisher.showAll();
-  }
+  const events = serving && new EventLog(log, serving.events);
+  const health = new StoreHealth(engine.place, events, stats);
+  const publisher = new Publisher(fleet, presence, clients, health);
+  const lastChange = serving ? restoreFleet(engine, presence, publisher) : 0;
   for (const warning of protectFiles(dataDir)) log.warn(warning);
-  doNotWait(db);
-  const batches = new Batches({
-    db,
-    database,
-    presence,
-    publisher,
-    clients,
-    health,
-    serving: stats && { stats, files: new DatabaseFiles(dataDir), onGone: gone },
-  });
-  const housekeeping =
-    serving && new Housekeeping({ db, database, presence, publisher, batches, health, lastChange });
+  engine.doNotWait();
+  const administration = new Administration(engine);
+  const options = { engine, presence, publisher, health };
+  const batches = new Batches({ ...options, administration, clients, stats, onLost });
+  const housekeeping = serving && new Housekeeping({ ...options, batches, lastChange });
 
   parentPort?.on('message', (message: StoreControl) => {
     if ('close' in message) return close();
     const { loop, ...client } = message.attach;
-    clients.add(loop, client, serving ? database.enrolled() : []);
+    clients.add(loop, client, serving ? engine.enrolled() : []);
     client.port.on('message', (operations: readonly Operation[]) => {
       // A token that nobody knows may be one that another process has made a moment ago.
       if (operations.some(([name]) => name === 'authenticate')) {
@@ -120,9 +94,9 @@ function start(): void {
   });
   tell({ ready: true });
 
-  function gone(file: string): void {
+  function onLost(what: string): void {
     housekeeping?.close();
-    const message = `${file}: was deleted or replaced while it was in use; what is written now would be lost`;
+    const message = `${what}: was deleted or replaced while it was in use; what is written now would be lost`;
     tell({ failed: { code: 'database_gone', message } });
   }
 
@@ -130,8 +104,7 @@ function start(): void {
     housekeeping?.close();
     batches.close();
     clients.close();
-    db.close();
-    lock?.close();
+    engine.close();
     tell({ closed: true });
     parentPort?.close();
   }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { checkHostName } from '../../src/contract/host-name.ts';
 import { planFleet } from '../../src/demo/fleet.ts';
-import { checkHostName } from '../../src/store-thread/sqlite/enrolment.ts';
 
 test('the names of the largest fleet are unique, and such as can be enrolled', () => {
   const names = planFleet(18_000).map(({ host }) => host);

@@ -1,9 +1,10 @@
-import type { Severity } from '../../contract/host.ts';
-import type { Changes } from '../changes.ts';
-import { OFFLINE_ALERT } from '../rules/alert-rules.ts';
+import { ALERT_SEVERITIES, type AlertKind } from '../rules/alert-kinds.ts';
+import type { HostRecord, Times } from '../rules/records.ts';
 import type { Statements } from './statements.ts';
 
-/** The open alerts of hosts, one a kind. */
+const NONE: Times<never> = {};
+
+/** The tables `alerts`, with those that are open, and `last_finishes`. A host has few rows in each. */
 export class Alerts {
   readonly #statements: Statements;
 
@@ -11,37 +12,44 @@ export class Alerts {
     this.#statements = statements;
   }
 
-  /** Nothing if the host has one of that kind. */
-  open(hostId: string, kind: string, severity: Severity, at: number, changes: Changes): void {
-    this.#statements.run(
-      `INSERT INTO alerts (host_id, kind, severity, opened_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO NOTHING`,
-      hostId,
-      kind,
-      severity,
-      at,
-    );
-    changes.rows.add(hostId);
+  update(before: HostRecord | undefined, after: HostRecord): void {
+    this.#updateAlerts(after.hostId, before?.alerts ?? NONE, after.alerts);
+    this.#updateFinishes(after.hostId, before?.lastFinishes ?? NONE, after.lastFinishes);
   }
 
-  resolve(hostId: string, kind: string, changes: Changes): void {
-    this.#statements.run('DELETE FROM alerts WHERE host_id = ? AND kind = ?', hostId, kind);
-    changes.rows.add(hostId);
-  }
-
-  /** Nothing for a host that another process has just removed. */
-  openOffline(hostIds: readonly string[], changes: Changes): void {
-    const { alert, severity } = OFFLINE_ALERT;
-    for (const hostId of hostIds) {
-      const opened = this.#statements.run(
-        `INSERT INTO alerts (host_id, kind, severity, opened_at)
-         SELECT host_id, ?, ?, ? FROM hosts WHERE host_id = ? ON CONFLICT DO NOTHING`,
-        alert,
-        severity,
-        Date.now(),
+  #updateAlerts(hostId: string, before: Times<AlertKind>, after: Times<AlertKind>): void {
+    if (before === after) return;
+    for (const [kind, openedAtMs] of entries(after)) {
+      if (before[kind] !== undefined) continue;
+      this.#statements.run(
+        'INSERT INTO alerts (host_id, kind, severity, opened_at) VALUES (?, ?, ?, ?)',
         hostId,
+        kind,
+        ALERT_SEVERITIES[kind],
+        openedAtMs,
       );
-      if (opened > 0) changes.rows.add(hostId);
+    }
+    for (const [kind] of entries(before)) {
+      if (after[kind] !== undefined) continue;
+      this.#statements.run('DELETE FROM alerts WHERE host_id = ? AND kind = ?', hostId, kind);
     }
   }
+
+  #updateFinishes(hostId: string, before: Times<string>, after: Times<string>): void {
+    if (before === after) return;
+    for (const [kind, finishedAtMs] of entries(after)) {
+      if (before[kind] === finishedAtMs) continue;
+      this.#statements.run(
+        `INSERT INTO last_finishes (host_id, kind, finished_at) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET finished_at = excluded.finished_at`,
+        hostId,
+        kind,
+        finishedAtMs,
+      );
+    }
+  }
+}
+
+function entries<Name extends string>(times: Times<Name>): [Name, number][] {
+  return Object.entries(times) as [Name, number][];
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorCode, messageOf, RmError } from '../../errors.ts';
+import type { FailureKind } from '../engine.ts';
 import { createPrivately } from './database-files.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -33,6 +34,14 @@ export function openDatabase(dataDir: string): DatabaseSync {
     if (error instanceof RmError) throw error;
     throw new RmError('database_failed', `${file}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** The same, but nothing of it is on disk. */
+export function openInMemory(): DatabaseSync {
+  const db = new DatabaseSync(':memory:');
+  db.exec('PRAGMA foreign_keys = ON');
+  migrate(db, 'memory');
+  return db;
 }
 
 /**
@@ -121,22 +130,17 @@ function keepWriteAheadLog(db: DatabaseSync): void {
       db.exec('PRAGMA journal_mode = WAL');
       return;
     } catch (error) {
-      if (!isBusy(error) || performance.now() > deadline) throw error;
+      if (failureKind(error) !== 'locked' || performance.now() > deadline) throw error;
       sleep(RETRY_MS);
     }
   }
 }
 
-/** Whether another process has the lock. */
-export function isBusy(error: unknown): boolean {
+/** What an error means for the operations that wait. */
+export function failureKind(error: unknown): FailureKind {
   const code = primaryCode(error);
-  return code === SQLITE_BUSY || code === SQLITE_LOCKED;
-}
-
-/** Whether the database cannot be used now: locked, no room, not readable. Then no other operation would fare better. */
-export function isUnavailable(error: unknown): boolean {
-  const code = primaryCode(error);
-  return code !== undefined && !OF_A_STATEMENT.includes(code);
+  if (code === SQLITE_BUSY || code === SQLITE_LOCKED) return 'locked';
+  return code === undefined || OF_A_STATEMENT.includes(code) ? 'operation' : 'unavailable';
 }
 
 /** The error of SQLite, without the details in its upper bits; undefined for other errors. */

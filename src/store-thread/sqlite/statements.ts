@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-type SqlValue = string | number | null | Uint8Array;
+export type SqlValue = string | number | null | Uint8Array;
 
 /** Runs SQL whose statements are prepared once. Rows are arrays, which come three times as fast as objects. */
 export class Statements {

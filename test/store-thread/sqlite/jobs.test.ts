@@ -1,55 +1,56 @@
-import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Changes } from '../../../src/store-thread/changes.ts';
-import { Alerts } from '../../../src/store-thread/sqlite/alerts.ts';
-import { Jobs, MAX_REMEMBERED, MAX_UNFINISHED } from '../../../src/store-thread/sqlite/jobs.ts';
-import { MIGRATIONS } from '../../../src/store-thread/sqlite/schema.ts';
-import { Statements } from '../../../src/store-thread/sqlite/statements.ts';
+import { applyReports, type Report } from '../../../src/store-thread/reports.ts';
+import { openInMemory } from '../../../src/store-thread/sqlite/database.ts';
+import { SqliteEngine } from '../../../src/store-thread/sqlite/engine.ts';
+import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../../src/store-thread/sqlite/jobs.ts';
 
 const AT = Date.UTC(2026, 0, 2);
 
 /** Jobs on an in-memory database, as the store thread has them on a file. */
 class Rig {
-  readonly db = new DatabaseSync(':memory:');
-  readonly statements = new Statements(this.db);
-  jobs = new Jobs(this.statements, new Alerts(this.statements), (jobs) => {
-    this.forgotten += jobs;
+  forgotten = 0;
+  readonly db = openInMemory();
+  readonly engine = new SqliteEngine(this.db, undefined, {
+    serves: true,
+    onForgottenJobs: (jobs) => {
+      this.forgotten += jobs;
+    },
   });
   readonly #insert;
-  forgotten = 0;
 
   constructor() {
-    for (const migration of MIGRATIONS) this.db.exec(migration);
-    for (const host of ['a', 'b']) {
-      this.db
-        .prepare('INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES (?, ?, ?, 0)')
-        .run(host, host, Buffer.from(host));
-    }
+    for (const host of ['a', 'b']) this.engine.addHost(host, host, Buffer.from(host));
     this.#insert = this.db.prepare(
-      'INSERT INTO jobs (host_id, job_id, kind, started_at, status, recorded_at) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
   }
 
   /** Rows as they are when the server starts, each a millisecond younger than the one before. */
   fill(hostId: string, count: number, status: 'succeeded' | null): void {
     this.db.exec('BEGIN');
+    const finishedAt = status === null ? null : AT;
     for (let n = 0; n < count; n++) {
-      this.#insert.run(hostId, `old-${n}`, 'backup', AT, status, AT + n);
+      this.#insert.run(hostId, `old-${n}`, 'backup', AT, status, finishedAt, AT + n);
     }
     this.db.exec('COMMIT');
   }
 
   start(hostId: string, jobId: string): void {
-    this.jobs.start({ hostId, jobId, kind: 'backup', startedAtMs: AT });
+    this.#report(['startJob', { hostId, jobId, kind: 'backup', startedAtMs: AT }]);
   }
 
   finish(hostId: string, jobId: string) {
     const finish = { hostId, jobId, status: 'succeeded', finishedAtMs: AT + 1 } as const;
-    return this.jobs.finish({ ...finish, kind: 'backup', startedAtMs: AT }, new Changes());
+    return this.#report(['finishJob', { ...finish, kind: 'backup', startedAtMs: AT }]);
   }
 
   count(where: string): number {
     return Number(this.db.prepare(`SELECT count(*) AS n FROM jobs WHERE ${where}`).get()?.n);
+  }
+
+  #report(report: Report): unknown {
+    return applyReports(this.engine, [report], new Changes())[0];
   }
 }
 
@@ -93,10 +94,12 @@ describe('a host that starts jobs without end', () => {
 
   it('is counted right after a transaction that was rolled back', () => {
     rig.fill('a', MAX_UNFINISHED - 1, null);
-    rig.db.exec('BEGIN');
-    for (let n = 0; n < 50; n++) rig.start('a', `lost-${n}`);
-    rig.db.exec('ROLLBACK');
-    rig.jobs.forgetCounts();
+    const lost = () =>
+      rig.engine.transaction(() => {
+        for (let n = 0; n < 50; n++) rig.start('a', `lost-${n}`);
+        throw new Error('undo it');
+      });
+    expect(lost).toThrow('undo it');
     rig.start('a', 'new');
     expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
     expect(rig.count("job_id = 'old-0'")).toBe(1);
@@ -116,15 +119,15 @@ describe('a host that finishes jobs without end', () => {
   });
 });
 
-describe('forgetting after 30 days', () => {
+describe('forgetting what is older', () => {
   const DAY = 24 * 60 * 60 * 1000;
 
   it('goes in steps, and says when it is done', () => {
     rig.fill('a', 1_200, 'succeeded');
     rig.fill('b', 3, null);
-    const now = AT + 30 * DAY + 1_100;
+    const now = AT + 1_100;
     let steps = 1;
-    while (rig.jobs.prune(now)) {
+    while (rig.engine.forgetJobs(now)) {
       steps++;
       expect(steps).toBeLessThan(10);
     }
@@ -136,7 +139,7 @@ describe('forgetting after 30 days', () => {
   it('lets the host have new ones in their place', () => {
     rig.fill('a', MAX_UNFINISHED, null);
     rig.start('a', 'one too many');
-    while (rig.jobs.prune(Date.now() + 31 * DAY));
+    while (rig.engine.forgetJobs(Date.now() + DAY));
     expect(rig.count("host_id = 'a'")).toBe(0);
     for (let n = 0; n < 10; n++) rig.start('a', `new-${n}`);
     expect(rig.count("host_id = 'a'")).toBe(10);

@@ -1,10 +1,9 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { Changes } from '../../../src/store-thread/changes.ts';
-import { Alerts } from '../../../src/store-thread/sqlite/alerts.ts';
-import { Jobs } from '../../../src/store-thread/sqlite/jobs.ts';
+import { applyReports } from '../../../src/store-thread/reports.ts';
+import { SqliteEngine } from '../../../src/store-thread/sqlite/engine.ts';
 import { MIGRATIONS } from '../../../src/store-thread/sqlite/schema.ts';
-import { Statements } from '../../../src/store-thread/sqlite/statements.ts';
 
 const AT = Date.UTC(2026, 0, 2);
 
@@ -16,11 +15,6 @@ function migrated(fromVersion: number, fill: (db: DatabaseSync) => void): Databa
   fill(db);
   for (const migration of MIGRATIONS.slice(fromVersion)) db.exec(migration);
   return db;
-}
-
-function jobsOf(db: DatabaseSync) {
-  const statements = new Statements(db);
-  return new Jobs(statements, new Alerts(statements), () => {});
 }
 
 test.each([1, 2])(
@@ -46,15 +40,21 @@ test.each([1, 2])(
       ['m-third', 'backup', AT, null, null, null, null, AT + 3],
     ]);
 
-    const jobs = jobsOf(db);
-    const check = { hostId: 'a', kind: 'check', startedAtMs: AT, status: 'failed' } as const;
-    const changes = new Changes();
-    expect(jobs.finish({ ...check, jobId: 'z-first', finishedAtMs: AT }, changes)).toEqual({
-      first: false,
-    });
-    jobs.finish({ ...check, jobId: 'earlier', finishedAtMs: AT + 4_999 }, changes);
+    const engine = new SqliteEngine(db, undefined, { serves: true, onForgottenJobs: () => {} });
+    const fails = (jobId: string, finishedAtMs: number) => {
+      const check = { hostId: 'a', kind: 'check', startedAtMs: AT, status: 'failed' } as const;
+      const changes = new Changes();
+      const [answer] = applyReports(
+        engine,
+        [['finishJob', { ...check, jobId, finishedAtMs }]],
+        changes,
+      );
+      return answer;
+    };
+    expect(fails('z-first', AT)).toEqual({ first: false });
+    fails('earlier', AT + 4_999);
     expect(db.prepare('SELECT * FROM alerts').all(), 'a later check succeeded').toEqual([]);
-    jobs.finish({ ...check, jobId: 'later', finishedAtMs: AT + 5_001 }, changes);
+    fails('later', AT + 5_001);
     expect(db.prepare('SELECT kind FROM alerts').all()).toEqual([{ kind: 'check_failed' }]);
 
     db.exec("DELETE FROM hosts WHERE host_id = 'a'");

@@ -1,0 +1,72 @@
+import type { Answer, Gone, Operation, Request } from '../contract/operations.ts';
+import type { Changes } from './changes.ts';
+import type { Engine } from './engine.ts';
+import { Named, type Rows } from './rows.ts';
+import { goodbye, hello, offlineTooLong } from './rules/connections.ts';
+import { finishJob, startJob } from './rules/jobs.ts';
+import type { Decision, HostRecord, JobRecord } from './rules/records.ts';
+import { repoStats } from './rules/repository.ts';
+
+/** What agents report, and what is known of them without a report. */
+export type ReportName = 'hello' | 'goodbye' | 'startJob' | 'finishJob' | 'repoStats' | 'offline';
+export type Report = Operation<ReportName>;
+
+/** One rule for each report. */
+const RULES: {
+  readonly [N in ReportName]: (
+    host: HostRecord,
+    request: Request<N>,
+    job: JobRecord | undefined,
+  ) => Decision<Answer<N>>;
+} = {
+  hello,
+  goodbye: (host, { connection, atMs = Date.now() }) => goodbye(host, connection, atMs),
+  startJob: (host, request, job) => startJob(host, job, request),
+  finishJob: (host, request, job) => finishJob(host, job, request),
+  repoStats,
+  offline: (host) => offlineTooLong(host, Date.now()),
+};
+
+/**
+ * Loads the rows that the reports name, lets the rules decide, and writes what they changed.
+ * @param changes is told what is to be published
+ * @returns the answers, in the order of the reports
+ */
+export function applyReports(
+  engine: Engine,
+  reports: readonly Report[],
+  changes: Changes,
+): Answer<ReportName>[] {
+  const rows = engine.load(namedIn(reports));
+  const answers = reports.map((report) => apply(report, rows, changes));
+  engine.write(rows);
+  for (const { after } of rows.changedHosts()) changes.hosts.set(after.hostId, after);
+  return answers;
+}
+
+function namedIn(reports: readonly Report[]): Named {
+  const named = new Named();
+  for (const [, request] of reports) {
+    named.hostIds.add(request.hostId);
+    if ('jobId' in request) named.jobs.push(request);
+  }
+  return named;
+}
+
+function apply<N extends ReportName>(
+  [name, request]: Operation<N>,
+  rows: Rows,
+  changes: Changes,
+): Answer<N> | Gone {
+  const host = rows.host(request.hostId);
+  if (host === undefined) return 'gone';
+  const job = 'jobId' in request ? rows.job(request.hostId, request.jobId) : undefined;
+  const decision = RULES[name](host, request, job);
+  if (decision.host !== undefined) rows.setHost(decision.host);
+  if (decision.job !== undefined) rows.setJob(decision.job);
+  if (name === 'hello' || name === 'goodbye') {
+    const { hostId, connection } = request as Request<'hello' | 'goodbye'>;
+    changes.appearances.push({ hostId, connection, online: name === 'hello' });
+  }
+  return decision.answer;
+}

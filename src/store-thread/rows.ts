@@ -1,0 +1,64 @@
+import type { HostRecord, JobRecord } from './rules/records.ts';
+
+/** A row before and after a transaction. */
+export interface Changed<Row> {
+  /** Undefined for a new one. */
+  readonly before: Row | undefined;
+  readonly after: Row;
+}
+
+/** What a batch of reports needs to know: these hosts, and these jobs of theirs. */
+export class Named {
+  readonly hostIds = new Set<string>();
+  readonly jobs: { readonly hostId: string; readonly jobId: string }[] = [];
+}
+
+/** The rows of one transaction: as the engine has loaded them, and as the rules want them. */
+export class Rows {
+  readonly #hosts = new Map<string, Changed<HostRecord>>();
+  readonly #jobs = new Map<string, Changed<JobRecord>>();
+
+  /** To be called by the engine, for each row that is there. */
+  addHost(host: HostRecord): void {
+    this.#hosts.set(host.hostId, { before: host, after: host });
+  }
+
+  addJob(job: JobRecord): void {
+    this.#jobs.set(jobKey(job.hostId, job.jobId), { before: job, after: job });
+  }
+
+  host(hostId: string): HostRecord | undefined {
+    return this.#hosts.get(hostId)?.after;
+  }
+
+  job(hostId: string, jobId: string): JobRecord | undefined {
+    return this.#jobs.get(jobKey(hostId, jobId))?.after;
+  }
+
+  setHost(host: HostRecord): void {
+    this.#hosts.set(host.hostId, { before: this.#hosts.get(host.hostId)?.before, after: host });
+  }
+
+  setJob(job: JobRecord): void {
+    const key = jobKey(job.hostId, job.jobId);
+    this.#jobs.set(key, { before: this.#jobs.get(key)?.before, after: job });
+  }
+
+  changedHosts(): Changed<HostRecord>[] {
+    return changed(this.#hosts);
+  }
+
+  /** In the order in which they were named. */
+  changedJobs(): Changed<JobRecord>[] {
+    return changed(this.#jobs);
+  }
+}
+
+function changed<Row>(rows: ReadonlyMap<string, Changed<Row>>): Changed<Row>[] {
+  return [...rows.values()].filter(({ before, after }) => before !== after);
+}
+
+/** All host ids have the same length. */
+function jobKey(hostId: string, jobId: string): string {
+  return hostId + jobId;
+}

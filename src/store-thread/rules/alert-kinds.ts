@@ -1,0 +1,13 @@
+import type { Severity } from '../../contract/host.ts';
+
+/** Every alert with its severity. A host has at most one open alert of a kind. */
+export const ALERT_SEVERITIES = {
+  agent_offline: 'warning',
+  backup_failed: 'warning',
+  check_failed: 'critical',
+  forget_failed: 'warning',
+  init_failed: 'critical',
+  prune_failed: 'critical',
+} as const satisfies Readonly<Record<string, Severity>>;
+
+export type AlertKind = keyof typeof ALERT_SEVERITIES;

@@ -1,0 +1,32 @@
+import type { JobKind, JobStatus } from '../../contract/jobs.ts';
+import type { AlertKind } from './alert-kinds.ts';
+import type { HostRecord } from './records.ts';
+
+export interface JobAlert {
+  readonly alert: AlertKind;
+  readonly opensOn: readonly JobStatus[];
+}
+
+/** Which finished job opens which alert; the next success of the same kind resolves it. */
+export const JOB_ALERTS: Readonly<Partial<Record<JobKind, JobAlert>>> = {
+  backup: { alert: 'backup_failed', opensOn: ['failed', 'cancelled'] },
+  check: { alert: 'check_failed', opensOn: ['failed'] },
+  forget: { alert: 'forget_failed', opensOn: ['failed'] },
+  init: { alert: 'init_failed', opensOn: ['failed'] },
+  prune: { alert: 'prune_failed', opensOn: ['failed'] },
+};
+
+/** A host that is offline for longer has an alert. */
+export const OFFLINE_ALERT_AFTER_MS = 15 * 60 * 1_000;
+
+/** An alert that is open already stays as it is. */
+export function openAlert(host: HostRecord, alert: AlertKind, atMs: number): HostRecord {
+  if (host.alerts[alert] !== undefined) return host;
+  return { ...host, alerts: { ...host.alerts, [alert]: atMs } };
+}
+
+export function resolveAlert(host: HostRecord, alert: AlertKind): HostRecord {
+  if (host.alerts[alert] === undefined) return host;
+  const { [alert]: _, ...alerts } = host.alerts;
+  return { ...host, alerts };
+}

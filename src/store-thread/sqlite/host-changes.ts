@@ -1,0 +1,40 @@
+import type { HostChange } from '../engine.ts';
+import type { Statements } from './statements.ts';
+
+/** The table `host_changes`: a command writes to it, and a control plane that runs reads what is new and deletes it. */
+export class HostChanges {
+  readonly #statements: Statements;
+  readonly #isWriter: boolean;
+
+  /** @param isWriter whether another process may be serving, which has to learn of each change */
+  constructor(statements: Statements, isWriter: boolean) {
+    this.#statements = statements;
+    this.#isWriter = isWriter;
+  }
+
+  add(hostId: string, change: HostChange['change']): void {
+    if (!this.#isWriter) return;
+    const sql = 'INSERT INTO host_changes (host_id, change) VALUES (?, ?)';
+    this.#statements.run(sql, hostId, change);
+  }
+
+  since(seq: number): HostChange[] {
+    const rows = this.#statements.all<
+      [number, string, HostChange['change'], HostChange['tokenDigest']]
+    >(
+      `SELECT c.seq, c.host_id, c.change, h.token_digest
+       FROM host_changes c LEFT JOIN hosts h USING (host_id) WHERE c.seq > ? ORDER BY c.seq`,
+      seq,
+    );
+    return rows.map(([seq, hostId, change, tokenDigest]) => ({ seq, hostId, change, tokenDigest }));
+  }
+
+  forget(seq: number): void {
+    this.#statements.run('DELETE FROM host_changes WHERE seq <= ?', seq);
+  }
+
+  last(): number {
+    const sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'host_changes'";
+    return this.#statements.get<[number]>(sql)?.[0] ?? 0;
+  }
+}

@@ -1,0 +1,445 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { JobKind, JobStatus } from '../../src/contract/jobs.ts';
+import type { Operation } from '../../src/contract/operations.ts';
+import type { Engine } from '../../src/store-thread/engine.ts';
+import { AT, StoreRig } from './store-rig.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
+const NOT_ENROLLED = '01J8ZQ4X3N0000000000000000';
+
+let rig: StoreRig;
+let jobs = 0;
+
+/** A finish of a job that was never announced. */
+function finish(
+  host: string,
+  kind: JobKind,
+  status: JobStatus,
+  finishedAtMs: number,
+  jobId = `job-${++jobs}`,
+) {
+  const hostId = hostIdOf(host);
+  const times = { startedAtMs: finishedAtMs - 1_500, finishedAtMs };
+  return rig.submit('finishJob', { hostId, jobId, kind, status, ...times });
+}
+
+function hostIdOf(host: string): string {
+  return rig.submit('listHosts', null).find((one) => one.host === host)?.hostId ?? NOT_ENROLLED;
+}
+
+/**
+ * What every engine must do, with one loop and with three. The store runs in the thread of the test, with a clock that
+ * the test sets, so that minutes take milliseconds.
+ */
+export function describeStore(name: string, open: () => Engine): void {
+  describe.each([1, 3])(`${name}, %i loops`, (loops) => {
+    let engine: Engine;
+
+    beforeEach(() => {
+      vi.useFakeTimers({ now: AT });
+      engine = open();
+      rig = new StoreRig(engine, loops);
+    });
+
+    afterEach(() => {
+      rig.close();
+      engine.close();
+      vi.useRealTimers();
+    });
+
+    describe('the alert of a job', () => {
+      it.each<[JobKind, string, 'critical' | 'warning']>([
+        ['backup', 'backup_failed', 'warning'],
+        ['check', 'check_failed', 'critical'],
+        ['forget', 'forget_failed', 'warning'],
+        ['init', 'init_failed', 'critical'],
+        ['prune', 'prune_failed', 'critical'],
+      ])(
+        'opens with a failed %s as %s (%s), and ends with the next success',
+        (kind, alert, severity) => {
+          rig.online('web');
+          finish('web', kind, 'failed', AT);
+          expect(rig.alerts('web')).toEqual([alert]);
+          expect(rig.host('web')?.openAlerts).toMatchObject({ [severity]: 1 });
+          finish('web', kind, 'failed', AT + 1);
+          expect(rig.alerts('web'), 'one of a kind').toEqual([alert]);
+          finish('web', kind, 'succeeded', AT + 2);
+          expect(rig.alerts('web')).toEqual([]);
+          expect(rig.host('web')?.openAlerts).toEqual({ critical: 0, info: 0, warning: 0 });
+        },
+      );
+
+      it.each<JobKind>(['diff', 'restore', 'unlock', 'update'])('never opens with a %s', (kind) => {
+        rig.online('web');
+        for (const status of ['failed', 'cancelled'] as const) finish('web', kind, status, AT);
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('opens with a cancelled backup, and with no other cancelled job', () => {
+        rig.online('web');
+        for (const kind of ['check', 'forget', 'init', 'prune'] as const) {
+          finish('web', kind, 'cancelled', AT);
+        }
+        expect(rig.alerts('web')).toEqual([]);
+        finish('web', 'backup', 'cancelled', AT);
+        expect(rig.alerts('web')).toEqual(['backup_failed']);
+      });
+
+      it('is not ended by a cancelled job, which does not hide the failure before it either', () => {
+        rig.online('web');
+        finish('web', 'check', 'failed', AT);
+        finish('web', 'check', 'cancelled', AT + 10);
+        expect(rig.alerts('web')).toEqual(['check_failed']);
+        finish('web', 'check', 'succeeded', AT + 5);
+        expect(rig.alerts('web'), 'the success is later than the failure').toEqual([]);
+      });
+
+      it('is not ended by the success of another kind or of another host', () => {
+        rig.online('web');
+        rig.online('mail');
+        finish('web', 'check', 'failed', AT);
+        finish('web', 'prune', 'succeeded', AT + 1);
+        finish('mail', 'check', 'succeeded', AT + 1);
+        expect(rig.alerts('web')).toEqual(['check_failed']);
+      });
+
+      it.each<JobKind>(['backup', 'check', 'forget', 'init', 'prune'])(
+        'follows the %s that finished last, not the one that was reported last',
+        (kind) => {
+          rig.online('web');
+          finish('web', kind, 'succeeded', AT);
+          finish('web', kind, 'failed', AT - 1);
+          expect(rig.alerts('web'), 'a failure before the success').toEqual([]);
+          finish('web', kind, 'failed', AT + 5);
+          finish('web', kind, 'succeeded', AT + 4);
+          expect(rig.alerts('web'), 'a success before the failure').toEqual([`${kind}_failed`]);
+          finish('web', kind, 'succeeded', AT + 5);
+          expect(rig.alerts('web'), 'of two at one time the later report').toEqual([]);
+        },
+      );
+    });
+
+    describe('a host', () => {
+      it('shows the backup that finished last', () => {
+        rig.online('web');
+        expect(rig.host('web')?.lastBackup).toBe('none');
+        finish('web', 'backup', 'failed', AT + 5);
+        finish('web', 'backup', 'succeeded', AT + 4);
+        finish('web', 'check', 'succeeded', AT + 9);
+        expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT + 5, succeeded: false });
+        finish('web', 'backup', 'succeeded', AT + 6);
+        expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT + 6, succeeded: true });
+      });
+
+      it('has the repository that an init made, or did not make', () => {
+        rig.online('web');
+        expect(rig.host('web')?.repoStatus).toBe('unknown');
+        finish('web', 'init', 'failed', AT);
+        expect(rig.host('web')?.repoStatus).toBe('init_failed');
+        finish('web', 'init', 'succeeded', AT + 1);
+        expect(rig.host('web')?.repoStatus).toBe('ready');
+      });
+
+      it('keeps what a partial report of its repository leaves out', () => {
+        const hostId = rig.online('web');
+        rig.submit('repoStats', {
+          hostId,
+          totalSizeBytes: 7,
+          snapshotCount: 3,
+          repoStatus: 'ready',
+        });
+        rig.submit('repoStats', { hostId, snapshotCount: 0 });
+        expect(rig.host('web')).toMatchObject({
+          repoSizeBytes: 7,
+          snapshotCount: 0,
+          repoStatus: 'ready',
+        });
+      });
+
+      it('has no row until it connects, and none after it is removed', () => {
+        const hostId = rig.enrol('web');
+        expect(rig.shown).toEqual([]);
+        rig.submit('renameHost', { hostId, host: 'www' });
+        expect(rig.shown).toEqual([]);
+        rig.hello(hostId);
+        expect(rig.shown).toMatchObject([{ host: 'www', online: true }]);
+        expect(rig.submit('removeHost', { hostId })).toBe(true);
+        expect(rig.shown).toEqual([]);
+        expect(rig.submit('removeHost', { hostId })).toBe(false);
+      });
+
+      it('takes its jobs and alerts with it when it is removed', () => {
+        const hostId = rig.online('web');
+        finish('web', 'check', 'failed', AT, 'same');
+        rig.submit('removeHost', { hostId });
+        expect(rig.submit('listHosts', null)).toEqual([]);
+        const job = { hostId, jobId: 'same', kind: 'check', startedAtMs: AT } as const;
+        const agent = { agentVersion: '1', hostname: 'x' };
+        expect(rig.submit('startJob', job)).toBe('gone');
+        expect(rig.submit('finishJob', { ...job, status: 'failed', finishedAtMs: AT })).toBe(
+          'gone',
+        );
+        expect(rig.submit('repoStats', { hostId, snapshotCount: 1 })).toBe('gone');
+        expect(rig.submit('hello', { hostId, connection: 9, agent })).toBe('gone');
+        expect(rig.shown).toEqual([]);
+      });
+    });
+
+    describe('a finish', () => {
+      it('counts once, whatever a repeat of it says', () => {
+        rig.online('web');
+        expect(finish('web', 'backup', 'succeeded', AT, 'one')).toEqual({
+          first: true,
+          kind: 'backup',
+          durationMs: 1_500,
+        });
+        expect(finish('web', 'backup', 'succeeded', AT, 'one')).toEqual({ first: false });
+        expect(finish('web', 'backup', 'failed', AT + 5, 'one')).toEqual({ first: false });
+        expect(rig.alerts('web')).toEqual([]);
+        expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT, succeeded: true });
+      });
+
+      it('counts once also when both are in one batch', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'twice', kind: 'prune', startedAtMs: AT } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT + 10 } as const;
+        const outcomes = rig.submitAll([
+          ['finishJob', { ...job, ...end }],
+          ['finishJob', { ...job, ...end }],
+        ]);
+        expect(outcomes).toEqual([
+          { answer: { first: true, kind: 'prune', durationMs: 10 } },
+          { answer: { first: false } },
+        ]);
+      });
+
+      it('of an announced job takes the kind and the start of the announcement', () => {
+        const hostId = rig.online('web');
+        const start = { hostId, jobId: 'two', kind: 'prune', startedAtMs: AT - 60_000 } as const;
+        expect(rig.submit('startJob', start)).toBe('recorded');
+        rig.submit('startJob', { ...start, startedAtMs: AT });
+        const finish = { hostId, jobId: 'two', status: 'failed', finishedAtMs: AT } as const;
+        expect(rig.submit('finishJob', finish)).toEqual({
+          first: true,
+          kind: 'prune',
+          durationMs: 60_000,
+        });
+        expect(rig.alerts('web')).toEqual(['prune_failed']);
+      });
+
+      it('of a job that nobody announced needs a kind and a start', () => {
+        const hostId = rig.online('web');
+        const finish = { hostId, jobId: 'three', status: 'failed', finishedAtMs: AT } as const;
+        expect(rig.submit('finishJob', finish)).toBe('unknown_job');
+        expect(rig.submit('finishJob', { ...finish, kind: 'backup' })).toBe('unknown_job');
+        expect(rig.submit('finishJob', { ...finish, startedAtMs: AT })).toBe('unknown_job');
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('has a job id that is unique within its host only', () => {
+        rig.online('web');
+        rig.online('mail');
+        expect(finish('web', 'backup', 'failed', AT, 'nightly')).toMatchObject({ first: true });
+        expect(finish('mail', 'backup', 'failed', AT, 'nightly')).toMatchObject({ first: true });
+      });
+
+      it('is remembered for 30 days: after 29 it does not count again, after 31 it does', () => {
+        rig.online('web');
+        finish('web', 'backup', 'succeeded', AT, 'once');
+        rig.passDays(29);
+        expect(finish('web', 'backup', 'succeeded', AT, 'once')).toEqual({ first: false });
+        rig.passDays(2);
+        expect(finish('web', 'backup', 'succeeded', AT, 'once')).toMatchObject({ first: true });
+      });
+
+      it('is not forgotten because the system clock was 40 days ahead for an hour', () => {
+        rig.online('web');
+        finish('web', 'backup', 'succeeded', AT, 'once');
+        vi.setSystemTime(AT + 40 * DAY);
+        vi.advanceTimersByTime(60 * MINUTE);
+        expect(finish('web', 'backup', 'succeeded', AT, 'once')).toEqual({ first: false });
+        vi.setSystemTime(AT);
+        vi.advanceTimersByTime(60 * MINUTE);
+        expect(finish('web', 'backup', 'succeeded', AT, 'once')).toEqual({ first: false });
+      });
+    });
+
+    describe('agent_offline', () => {
+      it('opens after 15 minutes without the agent, not before, and ends with its hello', () => {
+        const hostId = rig.online('web');
+        const connection = rig.hello(hostId);
+        rig.submit('goodbye', { hostId, connection });
+        vi.advanceTimersByTime(14 * MINUTE);
+        expect(rig.alerts('web')).toEqual([]);
+        vi.advanceTimersByTime(MINUTE + 6 * SECOND);
+        expect(rig.alerts('web')).toEqual(['agent_offline']);
+        expect(rig.host('web')).toMatchObject({ online: false, openAlerts: { warning: 1 } });
+        rig.hello(hostId);
+        expect(rig.alerts('web')).toEqual([]);
+        expect(rig.host('web')).toMatchObject({ online: true, openAlerts: { warning: 0 } });
+      });
+
+      it('counts from the last goodbye', () => {
+        const hostId = rig.enrol('web');
+        for (let n = 0; n < 3; n++) {
+          rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+          vi.advanceTimersByTime(10 * MINUTE);
+        }
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('never opens for a host that is online, pending or removed', () => {
+        rig.online('online');
+        rig.enrol('pending');
+        const hostId = rig.enrol('removed');
+        rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        rig.submit('removeHost', { hostId });
+        vi.advanceTimersByTime(60 * MINUTE);
+        expect(rig.submit('listHosts', null).map(({ openAlerts }) => openAlerts)).toEqual([[], []]);
+      });
+
+      it('does not follow the system clock', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        vi.setSystemTime(AT + DAY);
+        vi.advanceTimersByTime(14 * MINUTE);
+        expect(rig.alerts('web'), 'a day ahead').toEqual([]);
+        vi.setSystemTime(AT - DAY);
+        vi.advanceTimersByTime(2 * MINUTE);
+        expect(rig.alerts('web'), 'and a day behind').toEqual(['agent_offline']);
+      });
+
+      it('does not count the time in which no control plane ran', () => {
+        rig.online('connected');
+        const hostId = rig.enrol('away');
+        rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        rig.close();
+        vi.advanceTimersByTime(60 * MINUTE);
+        rig = new StoreRig(engine, loops);
+        expect(rig.shown.map(({ online }) => online)).toEqual([false, false]);
+        vi.advanceTimersByTime(14 * MINUTE);
+        expect(rig.alerts('away')).toEqual([]);
+        vi.advanceTimersByTime(MINUTE + 6 * SECOND);
+        expect(rig.alerts('away')).toEqual(['agent_offline']);
+        expect(rig.alerts('connected')).toEqual(['agent_offline']);
+      });
+
+      it('stays open over a restart, and opens no second time', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        vi.advanceTimersByTime(20 * MINUTE);
+        rig.close();
+        rig = new StoreRig(engine, loops);
+        expect(rig.alerts('web')).toEqual(['agent_offline']);
+        expect(rig.presence.offlineFor(0, 10)).toEqual([]);
+        rig.hello(hostId);
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('opens for a whole fleet, in steps', () => {
+        const hosts = Array.from({ length: 1_100 }, (_, n) => `host-${n}`);
+        for (const { hostId } of rig.submit('addHosts', { hosts })) {
+          rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        }
+        vi.advanceTimersByTime(15 * MINUTE + 6 * SECOND);
+        expect(rig.shown.filter(({ openAlerts }) => openAlerts.warning === 1)).toHaveLength(1_100);
+      });
+    });
+
+    describe('two connections of a host', () => {
+      it('leave it to the newer one, whichever says hello first', () => {
+        const hostId = rig.enrol('web');
+        const agent = { agentVersion: '1', hostname: 'web' };
+        const [older, newer] = [7, 8];
+        rig.received();
+        expect(rig.submit('hello', { hostId, connection: newer, agent })).toEqual({ host: 'web' });
+        expect(rig.submit('hello', { hostId, connection: older, agent })).toEqual({ host: 'web' });
+        rig.submit('goodbye', { hostId, connection: older });
+        expect(rig.host('web')?.online).toBe(true);
+        expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'online' }]);
+        rig.submit('goodbye', { hostId, connection: newer });
+        expect(rig.host('web')?.online).toBe(false);
+        expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
+      });
+
+      it('are told apart in the loop of the older one', () => {
+        const last = loops - 1;
+        const hostId = rig.enrol('web');
+        const older = rig.hello(hostId);
+        rig.received();
+        rig.hello(hostId, last);
+        const told = [...rig.received(), ...rig.received(last)];
+        if (last > 0) {
+          expect(told).toContainEqual({ disconnect: { connection: older, reason: 'replaced' } });
+        }
+        expect(rig.host('web')?.online).toBe(true);
+      });
+    });
+
+    describe('a batch', () => {
+      it('does not fail with one of its operations', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, kind: 'backup', startedAtMs: AT } as const;
+        const end = { status: 'failed', finishedAtMs: AT + 1 } as const;
+        const outcomes = rig.submitAll([
+          ['finishJob', { ...job, ...end, jobId: 'good' }],
+          // No engine stores half a millisecond, and no agent can send it.
+          ['finishJob', { ...job, ...end, jobId: 'bad', finishedAtMs: AT + 0.5 }],
+          ['addHosts', { hosts: [''] }],
+          ['startJob', { ...job, jobId: 'good, too' }],
+        ]);
+        expect(outcomes).toEqual([
+          { answer: { first: true, kind: 'backup', durationMs: 1 } },
+          { failure: expect.objectContaining({ code: 'database_failed' }) },
+          { failure: expect.objectContaining({ code: 'invalid_host' }) },
+          { answer: 'recorded' },
+        ]);
+        expect(rig.logged).toEqual(['an operation failed unexpectedly']);
+        expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT + 1, succeeded: false });
+        expect(rig.submit('finishJob', { ...job, ...end, jobId: 'bad' })).toMatchObject({
+          first: true,
+        });
+      });
+
+      it('answers in the order of the operations, whatever is done first', () => {
+        const hostId = rig.online('web');
+        const operations: Operation[] = [
+          ['startJob', { hostId, jobId: 'a', kind: 'backup', startedAtMs: AT }],
+          ['removeHost', { hostId }],
+          ['isFollowed', null],
+          ['repoStats', { hostId, snapshotCount: 1 }],
+        ];
+        expect(rig.submitAll(operations)).toEqual([
+          { answer: 'gone' },
+          { answer: true },
+          { answer: true },
+          { answer: 'gone' },
+        ]);
+        expect(rig.shown).toEqual([]);
+      });
+    });
+
+    describe('tokens', () => {
+      it('are told to every loop, and taken back', () => {
+        rig.received();
+        for (let loop = 0; loop < loops; loop++) rig.received(loop);
+        const hostId = rig.enrol('web');
+        const enrolled = Array.from({ length: loops }, (_, loop) => rig.received(loop));
+        // The first loop has enrolled the host, and has read its answer.
+        for (const told of enrolled.slice(1)) {
+          expect(told).toEqual([
+            { enrolments: { removed: [], added: [[hostId, expect.any(Uint8Array)]] } },
+          ]);
+        }
+        const connection = rig.hello(hostId);
+        const replaced = rig.submitAll([['replaceToken', { hostId }]]);
+        expect(replaced).toMatchObject([{ answer: { host: 'web' } }]);
+        expect(rig.host('web')?.online, 'until its socket is closed').toBe(true);
+        rig.submit('goodbye', { hostId, connection });
+        expect(rig.host('web')?.online).toBe(false);
+      });
+    });
+  });
+}
