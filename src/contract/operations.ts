@@ -11,6 +11,15 @@ export interface AgentDetails {
   readonly os?: string | undefined;
   readonly arch?: string | undefined;
   readonly bootTimeMs?: number | undefined;
+  /** How often the host means to be backed up. */
+  readonly backupIntervalSeconds?: number | undefined;
+}
+
+/** What restic said at the end of a backup. */
+export interface BackupSummary {
+  readonly bytesAdded?: number | undefined;
+  readonly filesUnreadable?: number | undefined;
+  readonly snapshotId?: string | undefined;
 }
 
 export interface JobFinish {
@@ -20,16 +29,25 @@ export interface JobFinish {
   readonly finishedAtMs: number;
   readonly exitCode?: number | undefined;
   readonly error?: string | undefined;
+  readonly summary?: BackupSummary | undefined;
   /** Only needed for a job that was never announced. */
   readonly kind?: JobKind | undefined;
   readonly startedAtMs?: number | undefined;
 }
 
-/** The store's verdict on a finish: only a first one is to be observed. */
+/** Another job of the host has that id: its kind, its times or its status differ. */
+export type JobConflict = 'job_conflict';
+
+/**
+ * The store's verdict on a finish: only a first one is to be observed. `too_long`: the job would have taken longer
+ * than any job takes, so one of its times is wrong.
+ */
 export type FinishVerdict =
   | { readonly first: true; readonly kind: JobKind; readonly durationMs: number }
   | { readonly first: false }
   | 'unknown_job'
+  | 'too_long'
+  | JobConflict
   | Gone;
 
 export interface ListedHost {
@@ -61,7 +79,7 @@ export interface Operations {
   offline: [{ hostId: string }, null | Gone];
   startJob: [
     { hostId: string; jobId: string; kind: JobKind; startedAtMs: number },
-    'recorded' | Gone,
+    'recorded' | JobConflict | Gone,
   ];
   finishJob: [JobFinish, FinishVerdict];
   repoStats: [

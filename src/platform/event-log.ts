@@ -4,6 +4,8 @@ import type { Logger } from './log.ts';
 export const EVENTS = [
   'agent_bad_frame',
   'agent_bad_hello',
+  'agent_job_conflict',
+  'agent_message_refused',
   'agent_removed',
   'agent_replaced',
   'agent_silent',

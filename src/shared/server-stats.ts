@@ -23,6 +23,7 @@ export const REFUSALS = [
   'bad_message',
   'bad_time',
   'hello_required',
+  'job_conflict',
   'protocol_too_new',
   'protocol_too_old',
   'removed',

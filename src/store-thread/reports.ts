@@ -22,7 +22,7 @@ const RULES: {
   hello,
   goodbye: (host, { connection, atMs = Date.now() }) => goodbye(host, connection, atMs),
   startJob: (host, request, job) => startJob(host, job, request),
-  finishJob: (host, request, job) => finishJob(host, job, request),
+  finishJob: (host, request, job) => finishJob(host, job, request, Date.now()),
   repoStats,
   offline: (host) => offlineTooLong(host, Date.now()),
 };

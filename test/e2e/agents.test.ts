@@ -231,7 +231,7 @@ describe('what an agent says wrongly', () => {
     const cases: [string, string | Buffer | object][] = [
       ['bad_message', 'no json'],
       ['bad_message', Buffer.from('{"type":"heartbeat"}')],
-      ['bad_message', `{"type":"heartbeat","payload":{},"x":"${'x'.repeat(65_536)}"}`],
+      ['bad_message', `{"type":"heartbeat","payload":{},"x":"${'x'.repeat(262_144)}"}`],
       ['bad_message', { type: 'job.finished', id: 'm', payload: 7 }],
       ['bad_message', { type: 'job.started', id: 'm', payload: { ...start, kind: undefined } }],
       ['unknown_type', { type: 'job.paused', id: 'm', payload: {} }],
@@ -253,7 +253,7 @@ describe('what an agent says wrongly', () => {
     expect(aboutFleet(await served.scrape())).toBe(aboutFleet(before));
   });
 
-  test('a message of exactly 64 KiB is taken', async () => {
+  test('a message of exactly 256 KiB is taken', async () => {
     const served = await Served.start();
     const { token } = await served.addHost('large');
     const agent = await TestAgent.online(served.agentUrl, token);
@@ -262,7 +262,7 @@ describe('what an agent says wrongly', () => {
       id: 'm',
       payload: { snapshot_count: 3, x: '' },
     });
-    const padding = 'x'.repeat(64 * 1024 - text.length);
+    const padding = 'x'.repeat(256 * 1024 - text.length);
     agent.sendRaw(text.replace('"x":""', `"x":"${padding}"`));
     expect((await agent.receive('ack')).payload.id).toBe('m');
   });

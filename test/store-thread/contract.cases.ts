@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { JobKind, JobStatus } from '../../src/contract/jobs.ts';
-import type { Operation } from '../../src/contract/operations.ts';
+import type { Operation, Request } from '../../src/contract/operations.ts';
 import type { Engine } from '../../src/store-thread/engine.ts';
 import { AT, StoreRig } from './store-rig.ts';
 
@@ -105,7 +105,7 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.alerts('web')).toEqual(['check_failed']);
       });
 
-      it.each<JobKind>(['backup', 'check', 'forget', 'init', 'prune'])(
+      it.each<JobKind>(['backup', 'check', 'forget', 'prune'])(
         'follows the %s that finished last, not the one that was reported last',
         (kind) => {
           rig.online('web');
@@ -119,6 +119,137 @@ export function describeStore(name: string, open: () => Engine): void {
           expect(rig.alerts('web'), 'of two at one time the later report').toEqual([]);
         },
       );
+    });
+
+    describe('a clock that is ahead', () => {
+      const FUTURE = Date.UTC(2099, 0, 1);
+
+      it.each<JobKind>(['backup', 'check', 'forget', 'prune'])(
+        'does not make the success of a %s hide the failures after it',
+        (kind) => {
+          rig.online('web');
+          expect(finish('web', kind, 'succeeded', FUTURE)).toMatchObject({ durationMs: 1_500 });
+          finish('web', kind, 'failed', AT - 60_000);
+          expect(rig.alerts('web')).toEqual([`${kind}_failed`]);
+          if (kind === 'backup') {
+            expect(rig.host('web')?.lastBackup).toEqual({
+              finishedAtMs: AT - 60_000,
+              succeeded: false,
+            });
+          }
+        },
+      );
+
+      it('does not keep the alert of its failure open', () => {
+        rig.online('web');
+        finish('web', 'prune', 'failed', FUTURE);
+        expect(rig.alerts('web')).toEqual(['prune_failed']);
+        finish('web', 'prune', 'succeeded', AT - 60_000);
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('is shown as the time of receipt if it is more than 5 minutes ahead', () => {
+        rig.online('web');
+        finish('web', 'backup', 'succeeded', AT + 5 * MINUTE);
+        expect(rig.host('web')?.lastBackup).toMatchObject({ finishedAtMs: AT + 5 * MINUTE });
+        rig.online('mail');
+        finish('mail', 'backup', 'succeeded', AT + 5 * MINUTE + 1);
+        expect(rig.host('mail')?.lastBackup).toMatchObject({ finishedAtMs: AT });
+        vi.advanceTimersByTime(MINUTE);
+        finish('mail', 'backup', 'failed', FUTURE);
+        expect(rig.host('mail')?.lastBackup).toEqual({
+          finishedAtMs: AT + MINUTE,
+          succeeded: false,
+        });
+      });
+
+      it('that an earlier version has stored does not freeze a host', () => {
+        rig.online('web');
+        vi.setSystemTime(FUTURE);
+        finish('web', 'backup', 'succeeded', FUTURE);
+        finish('web', 'check', 'failed', FUTURE);
+        vi.setSystemTime(AT);
+        expect(rig.host('web')?.lastBackup).toMatchObject({ finishedAtMs: FUTURE });
+        finish('web', 'backup', 'failed', AT);
+        finish('web', 'check', 'succeeded', AT);
+        expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT, succeeded: false });
+        expect(rig.alerts('web')).toEqual(['backup_failed']);
+      });
+    });
+
+    describe('backup_incomplete', () => {
+      const backup = (summary: object, status: JobStatus = 'succeeded') => {
+        const hostId = hostIdOf('web');
+        const job = { hostId, jobId: `job-${++jobs}`, kind: 'backup', startedAtMs: AT } as const;
+        rig.submit('finishJob', { ...job, status, finishedAtMs: AT + jobs, ...summary });
+      };
+
+      it.each([{ exitCode: 3 }, { summary: { filesUnreadable: 1 } }])(
+        'opens with a successful backup with %j, and ends with the next one without',
+        (incomplete) => {
+          rig.online('web');
+          backup(incomplete);
+          expect(rig.alerts('web')).toEqual(['backup_incomplete']);
+          expect(rig.host('web')).toMatchObject({
+            lastBackup: { succeeded: true },
+            openAlerts: { critical: 0, info: 1, warning: 0 },
+          });
+          backup({ exitCode: 1 }, 'failed');
+          expect(rig.alerts('web')).toEqual(['backup_failed', 'backup_incomplete']);
+          backup({ exitCode: 0, summary: { filesUnreadable: 0 } });
+          expect(rig.alerts('web')).toEqual([]);
+        },
+      );
+
+      it('does not open with a failed backup, nor with another job', () => {
+        rig.online('web');
+        backup({ exitCode: 3 }, 'failed');
+        const hostId = hostIdOf('web');
+        const job = { hostId, jobId: 'check', kind: 'check', startedAtMs: AT } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT, exitCode: 3 } as const;
+        rig.submit('finishJob', { ...job, ...end });
+        expect(rig.alerts('web')).toEqual(['backup_failed']);
+      });
+    });
+
+    describe('init_failed', () => {
+      it.each<JobKind>(['backup', 'check', 'forget', 'init', 'prune', 'restore'])(
+        'ends with a later success of a %s, which shows that there is a repository',
+        (kind) => {
+          rig.online('web');
+          finish('web', 'init', 'failed', AT);
+          finish('web', kind, 'succeeded', AT - 1);
+          expect(rig.alerts('web'), 'a success before it').toEqual(['init_failed']);
+          finish('web', kind, 'succeeded', AT + 1);
+          expect(rig.alerts('web')).toEqual([]);
+          expect(rig.host('web')?.repoStatus).toBe('ready');
+        },
+      );
+
+      it.each<JobKind>(['diff', 'unlock', 'update'])('does not end with a %s', (kind) => {
+        rig.online('web');
+        finish('web', 'init', 'failed', AT);
+        finish('web', kind, 'succeeded', AT + 1);
+        expect(rig.alerts('web')).toEqual(['init_failed']);
+        expect(rig.host('web')?.repoStatus).toBe('init_failed');
+      });
+
+      it('ends when the repository is reported to be ready', () => {
+        const hostId = rig.online('web');
+        finish('web', 'init', 'failed', AT);
+        rig.submit('repoStats', { hostId, snapshotCount: 1 });
+        expect(rig.alerts('web')).toEqual(['init_failed']);
+        rig.submit('repoStats', { hostId, repoStatus: 'ready' });
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('does not open where there is a repository already', () => {
+        rig.online('web');
+        finish('web', 'init', 'succeeded', AT);
+        finish('web', 'init', 'failed', AT + 1);
+        expect(rig.alerts('web')).toEqual([]);
+        expect(rig.host('web')?.repoStatus).toBe('ready');
+      });
     });
 
     describe('a host', () => {
@@ -188,7 +319,7 @@ export function describeStore(name: string, open: () => Engine): void {
     });
 
     describe('a finish', () => {
-      it('counts once, whatever a repeat of it says', () => {
+      it('counts once', () => {
         rig.online('web');
         expect(finish('web', 'backup', 'succeeded', AT, 'one')).toEqual({
           first: true,
@@ -196,9 +327,50 @@ export function describeStore(name: string, open: () => Engine): void {
           durationMs: 1_500,
         });
         expect(finish('web', 'backup', 'succeeded', AT, 'one')).toEqual({ first: false });
-        expect(finish('web', 'backup', 'failed', AT + 5, 'one')).toEqual({ first: false });
+        const hostId = hostIdOf('web');
+        const repeat = { hostId, jobId: 'one', status: 'succeeded', finishedAtMs: AT } as const;
+        expect(rig.submit('finishJob', repeat), 'without kind and start').toEqual({ first: false });
+      });
+
+      it.each<[string, Partial<Request<'finishJob'>>]>([
+        ['status', { status: 'failed' }],
+        ['kind', { kind: 'check' }],
+        ['start', { startedAtMs: AT - 2_000 }],
+        ['finish', { finishedAtMs: AT + 1 }],
+      ])('under a used job id with another %s is a conflict, and changes nothing', (_, other) => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'one', kind: 'backup', startedAtMs: AT - 1_500 } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT } as const;
+        rig.submit('finishJob', { ...job, ...end });
+        expect(rig.submit('finishJob', { ...job, ...end, ...other })).toBe('job_conflict');
         expect(rig.alerts('web')).toEqual([]);
         expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT, succeeded: true });
+        expect(rig.submit('finishJob', { ...job, ...end })).toEqual({ first: false });
+      });
+
+      it('of an announced job with another kind or start is a conflict', () => {
+        const hostId = rig.online('web');
+        const start = { hostId, jobId: 'one', kind: 'backup', startedAtMs: AT } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT + 5 } as const;
+        rig.submit('startJob', start);
+        expect(rig.submit('startJob', { ...start, kind: 'prune' })).toBe('job_conflict');
+        expect(rig.submit('startJob', { ...start, startedAtMs: AT + 1 })).toBe('job_conflict');
+        expect(rig.submit('finishJob', { ...start, ...end, kind: 'check' })).toBe('job_conflict');
+        expect(rig.submit('startJob', start), 'the same again').toBe('recorded');
+        expect(rig.submit('finishJob', { ...start, ...end })).toMatchObject({ first: true });
+        expect(rig.submit('startJob', start), 'after its finish').toBe('recorded');
+      });
+
+      it('that comes more than 366 days after its start is refused', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'long', kind: 'backup', status: 'failed' } as const;
+        const year = { startedAtMs: AT - 366 * DAY, finishedAtMs: AT };
+        const longer = { ...year, startedAtMs: AT - 366 * DAY - 1 };
+        expect(rig.submit('finishJob', { ...job, ...longer })).toBe('too_long');
+        expect(rig.alerts('web')).toEqual([]);
+        expect(rig.submit('finishJob', { ...job, ...year })).toMatchObject({
+          durationMs: 366 * DAY,
+        });
       });
 
       it('counts once also when both are in one batch', () => {
@@ -219,7 +391,6 @@ export function describeStore(name: string, open: () => Engine): void {
         const hostId = rig.online('web');
         const start = { hostId, jobId: 'two', kind: 'prune', startedAtMs: AT - 60_000 } as const;
         expect(rig.submit('startJob', start)).toBe('recorded');
-        rig.submit('startJob', { ...start, startedAtMs: AT });
         const finish = { hostId, jobId: 'two', status: 'failed', finishedAtMs: AT } as const;
         expect(rig.submit('finishJob', finish)).toEqual({
           first: true,

@@ -83,14 +83,24 @@ export class TestAgent {
 
   /** The next message, which must be of this type. */
   async receive(type: string): Promise<Envelope> {
-    while (this.#received.length <= this.#read) {
-      if (this.#closedWith)
-        throw new Error(`closed with ${this.#closedWith.code} before a ${type}`);
+    const message = await this.receiveAny(type);
+    if (message.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(message)}`);
+    return message;
+  }
+
+  /** The next message, of whatever type. */
+  async receiveAny(expected = 'message'): Promise<Envelope> {
+    for (;;) {
+      const message = this.#received[this.#read];
+      if (message !== undefined) {
+        this.#read++;
+        return message;
+      }
+      if (this.#closedWith) {
+        throw new Error(`closed with ${this.#closedWith.code} before a ${expected}`);
+      }
       await new Promise<void>((resolve) => this.#wake.add(resolve));
     }
-    const message = this.#received[this.#read++];
-    if (message?.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(message)}`);
-    return message;
   }
 
   /** Sends and waits for the acknowledgement. */

@@ -14,7 +14,7 @@ import { AgentConnection, type SocketData } from './connection.ts';
 import { HostQueues } from './host-queues.ts';
 import { MAX_UNGREETED_PER_HOST, MAX_UNREAD_BYTES } from './limits.ts';
 import { handleFrame, type MessageContext, refuse } from './messages.ts';
-import { CLOSE, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
+import { CLOSE, idOf, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
 import { closeFor, noteRefusal } from './refusals.ts';
 import { Tally } from './tally.ts';
 import { Turns } from './turns.ts';
@@ -152,7 +152,9 @@ export class AgentEndpoint {
     if (frame.byteLength > MAX_MESSAGE_BYTES) {
       this.#options.stats.message('other');
       const limit = `a message has at most ${MAX_MESSAGE_BYTES} bytes`;
-      return refuse(connection, new ProtocolError('bad_message', limit), this.#options);
+      const error = new ProtocolError('bad_message', limit);
+      error.id = idOf(Buffer.from(frame).toString());
+      return refuse(connection, error, this.#options);
     }
     const { isGreeted } = connection;
     handleFrame(connection, Buffer.from(frame).toString(), this.#options);

@@ -10,11 +10,12 @@ import {
   type JobFinished,
   type JobStarted,
   ProtocolError,
+  type ProtocolErrorCode,
   parseAgentMessage,
   type RepoStats,
   welcomeMessage,
 } from './protocol.ts';
-import { closeFor, type RefusalContext } from './refusals.ts';
+import { closeFor, noteRefusedMessage, type RefusalContext } from './refusals.ts';
 
 export interface MessageContext extends RefusalContext {
   readonly store: StoreClient;
@@ -51,13 +52,17 @@ export function refuse(
   context: RefusalContext,
 ): void {
   connection.sendError(error);
-  context.stats.refusal(error.code);
+  noteRefusedMessage(connection, error, context);
   if (error.type === 'hello' && connection.state === 'ungreeted') {
     closeFor(connection, 'bad_hello', context, error.code);
-  } else if (!error.code.startsWith('unknown_') && connection.countBad()) {
-    // What a newer agent may well say, such as a kind we do not know, is not held against it.
+  } else if (!isForgiven(error.code) && connection.countBad()) {
     closeFor(connection, 'too_many_bad_messages', context);
   }
+}
+
+/** A newer agent may well say what this server does not know, and a conflict is about another message. */
+function isForgiven(code: ProtocolErrorCode): boolean {
+  return code.startsWith('unknown_') || code === 'job_conflict';
 }
 
 function dispatch(
@@ -151,7 +156,8 @@ async function jobStarted(
   { store }: MessageContext,
 ): Promise<Answer> {
   const answer = await store.submit('startJob', { hostId, jobId, kind, startedAtMs });
-  return answer === 'gone' ? 'gone' : 'done';
+  if (answer === 'gone') return 'gone';
+  return answer === 'job_conflict' ? conflict() : 'done';
 }
 
 /**
@@ -160,7 +166,7 @@ async function jobStarted(
  */
 async function jobFinished(
   { hostId }: AgentConnection,
-  { jobId, status, finishedAtMs, exitCode, error, kind, startedAtMs }: JobFinished,
+  { jobId, status, finishedAtMs, exitCode, error, summary, kind, startedAtMs }: JobFinished,
   { store, observeJob }: MessageContext,
 ): Promise<Answer> {
   const verdict = await store.submit('finishJob', {
@@ -170,10 +176,16 @@ async function jobFinished(
     finishedAtMs,
     exitCode,
     error,
+    summary,
     kind,
     startedAtMs,
   });
   if (verdict === 'gone') return 'gone';
+  if (verdict === 'job_conflict') return conflict();
+  if (verdict === 'too_long') {
+    const text = 'finished_at: must be at most 366 days after the start of the job';
+    return new ProtocolError('bad_time', text);
+  }
   if (verdict === 'unknown_job') {
     return new ProtocolError(
       'unknown_job',
@@ -182,6 +194,13 @@ async function jobFinished(
   }
   if (verdict.first) observeJob(verdict.kind, status, verdict.durationMs);
   return 'done';
+}
+
+function conflict(): ProtocolError {
+  return new ProtocolError(
+    'job_conflict',
+    'job_id: another job of this host has this id, with another kind, start, finish or status; use a new id for each job',
+  );
 }
 
 async function repoStats(

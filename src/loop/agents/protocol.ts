@@ -7,7 +7,7 @@ import {
   type JobKind,
   type JobStatus,
 } from '../../contract/jobs.ts';
-import type { AgentDetails } from '../../contract/operations.ts';
+import type { AgentDetails, BackupSummary } from '../../contract/operations.ts';
 import { parseRfc3339 } from './rfc3339.ts';
 
 /*
@@ -17,9 +17,13 @@ import { parseRfc3339 } from './rfc3339.ts';
  */
 export const PROTOCOL_VERSION = 1;
 export const HEARTBEAT_SECONDS = 30;
-export const MAX_MESSAGE_BYTES = 64 * 1024;
+export const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_ID_LENGTH = 64;
 const MAX_ERROR_CHARACTERS = 4_096;
+const MAX_HELLO_CHARACTERS = 255;
+const MAX_SNAPSHOT_ID_CHARACTERS = 64;
+/** restic did not exist: a job before that is of a clock that was never set. */
+const FIRST_JOB_MS = Date.UTC(2000, 0, 1);
 
 export const CLOSE = {
   replaced: 4000,
@@ -39,6 +43,7 @@ export type ProtocolErrorCode =
   | 'unknown_kind'
   | 'unknown_status'
   | 'bad_time'
+  | 'job_conflict'
   | 'hello_required'
   | 'protocol_too_old'
   | 'protocol_too_new';
@@ -75,6 +80,7 @@ export interface JobFinished {
   readonly finishedAtMs: number;
   readonly exitCode: number | undefined;
   readonly error: string | undefined;
+  readonly summary: BackupSummary | undefined;
   readonly kind: JobKind | undefined;
   readonly startedAtMs: number | undefined;
 }
@@ -162,12 +168,13 @@ function parseHello(payload: Fields): Hello {
   return {
     type: 'hello',
     agent: {
-      agentVersion: required(payload, 'agent_version', string),
-      hostname: required(payload, 'hostname', string),
-      resticVersion: optional(payload, 'restic_version', string),
-      os: optional(payload, 'os', string),
-      arch: optional(payload, 'arch', string),
+      agentVersion: required(payload, 'agent_version', startOfText),
+      hostname: required(payload, 'hostname', startOfText),
+      resticVersion: optional(payload, 'restic_version', startOfText),
+      os: optional(payload, 'os', startOfText),
+      arch: optional(payload, 'arch', startOfText),
       bootTimeMs: optional(payload, 'boot_time', time),
+      backupIntervalSeconds: optional(payload, 'backup_interval_seconds', interval),
     },
   };
 }
@@ -182,7 +189,7 @@ function parseJobStarted(payload: Fields): JobStarted {
     type: 'job.started',
     jobId: required(payload, 'job_id', identifier),
     kind: required(payload, 'kind', jobKind),
-    startedAtMs: required(payload, 'started_at', time),
+    startedAtMs: required(payload, 'started_at', jobTime),
   };
 }
 
@@ -191,11 +198,12 @@ function parseJobFinished(payload: Fields): JobFinished {
     type: 'job.finished',
     jobId: required(payload, 'job_id', identifier),
     status: required(payload, 'status', jobStatus),
-    finishedAtMs: required(payload, 'finished_at', time),
+    finishedAtMs: required(payload, 'finished_at', jobTime),
     exitCode: optional(payload, 'exit_code', wholeNumber),
     error: optional(payload, 'error', endOfText),
+    summary: optional(payload, 'summary', summary),
     kind: optional(payload, 'kind', jobKind),
-    startedAtMs: optional(payload, 'started_at', time),
+    startedAtMs: optional(payload, 'started_at', jobTime),
   };
 }
 
@@ -205,6 +213,17 @@ function parseRepoStats(payload: Fields): RepoStats {
     totalSizeBytes: optional(payload, 'total_size_bytes', count),
     snapshotCount: optional(payload, 'snapshot_count', count),
     repoStatus: optional(payload, 'repo_status', repoStatus),
+  };
+}
+
+function summary(value: unknown, field: string): BackupSummary {
+  if (!isFields(value)) throw wrong(field, 'an object');
+  const of = <T>(name: string, read: Reader<T>) =>
+    optional(value, name, (part) => read(part, `${field}.${name}`));
+  return {
+    bytesAdded: of('bytes_added', count),
+    filesUnreadable: of('files_unreadable', count),
+    snapshotId: of('snapshot_id', snapshotId),
   };
 }
 
@@ -227,13 +246,33 @@ function string(value: unknown, field: string): string {
   return value;
 }
 
-/** An agent may send more of its log than anybody reads: the end says why a job failed. */
+/** An agent may send more of restic's output than anybody reads: its end says why a job failed. */
 function endOfText(value: unknown, field: string): string {
   const text = string(value, field);
   if (text.length <= MAX_ERROR_CHARACTERS) return text;
   // A character takes up to two units of UTF-16.
   const end = [...text.slice(-2 * MAX_ERROR_CHARACTERS)];
   return end.slice(-MAX_ERROR_CHARACTERS).join('');
+}
+
+/** What an agent says about itself is shown in labels, so its length is bounded. */
+function startOfText(value: unknown, field: string): string {
+  const text = string(value, field).toWellFormed();
+  if (!longerThan(text, MAX_HELLO_CHARACTERS)) return text;
+  return [...text.slice(0, 2 * MAX_HELLO_CHARACTERS)].slice(0, MAX_HELLO_CHARACTERS).join('');
+}
+
+function snapshotId(value: unknown, field: string): string {
+  const id = string(value, field);
+  const isHex = /^[0-9a-f]+$/i.test(id) && id.length <= MAX_SNAPSHOT_ID_CHARACTERS;
+  if (!isHex) throw wrong(field, `up to ${MAX_SNAPSHOT_ID_CHARACTERS} hexadecimal digits`);
+  return id;
+}
+
+/** Zero would mean that each host is overdue at once. */
+function interval(value: unknown, field: string): number {
+  if (wholeNumber(value, field) < 1) throw wrong(field, 'a whole number of seconds, 1 or more');
+  return value as number;
 }
 
 function identifier(value: unknown, field: string): string {
@@ -263,6 +302,14 @@ function time(value: unknown, field: string): number {
       'bad_time',
       `${field}: must be an RFC 3339 time such as 2026-01-02T03:04:05.678Z`,
     );
+  }
+  return ms;
+}
+
+function jobTime(value: unknown, field: string): number {
+  const ms = time(value, field);
+  if (ms < FIRST_JOB_MS) {
+    throw new ProtocolError('bad_time', `${field}: must not be before 2000-01-01T00:00:00Z`);
   }
   return ms;
 }
@@ -310,6 +357,16 @@ function isFields(value: unknown): value is Fields {
 
 function longerThan(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
+}
+
+/** The id of a message that is too long to be taken: it is told what became of the message all the same. */
+export function idOf(text: string): string | undefined {
+  try {
+    const envelope: unknown = JSON.parse(text);
+    return isFields(envelope) ? optional(envelope, 'id', identifier) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function welcomeMessage(hostId: string, host: string): string {

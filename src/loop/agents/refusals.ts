@@ -1,7 +1,7 @@
 import type { EventLog } from '../../platform/event-log.ts';
 import type { Refusal, StatsWriter } from '../../shared/server-stats.ts';
 import type { AgentConnection } from './connection.ts';
-import { CLOSE } from './protocol.ts';
+import { CLOSE, type ProtocolError } from './protocol.ts';
 
 export interface RefusalContext {
   readonly stats: StatsWriter;
@@ -59,6 +59,19 @@ export function closeFor(
   const { code, text } = CLOSINGS[reason];
   noteRefusal(connection, reason, context, { code });
   connection.end(code, detail ?? text);
+}
+
+/** A message that changed nothing. With a conflict a job is lost, so it has an event of its own. */
+export function noteRefusedMessage(
+  { hostId, host, address }: AgentConnection,
+  { code, message, id }: ProtocolError,
+  { stats, events }: RefusalContext,
+): void {
+  stats.refusal(code);
+  const event = code === 'job_conflict' ? 'agent_job_conflict' : 'agent_message_refused';
+  const about = { host_id: hostId, ...(host !== undefined && { host }), address };
+  const fields = { ...about, code, ...(id !== undefined && { id }) };
+  events.warn(event, fields, `a message of an agent is refused: ${message}`);
 }
 
 /** For the log and the metrics. */

@@ -4,6 +4,7 @@ import type { Severity } from '../../contract/host.ts';
 export const ALERT_SEVERITIES = {
   agent_offline: 'warning',
   backup_failed: 'warning',
+  backup_incomplete: 'info',
   check_failed: 'critical',
   forget_failed: 'warning',
   init_failed: 'critical',

@@ -30,3 +30,13 @@ export function resolveAlert(host: HostRecord, alert: AlertKind): HostRecord {
   const { [alert]: _, ...alerts } = host.alerts;
   return { ...host, alerts };
 }
+
+/** Opens or resolves. */
+export function setAlert(
+  host: HostRecord,
+  alert: AlertKind,
+  isOpen: boolean,
+  atMs: number,
+): HostRecord {
+  return isOpen ? openAlert(host, alert, atMs) : resolveAlert(host, alert);
+}

@@ -1,15 +1,18 @@
 import type { JobKind } from '../../contract/jobs.ts';
-import type { FinishVerdict, JobFinish, Request } from '../../contract/operations.ts';
-import { JOB_ALERTS, openAlert, resolveAlert } from './alerts.ts';
-import type { Decision, HostRecord, JobEnd, JobRecord } from './records.ts';
+import type { FinishVerdict, JobConflict, JobFinish, Request } from '../../contract/operations.ts';
+import { afterFinish } from './finished-jobs.ts';
+import type { Decision, HostRecord, JobRecord } from './records.ts';
+import { MAX_DURATION_MS } from './time.ts';
 
-/** A job that is known already stays as it is. */
+/** An announcement that says the same as the one before changes nothing. */
 export function startJob(
   host: HostRecord,
   known: JobRecord | undefined,
   { jobId, kind, startedAtMs }: Request<'startJob'>,
-): Decision<'recorded'> {
-  if (known !== undefined) return { answer: 'recorded' };
+): Decision<'recorded' | JobConflict> {
+  if (known !== undefined) {
+    return { answer: isSameJob(known, { kind, startedAtMs }) ? 'recorded' : 'job_conflict' };
+  }
   const job = { hostId: host.hostId, jobId, kind, startedAtMs, finish: undefined };
   return { answer: 'recorded', job };
 }
@@ -22,49 +25,35 @@ export function finishJob(
   host: HostRecord,
   known: JobRecord | undefined,
   finish: JobFinish,
+  receivedAtMs: number,
 ): Decision<FinishVerdict> {
-  if (known?.finish !== undefined) return { answer: { first: false } };
+  if (known !== undefined && !isSameJob(known, finish)) return { answer: 'job_conflict' };
+  if (known?.finish !== undefined) {
+    const { status, finishedAtMs } = known.finish;
+    const isRepeat = status === finish.status && finishedAtMs === finish.finishedAtMs;
+    return { answer: isRepeat ? { first: false } : 'job_conflict' };
+  }
   const kind = known?.kind ?? finish.kind;
   const startedAtMs = known?.startedAtMs ?? finish.startedAtMs;
   if (kind === undefined || startedAtMs === undefined) return { answer: 'unknown_job' };
-  const { jobId, status, finishedAtMs, exitCode, error } = finish;
-  const end = { status, finishedAtMs, exitCode, error };
+  const durationMs = finish.finishedAtMs - startedAtMs;
+  if (durationMs > MAX_DURATION_MS) return { answer: 'too_long' };
+  const { jobId, status, finishedAtMs, exitCode, error, summary } = finish;
+  const end = { status, finishedAtMs, exitCode, error, summary };
   return {
-    answer: { first: true, kind, durationMs: finishedAtMs - startedAtMs },
-    host: afterFinish(host, kind, end),
+    answer: { first: true, kind, durationMs },
+    host: afterFinish(host, { kind, durationMs, ...end }, receivedAtMs),
     job: { hostId: host.hostId, jobId, kind, startedAtMs, finish: end },
   };
 }
 
-/**
- * What a finish means for its host. Agents report late what they could not report in time, so a host shows the job
- * that finished last, not the one that was reported last. A job that neither opens nor resolves an alert, such as a
- * cancelled check, does not hide the jobs before it.
- */
-function afterFinish(
-  host: HostRecord,
-  kind: JobKind,
-  { status, finishedAtMs }: JobEnd,
-): HostRecord {
-  const rule = JOB_ALERTS[kind];
-  if (rule === undefined) return host;
-  const succeeded = status === 'succeeded';
-  const opens = rule.opensOn.includes(status);
-  if (!opens && !succeeded) return host;
-  const lastAtMs = kind === 'backup' ? host.lastBackup?.finishedAtMs : host.lastFinishes[kind];
-  if (lastAtMs !== undefined && lastAtMs > finishedAtMs) return host;
-  const noted = noteFinish(host, kind, finishedAtMs, succeeded);
-  return opens ? openAlert(noted, rule.alert, finishedAtMs) : resolveAlert(noted, rule.alert);
-}
-
-function noteFinish(
-  host: HostRecord,
-  kind: JobKind,
-  finishedAtMs: number,
-  succeeded: boolean,
-): HostRecord {
-  if (kind === 'backup') return { ...host, lastBackup: { finishedAtMs, succeeded } };
-  const lastFinishes = { ...host.lastFinishes, [kind]: finishedAtMs };
-  if (kind !== 'init') return { ...host, lastFinishes };
-  return { ...host, lastFinishes, repoStatus: succeeded ? 'ready' : 'init_failed' };
+/** Whether what a message says about a job agrees with what is known of it. */
+function isSameJob(
+  known: JobRecord,
+  { kind, startedAtMs }: { kind?: JobKind | undefined; startedAtMs?: number | undefined },
+): boolean {
+  return (
+    (kind === undefined || kind === known.kind) &&
+    (startedAtMs === undefined || startedAtMs === known.startedAtMs)
+  );
 }

@@ -1,6 +1,6 @@
 import type { RepoStatus } from '../../contract/host.ts';
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
-import type { AgentDetails } from '../../contract/operations.ts';
+import type { AgentDetails, BackupSummary } from '../../contract/operations.ts';
 import type { AlertKind } from './alert-kinds.ts';
 
 /*
@@ -21,14 +21,28 @@ export interface HostRecord {
   readonly offlineSinceMs: number | undefined;
   /** What its last hello said; undefined before the first. */
   readonly agent: AgentDetails | undefined;
-  readonly lastBackup: { readonly finishedAtMs: number; readonly succeeded: boolean } | undefined;
+  readonly lastBackup: LastBackup | undefined;
+  readonly lastBackupSuccessMs: number | undefined;
+  /** Of the last backup that told it. */
+  readonly lastBackupAddedBytes: number | undefined;
+  readonly lastCheckSuccessMs: number | undefined;
   readonly repoSizeBytes: number | undefined;
   readonly repoStatus: RepoStatus;
   readonly snapshotCount: number;
   /** The open alerts, by when they were opened. */
   readonly alerts: Times<AlertKind>;
-  /** When the last job of a kind finished that an alert follows. `lastBackup` has that of backups. */
-  readonly lastFinishes: Times<JobKind>;
+  /** By what the next report is compared to tell whether it is later: see `ReportedTime.orderMs`. */
+  readonly lastFinishes: Times<FinishKind>;
+}
+
+/** What the last one of is known: jobs by their kind, and successful ones. */
+export type FinishKind = JobKind | 'backup_success' | 'check_success';
+
+export interface LastBackup {
+  readonly finishedAtMs: number;
+  readonly succeeded: boolean;
+  /** Undefined if an earlier version stored the backup, and its job is forgotten. */
+  readonly durationMs: number | undefined;
 }
 
 export interface JobRecord {
@@ -45,6 +59,7 @@ export interface JobEnd {
   readonly finishedAtMs: number;
   readonly exitCode?: number | undefined;
   readonly error?: string | undefined;
+  readonly summary?: BackupSummary | undefined;
 }
 
 /** What a rule decides: the answer, and the records that are other ones now. */

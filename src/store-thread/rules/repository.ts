@@ -1,4 +1,5 @@
 import type { Request } from '../../contract/operations.ts';
+import { repositoryIsReady } from './finished-jobs.ts';
 import type { Decision, HostRecord } from './records.ts';
 
 /** What the report leaves out stays as it is. */
@@ -6,13 +7,14 @@ export function repoStats(
   host: HostRecord,
   { totalSizeBytes, snapshotCount, repoStatus }: Request<'repoStats'>,
 ): Decision<'recorded'> {
+  const reported = {
+    ...host,
+    repoSizeBytes: totalSizeBytes ?? host.repoSizeBytes,
+    snapshotCount: snapshotCount ?? host.snapshotCount,
+    repoStatus: repoStatus ?? host.repoStatus,
+  };
   return {
     answer: 'recorded',
-    host: {
-      ...host,
-      repoSizeBytes: totalSizeBytes ?? host.repoSizeBytes,
-      snapshotCount: snapshotCount ?? host.snapshotCount,
-      repoStatus: repoStatus ?? host.repoStatus,
-    },
+    host: repoStatus === 'ready' ? repositoryIsReady(reported) : reported,
   };
 }

@@ -17,7 +17,9 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
     hostId,
     host,
     online,
-    ...(lastBackup && { lastBackup }),
+    ...(lastBackup && {
+      lastBackup: { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded },
+    }),
     ...(repoSizeBytes !== undefined && { repoSizeBytes }),
     repoStatus,
     snapshotCount,
@@ -32,7 +34,9 @@ export function listedHost(record: HostRecord, isServed: boolean): ListedHost {
     hostId,
     host,
     status: status === 'online' && !isServed ? 'offline' : status,
-    ...(lastBackup && { lastBackup }),
+    ...(lastBackup && {
+      lastBackup: { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded },
+    }),
     openAlerts: alertsOf(record).sort(),
   };
 }

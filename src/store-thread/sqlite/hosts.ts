@@ -1,14 +1,14 @@
 import type { RepoStatus } from '../../contract/host.ts';
-import type { JobKind } from '../../contract/jobs.ts';
 import type { EnrolledHost } from '../../contract/operations.ts';
 import type { AlertKind } from '../rules/alert-kinds.ts';
-import type { HostRecord, Times } from '../rules/records.ts';
+import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
 import type { SqlValue, Statements } from './statements.ts';
 
 const SELECT = `
   SELECT host_id, host, status, connection, offline_since,
-    agent_version, hostname, restic_version, os, arch, boot_time,
-    last_backup_at, last_backup_ok, repo_size_bytes, repo_status, snapshot_count,
+    agent_version, hostname, restic_version, os, arch, boot_time, backup_interval_seconds,
+    last_backup_at, last_backup_ok, last_backup_duration_ms, last_backup_success_at,
+    last_backup_added_bytes, last_check_success_at, repo_size_bytes, repo_status, snapshot_count,
     (SELECT json_group_object(kind, opened_at) FROM alerts a WHERE a.host_id = h.host_id),
     (SELECT json_group_object(kind, finished_at) FROM last_finishes f WHERE f.host_id = h.host_id)
   FROM hosts h`;
@@ -25,8 +25,13 @@ type Row = [
   os: string | null,
   arch: string | null,
   bootTime: number | null,
+  backupInterval: number | null,
   lastBackupAt: number | null,
   lastBackupOk: number | null,
+  lastBackupDuration: number | null,
+  lastBackupSuccessAt: number | null,
+  lastBackupAddedBytes: number | null,
+  lastCheckSuccessAt: number | null,
   repoSizeBytes: number | null,
   repoStatus: RepoStatus,
   snapshotCount: number,
@@ -59,7 +64,9 @@ export class Hosts {
     this.#statements.run(
       `UPDATE hosts SET status = ?, connection = ?, offline_since = ?,
          agent_version = ?, hostname = ?, restic_version = ?, os = ?, arch = ?, boot_time = ?,
-         last_backup_at = ?, last_backup_ok = ?, repo_size_bytes = ?, repo_status = ?, snapshot_count = ?
+         backup_interval_seconds = ?, last_backup_at = ?, last_backup_ok = ?, last_backup_duration_ms = ?,
+         last_backup_success_at = ?, last_backup_added_bytes = ?, last_check_success_at = ?,
+         repo_size_bytes = ?, repo_status = ?, snapshot_count = ?
        WHERE host_id = ?`,
       host.status,
       orNull(host.connection),
@@ -70,8 +77,13 @@ export class Hosts {
       orNull(agent?.os),
       orNull(agent?.arch),
       orNull(agent?.bootTimeMs),
+      orNull(agent?.backupIntervalSeconds),
       orNull(lastBackup?.finishedAtMs),
       lastBackup === undefined ? null : Number(lastBackup.succeeded),
+      orNull(lastBackup?.durationMs),
+      orNull(host.lastBackupSuccessMs),
+      orNull(host.lastBackupAddedBytes),
+      orNull(host.lastCheckSuccessMs),
       orNull(host.repoSizeBytes),
       host.repoStatus,
       host.snapshotCount,
@@ -126,8 +138,10 @@ export class Hosts {
 
 function recordOf(row: Row): HostRecord {
   const [hostId, host, status, connection, offlineSince, ...rest] = row;
-  const [agentVersion, hostname, resticVersion, os, arch, bootTime, ...state] = rest;
-  const [backupAt, backupOk, repoSizeBytes, repoStatus, snapshotCount, alerts, finishes] = state;
+  const [agentVersion, hostname, resticVersion, os, arch, bootTime, backupInterval, ...state] =
+    rest;
+  const [backupAt, backupOk, backupDuration, backupSuccessAt, addedBytes, ...repository] = state;
+  const [checkSuccessAt, repoSizeBytes, repoStatus, snapshotCount, alerts, finishes] = repository;
   return {
     hostId,
     host,
@@ -144,14 +158,24 @@ function recordOf(row: Row): HostRecord {
             os: orUndefined(os),
             arch: orUndefined(arch),
             bootTimeMs: orUndefined(bootTime),
+            backupIntervalSeconds: orUndefined(backupInterval),
           },
     lastBackup:
-      backupAt === null ? undefined : { finishedAtMs: backupAt, succeeded: backupOk === 1 },
+      backupAt === null
+        ? undefined
+        : {
+            finishedAtMs: backupAt,
+            succeeded: backupOk === 1,
+            durationMs: orUndefined(backupDuration),
+          },
+    lastBackupSuccessMs: orUndefined(backupSuccessAt),
+    lastBackupAddedBytes: orUndefined(addedBytes),
+    lastCheckSuccessMs: orUndefined(checkSuccessAt),
     repoSizeBytes: orUndefined(repoSizeBytes),
     repoStatus,
     snapshotCount,
     alerts: timesOf<AlertKind>(alerts),
-    lastFinishes: timesOf<JobKind>(finishes),
+    lastFinishes: timesOf<FinishKind>(finishes),
   };
 }
 

@@ -37,7 +37,7 @@ export class Jobs {
     this.#onForgotten = onForgotten;
   }
 
-  /** Without the text of its error. */
+  /** Without the text of its error and the summary of its backup. */
   get(hostId: string, jobId: string): JobRecord | undefined {
     const row = this.#statements.get<Row>(
       `SELECT kind, started_at, status, finished_at, exit_code FROM jobs
@@ -91,8 +91,9 @@ export class Jobs {
 
   #insert({ hostId, jobId, kind, startedAtMs, finish }: JobRecord): void {
     this.#statements.run(
-      `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, exit_code, error,
+         bytes_added, files_unreadable, snapshot_id, recorded_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       hostId,
       jobId,
       kind,
@@ -101,18 +102,25 @@ export class Jobs {
       finish?.finishedAtMs ?? null,
       finish?.exitCode ?? null,
       finish?.error ?? null,
+      finish?.summary?.bytesAdded ?? null,
+      finish?.summary?.filesUnreadable ?? null,
+      finish?.summary?.snapshotId ?? null,
       Date.now(),
     );
   }
 
   #update({ hostId, jobId, finish }: JobRecord): void {
     this.#statements.run(
-      `UPDATE jobs SET status = ?, finished_at = ?, exit_code = ?, error = ?, recorded_at = ?
+      `UPDATE jobs SET status = ?, finished_at = ?, exit_code = ?, error = ?,
+         bytes_added = ?, files_unreadable = ?, snapshot_id = ?, recorded_at = ?
        WHERE host_id = ? AND job_id = ?`,
       finish?.status ?? null,
       finish?.finishedAtMs ?? null,
       finish?.exitCode ?? null,
       finish?.error ?? null,
+      finish?.summary?.bytesAdded ?? null,
+      finish?.summary?.filesUnreadable ?? null,
+      finish?.summary?.snapshotId ?? null,
       Date.now(),
       hostId,
       jobId,

@@ -41,6 +41,18 @@ const time = (as: string): Field => ({
   as,
   wrong: { bad_time: NO_TIME },
 });
+const jobTime = (as: string): Field => ({
+  ...time(as),
+  wrong: {
+    bad_time: [
+      ...NO_TIME,
+      '1999-12-31T23:59:59.999Z',
+      '1970-01-01T00:00:00Z',
+      '0001-01-01T00:00:00Z',
+      '0000-01-01T00:00:00Z',
+    ],
+  },
+});
 const jobId: Field = { good: 'job-1', as: 'jobId', wrong: { bad_message: NO_ID } };
 const kind: Field = {
   good: 'backup',
@@ -77,20 +89,40 @@ const TYPES: Readonly<Record<string, MessageType>> = {
       os: text('linux', 'os'),
       arch: text('amd64', 'arch'),
       boot_time: time('bootTimeMs'),
+      backup_interval_seconds: {
+        good: 86_400,
+        as: 'backupIntervalSeconds',
+        wrong: { bad_message: [0, ...NO_COUNT] },
+      },
     },
   },
   heartbeat: { required: { sent_at: time('sentAtMs') }, optional: {} },
   'job.started': {
-    required: { job_id: jobId, kind, started_at: time('startedAtMs') },
+    required: { job_id: jobId, kind, started_at: jobTime('startedAtMs') },
     optional: {},
   },
   'job.finished': {
-    required: { job_id: jobId, status, finished_at: time('finishedAtMs') },
+    required: { job_id: jobId, status, finished_at: jobTime('finishedAtMs') },
     optional: {
       exit_code: { good: -1, as: 'exitCode', wrong: { bad_message: NO_WHOLE_NUMBER } },
       error: text('repository is locked'),
+      summary: {
+        good: { bytes_added: 5, files_unreadable: 0, snapshot_id: '4a1cfd12', new: 1 },
+        read: { bytesAdded: 5, filesUnreadable: 0, snapshotId: '4a1cfd12' },
+        wrong: {
+          bad_message: [
+            1,
+            'none',
+            [],
+            { bytes_added: -1 },
+            { files_unreadable: '1' },
+            { snapshot_id: 'no hex' },
+            { snapshot_id: 'a'.repeat(65) },
+          ],
+        },
+      },
       kind,
-      started_at: time('startedAtMs'),
+      started_at: jobTime('startedAtMs'),
     },
   },
   'repo.stats': {
@@ -208,12 +240,28 @@ describe('good messages', () => {
   });
 
   it('texts of any length and script', () => {
-    for (const long of ['', 'ü'.repeat(300), 'line\n\0"\\']) {
+    for (const long of ['', 'ü'.repeat(255), 'line\n\0"\\']) {
       const payload = { ...goodPayload('hello'), hostname: long, agent_version: long, os: long };
       expect(parse({ type: 'hello', payload })).toMatchObject({
         agent: { hostname: long, agentVersion: long, os: long },
       });
     }
+  });
+
+  it('texts of a hello are cut after 255 characters, and hold no half characters', () => {
+    const long = '😀'.repeat(255);
+    for (const hostname of [`${long}x`, long, `${long.slice(0, -2)}\ud83d`]) {
+      const payload = { ...goodPayload('hello'), hostname };
+      const read = hostname.endsWith('\ud83d') ? `${long.slice(0, -2)}\ufffd` : long;
+      expect(parse({ type: 'hello', payload })).toMatchObject({ agent: { hostname: read } });
+    }
+  });
+
+  it('the first moment of the year 2000 is a time that a job can have', () => {
+    const payload = { ...goodPayload('job.started'), started_at: '2000-01-01T00:00:00Z' };
+    expect(parse({ type: 'job.started', payload })).toMatchObject({
+      startedAtMs: Date.UTC(2000, 0, 1),
+    });
   });
 
   it('times of any offset and with nanoseconds', () => {
@@ -256,7 +304,7 @@ describe.each(ALL)('%s', (type, required, optional) => {
   it.runIf(wrong.length > 0).each(wrong)('%s: %j is %s', (field, value, code) => {
     expect(refusal({ type, id: 'm-1', payload: { ...payload, [field]: value } })).toMatchObject({
       code,
-      message: expect.stringMatching(new RegExp(`^${field}: `)),
+      message: expect.stringMatching(new RegExp(`^${field}(\\.[a-z_]+)?: `)),
       id: 'm-1',
       type,
     });

@@ -29,7 +29,7 @@ class Rig {
   /** Rows as they are when the server starts, each a millisecond younger than the one before. */
   fill(hostId: string, count: number, status: 'succeeded' | null): void {
     this.db.exec('BEGIN');
-    const finishedAt = status === null ? null : AT;
+    const finishedAt = status === null ? null : AT + 1;
     for (let n = 0; n < count; n++) {
       this.#insert.run(hostId, `old-${n}`, 'backup', AT, status, finishedAt, AT + n);
     }

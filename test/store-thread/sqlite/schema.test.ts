@@ -51,7 +51,7 @@ test.each([1, 2])(
       );
       return answer;
     };
-    expect(fails('z-first', AT)).toEqual({ first: false });
+    expect(fails('z-first', AT), 'it succeeded').toBe('job_conflict');
     fails('earlier', AT + 4_999);
     expect(db.prepare('SELECT * FROM alerts').all(), 'a later check succeeded').toEqual([]);
     fails('later', AT + 5_001);

@@ -1,0 +1,81 @@
+import type { JobKind } from '../../contract/jobs.ts';
+import { JOB_ALERTS, openAlert, resolveAlert, setAlert } from './alerts.ts';
+import type { FinishKind, HostRecord, JobEnd } from './records.ts';
+import { isLatest, type ReportedTime, reportedTime } from './time.ts';
+
+export interface FinishedJob extends JobEnd {
+  readonly kind: JobKind;
+  readonly durationMs: number;
+}
+
+/** restic's exit code of a backup that could not read some files; the snapshot exists. */
+const INCOMPLETE = 3;
+/** A success of these says nothing about the repository being there. */
+const WITHOUT_REPOSITORY: readonly JobKind[] = ['diff', 'unlock', 'update'];
+
+/**
+ * What a finished job means for its host. Agents report late what they could not report in time, so a host shows the
+ * job that finished last, not the one that was reported last.
+ */
+export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: number): HostRecord {
+  const time = reportedTime(job.finishedAtMs, receivedAtMs);
+  const isLast = (kind: FinishKind) => isLatest(time, host.lastFinishes[kind], receivedAtMs);
+  let after = host;
+  if (decides(job) && isLast(job.kind)) after = afterLast(after, job, time);
+  if (job.status !== 'succeeded') return after;
+  if (job.kind === 'backup' && isLast('backup_success')) {
+    after = noteTime({ ...after, lastBackupSuccessMs: time.shownMs }, 'backup_success', time);
+  }
+  if (job.kind === 'check' && isLast('check_success')) {
+    after = noteTime({ ...after, lastCheckSuccessMs: time.shownMs }, 'check_success', time);
+  }
+  const provesRepository = !WITHOUT_REPOSITORY.includes(job.kind);
+  return provesRepository && isLast('init') ? repositoryIsReady(after) : after;
+}
+
+/** A repository that is there resolves the alert of an init that failed. */
+export function repositoryIsReady(host: HostRecord): HostRecord {
+  const ready = host.repoStatus === 'ready' ? host : { ...host, repoStatus: 'ready' as const };
+  return resolveAlert(ready, 'init_failed');
+}
+
+/** A job that neither opens nor resolves an alert, such as a cancelled check, does not hide the jobs before it. */
+function decides({ kind, status }: FinishedJob): boolean {
+  const rule = JOB_ALERTS[kind];
+  return rule !== undefined && (status === 'succeeded' || rule.opensOn.includes(status));
+}
+
+/** The host after a job that is the last one of its kind. */
+function afterLast(host: HostRecord, job: FinishedJob, time: ReportedTime): HostRecord {
+  const noted = noteTime(host, job.kind, time);
+  const rule = JOB_ALERTS[job.kind];
+  if (rule === undefined) return noted;
+  if (job.kind === 'init' && job.status === 'failed') return afterFailedInit(noted, time.shownMs);
+  const fails = job.status !== 'succeeded';
+  const alerted = setAlert(noted, rule.alert, fails, time.shownMs);
+  return job.kind === 'backup' ? afterLastBackup(alerted, job, time.shownMs) : alerted;
+}
+
+/** An init also fails where there is a repository already; that one is not touched. */
+function afterFailedInit(host: HostRecord, atMs: number): HostRecord {
+  if (host.repoStatus === 'ready') return host;
+  return openAlert({ ...host, repoStatus: 'init_failed' }, 'init_failed', atMs);
+}
+
+function afterLastBackup(
+  host: HostRecord,
+  { status, durationMs, exitCode, summary }: FinishedJob,
+  atMs: number,
+): HostRecord {
+  const succeeded = status === 'succeeded';
+  const lastBackup = { finishedAtMs: atMs, succeeded, durationMs: Math.max(durationMs, 0) };
+  const lastBackupAddedBytes = summary?.bytesAdded ?? host.lastBackupAddedBytes;
+  const shown = { ...host, lastBackup, lastBackupAddedBytes };
+  if (!succeeded) return shown;
+  const isIncomplete = exitCode === INCOMPLETE || (summary?.filesUnreadable ?? 0) > 0;
+  return setAlert(shown, 'backup_incomplete', isIncomplete, atMs);
+}
+
+function noteTime(host: HostRecord, kind: FinishKind, { orderMs }: ReportedTime): HostRecord {
+  return { ...host, lastFinishes: { ...host.lastFinishes, [kind]: orderMs } };
+}
