@@ -1,4 +1,4 @@
-import { type BodyLayout, WORDS_A_PLACE } from '../shared/body-layout.ts';
+import { type BodyLayout, WORDS_PER_PLACE } from '../shared/body-layout.ts';
 
 /*
  * Where the pieces of a body are kept: a log in shared memory. The render thread appends what it renders and
@@ -105,7 +105,7 @@ export class PieceStore {
   layOut(pieces: readonly Piece[]): BodyLayout {
     const segments = [...this.#segments];
     const numbers = new Map(segments.map((segment, number) => [segment, number]));
-    const places = new Uint32Array(pieces.length * WORDS_A_PLACE);
+    const places = new Uint32Array(pieces.length * WORDS_PER_PLACE);
     let byteLength = 0;
     let at = 0;
     for (const { segment, offset, length } of pieces) {
