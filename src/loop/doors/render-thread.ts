@@ -3,7 +3,7 @@ import { Piscina } from 'piscina';
 import type { Encoding } from '../../contract/encoding.ts';
 import { RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
-import type { StoreSize } from '../../render-thread/piece-store.ts';
+import type { LogSize } from '../../render-thread/piece-store.ts';
 import type {
   RenderResult,
   RenderTask,
@@ -16,10 +16,10 @@ export const RENDER_LIMIT_MS = 30_000;
 
 /**
  * What slow readers may keep in memory beside the newest body: so many times what that takes, but always
- * PINNED_BYTES. Then those of the oldest body are sent away. A single reader never gets there, whatever changes.
+ * MIN_PINNED_LIMIT_BYTES. Then those of the oldest body are sent away. A single reader never gets there, whatever changes.
  */
-const PINNED_BODIES = 2;
-const PINNED_BYTES = 8 * 1024 * 1024;
+const MAX_PINNED_PER_LIVE = 2;
+const MIN_PINNED_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /** The thread makes little garbage. Left alone, V8 would keep three times 16 MiB for it. */
 const YOUNG_GENERATION_MB = 4;
@@ -36,9 +36,9 @@ export interface RenderedBody {
 /** The one thread that renders, replaced by piscina when it dies. */
 export class RenderThread {
   readonly #pool: Piscina<RenderTask, RenderResult>;
-  #render = 0;
+  #renders = 0;
   /** By the number of their render, oldest first. */
-  readonly #held = new Map<number, RenderedBody>();
+  readonly #heldBodies = new Map<number, RenderedBody>();
 
   constructor(data: RenderThreadData) {
     this.#pool = new Piscina({
@@ -68,12 +68,12 @@ export class RenderThread {
 
   /** @throws RmError `render_failed` */
   async render(encodings: readonly Encoding[]): Promise<RenderedBody> {
-    const render = ++this.#render;
+    const renderNumber = ++this.#renders;
     try {
-      const held = [...this.#held.keys()];
-      const { bodies, size } = await this.#run({ render, held, encodings });
-      this.#limit(size);
-      return this.#body(render, bodies);
+      const heldRenders = [...this.#heldBodies.keys()];
+      const { bodies, logSize } = await this.#runTask({ renderNumber, heldRenders, encodings });
+      this.#revokeOldestIfTooLarge(logSize);
+      return this.#hold(renderNumber, bodies);
     } catch (error) {
       throw new RmError('render_failed', 'the render thread failed', { cause: error });
     }
@@ -87,15 +87,15 @@ export class RenderThread {
    * A thread that dies while it starts is not replaced by piscina before the next task comes, so a task
    * that waits for it would wait until the limit: it is given up with the thread.
    */
-  async #run(task: RenderTask): Promise<RenderResult> {
-    const giveUp = new AbortController();
-    const running = this.#pool.run(task, { signal: giveUp.signal });
+  async #runTask(task: RenderTask): Promise<RenderResult> {
+    const controller = new AbortController();
+    const running = this.#pool.run(task, { signal: controller.signal });
     const timer = setTimeout(
-      () => giveUp.abort(new Error(`no body after ${RENDER_LIMIT_MS} ms`)),
+      () => controller.abort(new Error(`no body after ${RENDER_LIMIT_MS} ms`)),
       RENDER_LIMIT_MS,
     );
     const { threads } = this.#pool;
-    const onExit = () => giveUp.abort(new Error('the thread died'));
+    const onExit = () => controller.abort(new Error('the thread died'));
     for (const thread of threads) thread.once('exit', onExit);
     try {
       return await running;
@@ -105,7 +105,7 @@ export class RenderThread {
     }
   }
 
-  #body(render: number, layouts: RenderResult['bodies']): RenderedBody {
+  #hold(renderNumber: number, layouts: RenderResult['bodies']): RenderedBody {
     const { identity, gzip } = layouts;
     const bytes = {
       identity: identity && new BodyBytes(identity),
@@ -117,16 +117,16 @@ export class RenderThread {
         if (found === undefined) throw new RmError('render_failed', `no body in ${encoding}`);
         return found;
       },
-      release: () => this.#held.delete(render),
+      release: () => this.#heldBodies.delete(renderNumber),
       onRevoked: () => {},
     };
-    this.#held.set(render, body);
+    this.#heldBodies.set(renderNumber, body);
     return body;
   }
 
-  #limit({ live, pinned }: StoreSize): void {
-    if (pinned <= Math.max(PINNED_BODIES * live, PINNED_BYTES)) return;
-    const [oldest] = this.#held.values();
+  #revokeOldestIfTooLarge({ live, pinned }: LogSize): void {
+    if (pinned <= Math.max(MAX_PINNED_PER_LIVE * live, MIN_PINNED_LIMIT_BYTES)) return;
+    const [oldest] = this.#heldBodies.values();
     oldest?.onRevoked();
   }
 }
