@@ -20,7 +20,7 @@ export function clientAddress(
   if (header === undefined) return nearest;
   let client: Address = nearest;
   for (const hop of header.split(',').reverse()) {
-    const address = parseForwardedAddress(withoutSpace(hop));
+    const address = parseForwardedAddress(trimSpace(hop));
     if (address === undefined) return undefined;
     client = address;
     if (!proxies.contains(address)) break;
@@ -29,7 +29,7 @@ export function clientAddress(
 }
 
 /** The white space that may stand around an element of a list (RFC 9110, section 5.6.1). */
-function withoutSpace(element: string): string {
+function trimSpace(element: string): string {
   return element.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 

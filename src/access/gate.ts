@@ -46,7 +46,7 @@ export interface Gate {
 }
 
 /** Who reloads more often within the overlap has the oldest tokens end early. */
-const MAX_OLD_TOKENS = 10;
+const MAX_PREVIOUS_TOKENS = 10;
 
 /**
  * Compiles the rules, once; undefined if they set no gate.
@@ -92,12 +92,12 @@ export function compileGate(rules: AccessRules): Gate | undefined {
       const secret = new SecretToken(token);
       if (secrets[0]?.secret.equals(secret)) return;
       const now = performance.now();
-      const old = secrets.map(({ secret, until }) => ({
+      const previous = secrets.map(({ secret, until }) => ({
         secret,
         until: Math.min(until, now + overlapMs),
       }));
-      const stillGood = old.filter(({ until }) => until > now).slice(0, MAX_OLD_TOKENS);
-      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillGood];
+      const stillValid = previous.filter(({ until }) => until > now).slice(0, MAX_PREVIOUS_TOKENS);
+      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillValid];
     },
   };
 }
@@ -107,13 +107,13 @@ export function compileGate(rules: AccessRules): Gate | undefined {
  * clients pass as the proxy.
  */
 export function proxiesInTrustedNetworks(rules: AccessRules): string[] {
-  const networks = (rules.trustedCidrs ?? []).flatMap((text) => toNetwork(text));
+  const networks = (rules.trustedCidrs ?? []).flatMap((text) => networkIn(text));
   return (rules.trustedProxies ?? []).filter((proxy) =>
-    toNetwork(proxy).some((own) => networks.some((network) => overlap(own, network))),
+    networkIn(proxy).some((own) => networks.some((network) => overlap(own, network))),
   );
 }
 
-function toNetwork(text: string): Network[] {
+function networkIn(text: string): Network[] {
   const network = parseNetwork(text);
   return network === undefined ? [] : [network];
 }

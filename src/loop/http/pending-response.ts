@@ -18,11 +18,11 @@ export class PendingResponse {
   readonly #requests: RequestBudget;
   readonly #isHead: boolean;
   readonly hasBody: boolean;
-  #state: 'open' | 'answering' | 'sending' | 'gone' = 'open';
+  #state: 'open' | 'responding' | 'sending' | 'gone' = 'open';
   #isBodyComplete = true;
-  #isPutOff = false;
-  #closes = false;
-  #write: () => void = () => {};
+  #isPostponed = false;
+  #closesConnection = false;
+  #writeResponse: () => void = () => {};
   #onGone: (complete: boolean) => void = () => {};
 
   /** Must be made within the request's handler, before anything is awaited. */
@@ -32,18 +32,18 @@ export class PendingResponse {
     this.#isHead = req.getMethod() === 'head';
     this.hasBody = announcesBody(req);
     res.onAborted(() => {
-      if (this.#isPutOff) requests.noteExceeded();
-      this.#leave(false);
+      if (this.#isPostponed) requests.noteExceeded();
+      this.#end(false);
     });
     if (this.hasBody) this.#watchBody();
   }
 
   /** Answers with some text, or to a HEAD request without it. */
   send(status: string, headers: Headers, text: string): void {
-    this.#answer(() => {
-      this.#head(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
-      if (!this.#isHead) this.#res.end(text, this.#closes);
-      else if (this.#closes) this.#res.endWithoutBody(0, true);
+    this.#respond(() => {
+      this.#writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
+      if (!this.#isHead) this.#res.end(text, this.#closesConnection);
+      else if (this.#closesConnection) this.#res.endWithoutBody(0, true);
       else this.#endWithoutBody(Buffer.byteLength(text));
     });
   }
@@ -56,8 +56,8 @@ export class PendingResponse {
 
   /** Answers as `HEAD` wants it, where the length of the body is not known. */
   sendHead(status: string, headers: Headers): void {
-    this.#answer(() => {
-      this.#head(status, headers);
+    this.#respond(() => {
+      this.#writeHead(status, headers);
       this.#res.endWithoutBody();
     });
   }
@@ -73,7 +73,7 @@ export class PendingResponse {
     this.#onGone = onGone;
     this.#res.onWritable(write);
     this.#res.cork(() => {
-      this.#head('200 OK', headers);
+      this.#writeHead('200 OK', headers);
       write();
     });
   }
@@ -84,7 +84,7 @@ export class PendingResponse {
 
   /** The socket took the last byte of a stream. */
   finish(): void {
-    this.#leave(true);
+    this.#end(true);
   }
 
   /** Closes the connection if it is still being sent to. */
@@ -92,24 +92,24 @@ export class PendingResponse {
     if (this.#state === 'sending') this.#res.close();
   }
 
-  #answer(write: () => void): void {
+  #respond(write: () => void): void {
     if (this.#state !== 'open') return;
-    this.#state = 'answering';
-    this.#write = write;
-    if (this.#isBodyComplete) this.#writeAnswer();
+    this.#state = 'responding';
+    this.#writeResponse = write;
+    if (this.#isBodyComplete) this.#writeWithinBudget();
   }
 
-  #writeAnswer(): void {
+  #writeWithinBudget(): void {
     if (this.#requests.take()) return this.#writeNow();
-    this.#isPutOff = true;
+    this.#isPostponed = true;
     setImmediate(() => this.#writeNow());
   }
 
   #writeNow(): void {
-    if (this.#state !== 'answering') return;
+    if (this.#state !== 'responding') return;
     this.#state = 'gone';
-    this.#isPutOff = false;
-    this.#res.cork(this.#write);
+    this.#isPostponed = false;
+    this.#res.cork(this.#writeResponse);
   }
 
   /** Chunks of one byte cost as much as a request each, so these are counted, too. */
@@ -125,21 +125,21 @@ export class PendingResponse {
       if (!isLast && !isTooLong) return;
       this.#isBodyComplete = true;
       if (isTooLong) {
-        this.#closes = true;
+        this.#closesConnection = true;
         this.#requests.noteExceeded();
       }
-      if (this.#state !== 'answering') return;
+      if (this.#state !== 'responding') return;
       if (isTooLong) this.#writeNow();
-      else this.#writeAnswer();
+      else this.#writeWithinBudget();
     });
   }
 
-  #head(status: string, headers: Headers): void {
+  #writeHead(status: string, headers: Headers): void {
     this.#res.writeStatus(status);
     for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
   }
 
-  #leave(complete: boolean): void {
+  #end(complete: boolean): void {
     this.#state = 'gone';
     const onGone = this.#onGone;
     this.#onGone = () => {};

@@ -12,7 +12,7 @@ const MAX_REQUESTS_PER_TURN = 500;
  */
 export class RequestBudget {
   readonly #onExceeded: () => void;
-  #left = MAX_REQUESTS_PER_TURN;
+  #remaining = MAX_REQUESTS_PER_TURN;
 
   /** @param onExceeded called when a connection was closed because it sent too many requests */
   constructor(onExceeded: () => void = () => {}) {
@@ -21,13 +21,13 @@ export class RequestBudget {
 
   /** @returns whether a request may be answered in this turn */
   take(): boolean {
-    if (this.#left === MAX_REQUESTS_PER_TURN) {
+    if (this.#remaining === MAX_REQUESTS_PER_TURN) {
       setImmediate(() => {
-        this.#left = MAX_REQUESTS_PER_TURN;
+        this.#remaining = MAX_REQUESTS_PER_TURN;
       });
     }
-    if (this.#left === 0) return false;
-    this.#left--;
+    if (this.#remaining === 0) return false;
+    this.#remaining--;
     return true;
   }
 

@@ -38,16 +38,20 @@ export interface ScrapeEndpointOptions {
 
 /** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
 export function mountScrapeEndpoint(app: MountableApp, options: ScrapeEndpointOptions): void {
-  app.any(options.path ?? '/metrics', (res, req) => answer(res, req, options));
+  app.any(options.path ?? '/metrics', (res, req) => handleScrape(res, req, options));
 }
 
-function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpointOptions): void {
+function handleScrape(
+  res: ScrapeResponse,
+  req: ScrapeRequest,
+  options: ScrapeEndpointOptions,
+): void {
   const { gate, counter } = options;
   const startedAt = performance.now();
   const response = new PendingResponse(res, req, options.requests);
-  const refuse = (code: keyof typeof REFUSED, headers: Headers, line: string) => {
+  const refuse = (code: keyof typeof STATUS_LINES, headers: Headers, line: string) => {
     counter.scrape(code);
-    response.send(REFUSED[code], headers, `${line}\n`);
+    response.send(STATUS_LINES[code], headers, `${line}\n`);
   };
   const method = req.getMethod();
   if (method !== 'get' && method !== 'head') {
@@ -91,12 +95,12 @@ function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpoint
     },
     (error) => {
       options.onFailure?.(error);
-      refuse(503, {}, reason(error));
+      refuse(503, {}, failureText(error));
     },
   );
 }
 
-const REFUSED = {
+const STATUS_LINES = {
   400: '400 Bad Request',
   401: '401 Unauthorized',
   405: '405 Method Not Allowed',
@@ -114,7 +118,7 @@ function scrapeTimeoutMs(header: string): number {
   return Math.min(ms - Math.min(ms / 10, 500), RENDER_LIMIT_MS);
 }
 
-function reason(error: unknown): string {
+function failureText(error: unknown): string {
   switch (errorCode(error)) {
     case 'render_too_late':
       return 'the metrics were not ready in time';

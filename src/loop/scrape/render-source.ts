@@ -2,7 +2,7 @@ import type { Encoding } from '../../contract/encoding.ts';
 import type { BodyBytes } from '../../shared/body-layout.ts';
 
 /** One reader's hold on a rendered body. */
-export interface Body {
+export interface BodyHold {
   readonly bytes: BodyBytes;
   /** To be called once, when the bytes are no longer needed: they may change then. */
   release(): void;
@@ -19,5 +19,5 @@ export interface RenderSource {
    * A body no older than this call.
    * @throws RmError `render_failed`, `render_too_late`, `too_many_scrapes`, `closed`
    */
-  render(encoding: Encoding, timeoutMs: number): Promise<Body>;
+  render(encoding: Encoding, timeoutMs: number): Promise<BodyHold>;
 }

@@ -7,7 +7,7 @@ import type { Headers, PendingResponse } from '../http/pending-response.ts';
  * over whole keeps the loop waiting for tens of milliseconds; a turn of the loop for each slice costs as much
  * as the slice.
  */
-const TURN_MS = 0.3;
+const MAX_SENDING_MS_PER_TURN = 0.3;
 
 /**
  * Sends `body` in slices; `onGone` is called once, when the bytes are no longer needed: `complete` if the
@@ -33,15 +33,15 @@ export function sendBody(
       if (done) response.finish();
       else if (!accepted)
         return false; // uWS calls onWritable
-      else if (performance.now() - startedAt > TURN_MS) {
-        setImmediate(sendNext);
+      else if (performance.now() - startedAt > MAX_SENDING_MS_PER_TURN) {
+        setImmediate(sendInNextTurn);
         break;
       }
     }
     return true;
   }
 
-  function sendNext(): void {
+  function sendInNextTurn(): void {
     if (response.isSending) res.cork(sendSlices);
   }
 }
