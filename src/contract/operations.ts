@@ -50,7 +50,7 @@ export interface Operations {
   removeHost: [{ hostId: string }, boolean];
   listHosts: [null, ListedHost[]];
   /** Whether a control plane that runs on the same database knows of all changes of the hosts. */
-  isFollowed: [null, boolean];
+  areHostChangesApplied: [null, boolean];
   /** The host whose token has this SHA-256. */
   authenticate: [{ tokenDigest: Uint8Array }, string | undefined];
   /** The host is online from now on, by this connection; @returns its name. */
@@ -99,7 +99,7 @@ export interface Disconnect {
 export type EnrolledHost = readonly [hostId: string, tokenDigest: Uint8Array];
 
 /** Whose tokens are not good any more, and then which tokens are, as of now. */
-export interface Enrolments {
+export interface TokenChanges {
   readonly removed: readonly string[];
   readonly added: readonly EnrolledHost[];
 }
@@ -111,7 +111,7 @@ export interface Enrolments {
 export type StoreMessage =
   | { readonly outcomes: readonly Outcome[] }
   | { readonly disconnect: Disconnect }
-  | { readonly enrolments: Enrolments };
+  | { readonly tokenChanges: TokenChanges };
 
 /**
  * A connection is numbered `loop * CONNECTIONS_PER_LOOP + order`, so that the store finds its loop. The order counts

@@ -11,33 +11,38 @@ import type {
 } from '../../render-thread/render.worker.ts';
 import { BodyBytes } from '../../shared/body-layout.ts';
 
-/** A render that takes longer is given up, and its thread with it. */
+/** A render that takes longer is aborted, and its thread is replaced. */
 export const RENDER_LIMIT_MS = 30_000;
 
 /**
- * What slow readers may keep in memory beside the newest body: so many times what that takes, but always
- * MIN_PINNED_LIMIT_BYTES. Then those of the oldest body are sent away. A single reader never gets there, whatever changes.
+ * Limit for memory that is kept only because slow readers hold older bodies: a multiple of the size
+ * of the newest body, and never less than MIN_PINNED_LIMIT_BYTES. Beyond it, the readers of the
+ * oldest body are disconnected. A single slow reader cannot reach the limit, whatever changes in
+ * the fleet.
  */
 const MAX_PINNED_PER_LIVE = 2;
 const MIN_PINNED_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** The thread makes little garbage. Left alone, V8 would keep three times 16 MiB for it. */
+/** The thread produces little garbage. By default V8 would reserve three times 16 MiB for it. */
 const YOUNG_GENERATION_MB = 4;
 
-/** A rendered body in shared memory. Its pieces stay as they are until it is released. */
+/** A rendered body in shared memory. Its pieces do not change until it is released. */
 export interface RenderedBody {
-  /** @throws RmError `render_failed` if that encoding was not asked for */
+  /** @throws RmError `render_failed` if the render was not asked for this encoding */
   bytes(encoding: Encoding): BodyBytes;
   release(): void;
-  /** Set by who hands it out: called when the memory is needed for newer scrapes and must be let go. */
+  /**
+   * Set by the caller of `render`. Called when newer scrapes need the memory: the readers of this
+   * body must release it.
+   */
   onRevoked: () => void;
 }
 
-/** The one thread that renders, replaced by piscina when it dies. */
+/** The render thread. piscina replaces it when it dies. */
 export class RenderThread {
   readonly #pool: Piscina<RenderTask, RenderResult>;
   #renders = 0;
-  /** By the number of their render, oldest first. */
+  /** Bodies that are not released yet, by render number, oldest first. */
   readonly #heldBodies = new Map<number, RenderedBody>();
 
   constructor(data: RenderThreadData) {
@@ -47,26 +52,35 @@ export class RenderThread {
       minThreads: 1,
       maxThreads: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
-      // Waiting in `Atomics.wait` pays for streams of tasks; a task that comes alone is answered twice as
-      // fast without, and a scrape always comes alone.
+      // piscina's `Atomics.wait` is for streams of tasks. Scrapes come one at a time, and a single
+      // task is answered twice as fast without it.
       atomics: 'disabled',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    // A thread that dies between two tasks: piscina has already started the next one.
+    // piscina reports a thread that died between two tasks, and has already replaced it.
     this.#pool.on('error', () => {});
   }
 
-  /** The threads of the pool, for tests that kill one. @internal */
+  /**
+   * The threads of the pool, for tests that kill one.
+   * @internal
+   */
   get threads() {
     return this.#pool.threads;
   }
 
-  /** Renders once, as Prometheus will want it: the first scrape then finds a thread that is up. */
+  /**
+   * Starts the render thread and renders the encoding that Prometheus asks for, so that the first
+   * scrape is as fast as later ones.
+   */
   async warmUp(): Promise<void> {
     (await this.render(['gzip'])).release();
   }
 
-  /** @throws RmError `render_failed` */
+  /**
+   * Renders the current state in each of `encodings`. The caller must release the body.
+   * @throws RmError `render_failed`
+   */
   async render(encodings: readonly Encoding[]): Promise<RenderedBody> {
     const renderNumber = ++this.#renders;
     try {
@@ -84,8 +98,9 @@ export class RenderThread {
   }
 
   /**
-   * A thread that dies while it starts is not replaced by piscina before the next task comes, so a task
-   * that waits for it would wait until the limit: it is given up with the thread.
+   * Runs a task and aborts it when its thread dies or takes too long. piscina does not replace a
+   * thread that dies during its start before it gets another task, so without the abort this task
+   * would wait for the time limit.
    */
   async #runTask(task: RenderTask): Promise<RenderResult> {
     const controller = new AbortController();

@@ -11,12 +11,12 @@ import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
 import { sendBody } from './response.ts';
 
-/** Counts what the endpoint answers. */
+/** Counters that the endpoint updates. */
 export interface ScrapeCounter {
   scrape(code: ScrapeCode): void;
-  /** From the request to the last byte of its body that the socket took. */
+  /** Time in milliseconds from the request until the socket took the last byte of the body. */
   scrapeDuration(ms: number): void;
-  /** The reader was so slow that its connection was closed. */
+  /** The connection of a slow reader was closed because newer scrapes need the memory of its body. */
   scrapeCutOff(): void;
 }
 
@@ -24,19 +24,22 @@ export interface ScrapeEndpointOptions {
   readonly gate: Gate;
   readonly source: RenderSource;
   readonly counter: ScrapeCounter;
-  /** Of this thread: all that is mounted in it shares one. */
+  /** Must be shared by all handlers that are mounted in this thread. */
   readonly requests: RequestBudget;
   /** Default: `/metrics`. */
   readonly path?: string | undefined;
-  /** Told why a scrape was answered with 503; the client is not. */
+  /**
+   * Called with the cause when a scrape is answered with 503. The client gets only a general
+   * reason.
+   */
   readonly onFailure?: ((error: unknown) => void) | undefined;
-  /** Told which gate refused a scrape, and from where it came as far as that is known. */
+  /** Called when a scrape is refused. */
   readonly onRefusal?: ((refusal: GateRefusal) => void) | undefined;
-  /** Told the size of each body, as sent, once the socket took the last of it. */
+  /** Called with the size of a body in bytes, as sent, when the socket took the last of it. */
   readonly onScrape?: ((bytes: number) => void) | undefined;
 }
 
-/** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
+/** Mounts the scrape endpoint on a uWebSockets.js app, plain or TLS. */
 export function mountScrapeEndpoint(app: MountableApp, options: ScrapeEndpointOptions): void {
   app.any(options.path ?? '/metrics', (res, req) => handleScrape(res, req, options));
 }
@@ -108,8 +111,9 @@ const STATUS_LINES = {
 } as const;
 
 /**
- * How long the body may take, by the header that Prometheus sends with its `scrape_timeout`. A tenth of
- * it, at most half a second, is left for the way back, so that the answer is still heard.
+ * The time limit for the body, from the header in which Prometheus sends its `scrape_timeout`. A
+ * tenth of it, at most 500 ms, is reserved for the transfer, so that an answer of 503 reaches
+ * Prometheus in time.
  */
 function scrapeTimeoutMs(header: string): number {
   const seconds = Number(header);

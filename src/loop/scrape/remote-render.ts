@@ -5,8 +5,8 @@ import { BodyBytes, type BodyLayout } from '../../shared/body-layout.ts';
 import type { BodyHold, RenderSource } from './render-source.ts';
 
 /*
- * Bodies for an endpoint in another thread than the render's owner: the bytes are in shared memory, so
- * that only where they are travels.
+ * Lets an agent loop in another thread serve scrapes. Bodies are in shared memory, so the messages
+ * contain only the places of their pieces.
  */
 type RenderRequest =
   | { readonly requestId: number; readonly encoding: Encoding; readonly timeoutMs: number }
@@ -16,7 +16,10 @@ type RenderReply =
   | { readonly requestId: number; readonly code: string }
   | { readonly revoked: number };
 
-/** Answers the `RemoteRender` at the other end of `port` from `source`. */
+/**
+ * Serves the `RemoteRender` at the other end of `port` with bodies of `source`. When the port
+ * closes, all of its bodies are released.
+ */
 export function serveRemoteRenders(port: MessagePort, source: RenderSource): void {
   const held = new Map<number, BodyHold>();
   const reply = (message: RenderReply) => port.postMessage(message);
@@ -41,6 +44,7 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
   });
 }
 
+/** A render source for a loop that does not own the render thread. It asks the loop that does. */
 export class RemoteRender implements RenderSource {
   readonly #port: MessagePort;
   readonly #pending = new Map<number, (reply: Exclude<RenderReply, { revoked: number }>) => void>();

@@ -3,7 +3,7 @@ import { RmError } from '../../errors.ts';
 import type { RenderedBody } from '../doors/render-thread.ts';
 import type { BodyHold, RenderSource } from './render-source.ts';
 
-/** Scrapes that wait for a body at one time; the next ones are refused. */
+/** Maximum number of waiting scrapes. Further ones are refused. */
 const MAX_WAITING = 256;
 
 interface Waiter {
@@ -13,9 +13,9 @@ interface Waiter {
 }
 
 /**
- * Lets scrapes share renders without ever showing one of them a state older than its own request: a
- * scrape joins the render that has not started yet. At most one render runs and one waits, so however
- * many scrapes come in, nobody waits for more than two.
+ * Lets scrapes share renders. A scrape must not get a state older than its request, so it joins the
+ * next render that has not started yet. At most one render runs and one is queued, so no scrape
+ * waits for more than two renders.
  */
 export class SharedRender implements RenderSource {
   readonly #startRender: (encodings: readonly Encoding[]) => Promise<RenderedBody>;
@@ -87,7 +87,7 @@ export class SharedRender implements RenderSource {
   }
 }
 
-/** Gives every waiter its own hold; the body is released when the last one lets go. */
+/** Gives each waiter its own hold. The body is released when the last hold is. */
 function giveToWaiters(body: RenderedBody, waiters: Set<Waiter>): void {
   let remaining = waiters.size;
   if (remaining === 0) return body.release();
