@@ -79,7 +79,7 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   });
 }
 
-/** A name a line; empty lines are none. */
+/** One name per line. Empty lines are skipped. */
 function namesIn(input: string): string[] {
   return input.split(/\r?\n/).filter((line) => line !== '');
 }
@@ -121,12 +121,13 @@ async function remove(args: readonly string[], flags: Flags): Promise<void> {
 }
 
 /**
- * Waits until a control plane that is running knows of the change, so that an agent can connect with the token as
- * soon as it is printed. One that is too busy for that follows later.
+ * Waits until a running control plane has applied the change, so that an agent can connect with the
+ * token as soon as it is printed. A control plane that is too busy applies it later, so the wait is
+ * limited.
  */
 async function untilApplied(store: StoreClient): Promise<void> {
   const giveUpAt = performance.now() + APPLIED_LIMIT_MS;
-  // Whatever happens here, the change is made, and its token must be printed.
+  // The change is already committed. The command must print its token even if this query fails.
   const areHostChangesApplied = () =>
     store.submit('areHostChangesApplied', null).catch(() => false);
   while (!(await areHostChangesApplied()) && performance.now() < giveUpAt) {
@@ -153,7 +154,7 @@ function asJson({ hostId, host, status, lastBackup, openAlerts }: ListedHost) {
   };
 }
 
-/** The name comes last: how wide a terminal shows it is hard to tell in some scripts. */
+/** The name is the last column, because the width of some scripts in a terminal is hard to compute. */
 function table(listed: readonly ListedHost[]): string {
   const rows = [
     ['HOST ID', 'STATUS', 'LAST BACKUP', 'OPEN ALERTS', 'HOST'],
