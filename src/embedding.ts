@@ -12,16 +12,27 @@ import { JobHistogram, type JobSeries } from './shared/job-histogram.ts';
 import { NOT_EMBEDDED } from './shared/server-families.ts';
 import { ServerStats } from './shared/server-stats.ts';
 
+/** Options of {@link createMetrics}. */
 export interface MetricsOptions {
-  /** Who may scrape. With neither `token` nor `trustedCidrs` nothing is mounted. */
+  /** Who may scrape. If they set neither `token` nor `trustedCidrs`, `mount` mounts nothing. */
   readonly gates: AccessRules;
-  /** Labels of `rm_build_info`; default: this package's own version and commit. */
+  /** Labels of `rm_build_info`. Default: version and commit of this package. */
   readonly buildInfo?: { readonly version: string; readonly commit: string };
-  /** Told why a scrape was answered with 503. */
+  /** Called with the cause when a scrape is answered with 503. */
   readonly onScrapeFailure?: (error: unknown) => void;
 }
 
-/** Records finished jobs, from the thread that holds it. */
+/**
+ * Counts finished jobs. A registry may only be used in the thread that created or attached it.
+ *
+ * @example
+ * ```ts
+ * const registry = attachRegistry(workerData); // a buffer, from metrics.registry.shared
+ * registry.observeJob('check', 'failed', 1_200);
+ * const prunes = registry.series('prune', 'succeeded'); // keep it for a hot loop
+ * prunes.observe(61_000);
+ * ```
+ */
 export interface JobRegistry {
   /**
    * Counts one finished job.
@@ -29,36 +40,67 @@ export interface JobRegistry {
    * @throws RmError `unknown_kind`, `unknown_status`, `invalid_duration`; nothing is counted then
    */
   observeJob(kind: JobKind, status: JobStatus, durationMs: number): void;
-  /** The handle of one series: `observe(durationMs)` at half the price. */
+  /**
+   * Returns the handle of one series. Keep it: `observe(durationMs)` on a handle takes half the
+   * time of `observeJob`.
+   * @throws RmError `unknown_kind`, `unknown_status`
+   */
   series(kind: JobKind, status: JobStatus): JobSeries;
 }
 
-/** The hosts that scrapes show; to be used from one thread only. */
+/**
+ * The hosts in the exposition. A fleet may only be used in the thread that called
+ * {@link createMetrics}.
+ */
 export interface Fleet {
   /**
-   * Shows `host` as given from the next scrape on; a known host is replaced whole.
+   * Adds a host or replaces all fields of a known one. Optional fields that are left out go back to
+   * their defaults. The next scrape shows the change.
    * @throws RmError `invalid_host`, `fleet_full`; nothing is changed then
+   * @example
+   * ```ts
+   * metrics.fleet.upsert({ hostId: '01JD8Z5N3V9Q4R7T2W6X8Y0A1B', host: 'web-1', online: true });
+   * ```
    */
   upsert(host: Host): void;
-  /** @returns whether there was such a host */
+  /**
+   * Removes a host. The next scrape no longer shows it.
+   * @param hostId the ULID of the host, in upper case
+   * @returns whether there was such a host
+   */
   remove(hostId: string): boolean;
 }
 
+/** The result of {@link createMetrics}. */
 export interface Metrics {
   readonly registry: JobRegistry & {
-    /** Send this to another thread and give it to `attachRegistry` there. */
+    /** Send this buffer to another thread and pass it to {@link attachRegistry} there. */
     readonly shared: SharedArrayBuffer;
   };
   readonly fleet: Fleet;
-  /** Mounts the scrape endpoint on a uWebSockets.js app, plain or TLS. Default path: `/metrics`. */
+  /**
+   * Mounts the scrape endpoint on a uWebSockets.js app of this thread, plain or TLS.
+   * @param path default: `/metrics`
+   */
   mount(app: MountableApp, path?: string): void;
-  /** Ends the render thread; scrapes are answered with 503 from now on. */
+  /** Ends the render thread. From then on scrapes are answered with 503. Close the app first. */
   close(): Promise<void>;
 }
 
 /**
- * The metrics of a fleet, to be embedded in a control plane of your own.
+ * Creates the metrics of a fleet for a control plane of your own. It starts the render thread and
+ * reserves the shared memory.
+ *
  * @throws RmError `invalid_settings` for a bad token or network
+ *
+ * @example
+ * ```ts
+ * const metrics = createMetrics({ gates: { token: 'change-me' } });
+ * const app = uWS.App();
+ * metrics.mount(app);
+ * metrics.fleet.upsert({ hostId: '01JD8Z5N3V9Q4R7T2W6X8Y0A1B', host: 'web-1', online: true });
+ * metrics.registry.observeJob('backup', 'succeeded', 93_500);
+ * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
   const gate = compileGate(options?.gates);
@@ -101,9 +143,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 /**
- * The registry of another thread's `createMetrics`, for the calling thread. Attach once a thread: each
- * attachment takes one of 256 shards for good.
- * @throws RmError `too_many_writers`
+ * Attaches the calling thread to the registry of another thread. Call this once per thread: each
+ * call takes one of 256 shards, and a shard is never freed.
+ *
+ * @param shared `metrics.registry.shared` of the thread that called {@link createMetrics}
+ * @throws RmError `too_many_writers` if all shards are taken
+ *
+ * @example
+ * ```ts
+ * const registry = attachRegistry(workerData);
+ * registry.observeJob('check', 'failed', 1_200);
+ * ```
  */
 export function attachRegistry(shared: SharedArrayBuffer): JobRegistry {
   return JobHistogram.attach(shared).writer();

@@ -1,15 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RmError } from '../errors.ts';
 
-/** The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), the scheme in any case. */
+/**
+ * Returns the token of an `Authorization: Bearer` header (RFC 6750, section 2.1). The scheme is
+ * case-insensitive.
+ */
 export function bearerToken(authorization: string): string | undefined {
   return /^bearer +([^\s]+) *$/i.exec(authorization)?.[1];
 }
 
-/** uWebSockets.js answers a request with more than 4 KiB of headers with 431. */
+/** uWebSockets.js answers with 431 if the headers of a request have more than 4 KiB. */
 const MAX_TOKEN_LENGTH = 1_024;
 
-/** Whether a client can send this token in a header: visible ASCII, no spaces, not too long. */
+/** Returns whether a client can send this token in a header: visible ASCII, no spaces, not too long. */
 export function isSendableToken(token: string): boolean {
   return (
     typeof token === 'string' && token.length <= MAX_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(token)
@@ -22,7 +25,10 @@ export function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** Compares by digest, so that neither content nor length shows in the time it takes. */
+/**
+ * A token, kept as its SHA-256. Comparing digests leaks neither the content nor the length of the
+ * token through timing.
+ */
 export class SecretToken {
   readonly #digest: Buffer;
 

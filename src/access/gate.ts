@@ -3,19 +3,35 @@ import { bearerToken, SecretToken } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
 import { type Network, Networks, overlap, parseNetwork } from './networks.ts';
 
-/** Who may scrape. With neither a token nor networks there is no gate, and then no endpoint. */
-/** How long the token before is good beside a new one: scrapers get theirs by other ways, and later. */
+/**
+ * How long the previous token stays valid after a reload of settings. Scrapers get the new token
+ * through another channel, and later.
+ */
 export const TOKEN_OVERLAP_MS = 5 * 60 * 1_000;
 
+/**
+ * Who may scrape. A request must pass every gate that is set: the token, the networks, or both.
+ * With neither a token nor networks there is no scrape endpoint.
+ *
+ * @example
+ * ```ts
+ * const gates: AccessRules = {
+ *   token: 'a-long-random-text',
+ *   trustedCidrs: ['10.0.0.0/8', '2001:db8::/32'],
+ *   trustedProxies: ['10.0.0.1'],
+ * };
+ * ```
+ */
 export interface AccessRules {
+  /** The bearer token that a scraper must send: 1 to 1024 visible ASCII characters without spaces. */
   readonly token?: string | undefined;
-  /** Networks or addresses that clients must come from; empty is the same as none. */
+  /** Networks or addresses that clients must come from, in CIDR notation. Empty means no such gate. */
   readonly trustedCidrs?: readonly string[] | undefined;
-  /** Proxies whose `X-Forwarded-For` counts. */
+  /** Proxies whose `X-Forwarded-For` header is trusted: addresses or networks. */
   readonly trustedProxies?: readonly string[] | undefined;
 }
 
-/** What a gate looks at, read from the request before anything is awaited. */
+/** What a gate checks. The endpoint reads it from the request synchronously. */
 export interface GateRequest {
   /** The `Authorization` header, empty if there is none. */
   readonly authorization: string;
@@ -25,31 +41,35 @@ export interface GateRequest {
   forwardedFor(): string | undefined;
 }
 
-/** Why a request did not pass. */
+/** Why a request was refused. */
 export interface GateRefusal {
   readonly gate: 'token' | 'network' | 'token and network';
-  /** The client's address as computed; `unknown` if it could not be. */
+  /** The address of the client, or `unknown`. */
   readonly client: string;
 }
 
 export interface Gate {
-  /** Whether a `WWW-Authenticate: Bearer` belongs to a refusal. */
+  /** Whether a refusal needs the header `WWW-Authenticate: Bearer`. */
   readonly wantsToken: boolean;
-  /** @returns undefined if the request passes */
+  /** @returns undefined if the request may pass */
   refusal(request: GateRequest): GateRefusal | undefined;
   /**
-   * Replaces the token. The one before is good for `overlapMs` more, so that scrapers can follow, and so are those
-   * before that one until their time is over.
-   * @throws RmError `invalid_settings`; the token stays then
+   * Replaces the token. The previous token stays valid for `overlapMs` milliseconds, so that
+   * scrapers have time to switch. Older tokens stay valid until their own overlap ends.
+   * @throws RmError `invalid_settings`; the token is unchanged then
    */
   replaceToken(token: string, overlapMs: number): void;
 }
 
-/** Who reloads more often within the overlap has the oldest tokens end early. */
-const MAX_OLD_TOKENS = 10;
+/**
+ * If the token is replaced more often than this within the overlap, the oldest tokens become
+ * invalid early.
+ */
+const MAX_PREVIOUS_TOKENS = 10;
 
 /**
- * Compiles the rules, once; undefined if they set no gate.
+ * Compiles rules into a gate.
+ * @returns undefined if the rules set neither a token nor networks
  * @throws RmError `invalid_settings`
  */
 export function compileGate(rules: AccessRules): Gate | undefined {
@@ -71,7 +91,7 @@ export function compileGate(rules: AccessRules): Gate | undefined {
   return {
     wantsToken: secrets.length > 0,
     refusal(request) {
-      // Both gates are always looked at: which of them failed does not show in the time either.
+      // Always check both gates, so that the response time does not reveal which of them failed.
       const now = performance.now();
       const given = bearerToken(request.authorization);
       let knowsToken = secrets.length === 0;
@@ -92,28 +112,28 @@ export function compileGate(rules: AccessRules): Gate | undefined {
       const secret = new SecretToken(token);
       if (secrets[0]?.secret.equals(secret)) return;
       const now = performance.now();
-      const old = secrets.map(({ secret, until }) => ({
+      const previous = secrets.map(({ secret, until }) => ({
         secret,
         until: Math.min(until, now + overlapMs),
       }));
-      const stillGood = old.filter(({ until }) => until > now).slice(0, MAX_OLD_TOKENS);
-      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillGood];
+      const stillValid = previous.filter(({ until }) => until > now).slice(0, MAX_PREVIOUS_TOKENS);
+      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillValid];
     },
   };
 }
 
 /**
- * Trusted proxies that are inside a trusted network themselves. If such a proxy forgets `X-Forwarded-For`, all of its
- * clients pass as the proxy.
+ * Returns the trusted proxies that are inside a trusted network. If such a proxy does not send
+ * `X-Forwarded-For`, all of its clients pass with the address of the proxy.
  */
 export function proxiesInTrustedNetworks(rules: AccessRules): string[] {
-  const networks = (rules.trustedCidrs ?? []).flatMap((text) => toNetwork(text));
+  const networks = (rules.trustedCidrs ?? []).flatMap((text) => networkIn(text));
   return (rules.trustedProxies ?? []).filter((proxy) =>
-    toNetwork(proxy).some((own) => networks.some((network) => overlap(own, network))),
+    networkIn(proxy).some((own) => networks.some((network) => overlap(own, network))),
   );
 }
 
-function toNetwork(text: string): Network[] {
+function networkIn(text: string): Network[] {
   const network = parseNetwork(text);
   return network === undefined ? [] : [network];
 }

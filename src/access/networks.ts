@@ -4,24 +4,27 @@ import { RmError } from '../errors.ts';
 
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
-/** Reads four decimal parts or an IPv6 address; an IPv4-mapped one comes out as IPv4. */
+/**
+ * Parses an IPv4 address of four decimal parts, or an IPv6 address. Returns an IPv4-mapped IPv6
+ * address as IPv4.
+ */
 export function parseAddress(text: string): Address | undefined {
-  // ipaddr.js also reads 0x7f.1 and 010.0.0.1, also as the tail of an IPv6 address, and takes ::10.0.0.1
-  // for ::ffff:10.0.0.1; what one reader takes for another address than the next has no place in an
-  // access rule. Zone ids name an interface of somebody else's machine.
+  // ipaddr.js also accepts 0x7f.1 and 010.0.0.1, even as the tail of an IPv6 address, and it reads
+  // ::10.0.0.1 as ::ffff:10.0.0.1. Other software reads such texts as other addresses, so access
+  // rules must not contain them. Zone ids name an interface of another machine.
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
   if (!isIPv6(text) || text.includes('%') || /^::\d+\./.test(text)) return undefined;
   return unmapped(ipaddr.IPv6.parse(text));
 }
 
-/** Reads an address in network byte order: 4 or 16 bytes, as uWebSockets.js hands it out. */
+/** Converts an address in network byte order, 4 or 16 bytes, as uWebSockets.js returns it. */
 export function addressFromBytes(bytes: Uint8Array): Address | undefined {
   if (bytes.length !== 4 && bytes.length !== 16) return undefined; // a Unix socket has no address
   const address = ipaddr.fromByteArray([...bytes]);
   return address instanceof ipaddr.IPv6 ? unmapped(address) : address;
 }
 
-/** An address and the length of its prefix in bits. */
+/** An address and a prefix length in bits. */
 export type Network = readonly [Address, number];
 
 export const NETWORK_EXPECTED = 'an address or a network such as 10.0.0.0/8 or 2001:db8::/32';
@@ -31,7 +34,11 @@ export class Networks {
   readonly #v4: [ipaddr.IPv4, number][] = [];
   readonly #v6: [ipaddr.IPv6, number][] = [];
 
-  /** @throws RmError `invalid_settings` on what `parseNetwork` does not take, naming `setting` */
+  /**
+   * @param list networks or addresses
+   * @param setting the name of the list for error messages
+   * @throws RmError `invalid_settings` if `parseNetwork` rejects an element
+   */
   constructor(list: readonly string[], setting: string) {
     for (const text of list) {
       const network = parseNetwork(text);
@@ -54,14 +61,14 @@ export class Networks {
   }
 }
 
-/** Whether there is an address that both networks contain. */
+/** Returns whether an address exists that both networks contain. */
 export function overlap([a, aBits]: Network, [b, bBits]: Network): boolean {
   const bits = Math.min(aBits, bBits);
   if (a instanceof ipaddr.IPv4) return b instanceof ipaddr.IPv4 && a.match(b, bits);
   return b instanceof ipaddr.IPv6 && a.match(b, bits);
 }
 
-/** Reads `address/prefix`; a bare address is a network of its own. */
+/** Parses `address/prefix`. An address without a prefix is a network with only that address. */
 export function parseNetwork(text: string): Network | undefined {
   if (typeof text !== 'string') return undefined;
   const [base = '', prefixText, ...more] = text.split('/');

@@ -2,13 +2,13 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { messageOf, RmError } from '../errors.ts';
 
 export interface Command {
-  /** What `--help` prints below the summary. */
+  /** The text that `--help` prints below the summary. */
   readonly usage: string;
   run(args: readonly string[]): Promise<void>;
 }
 
 /**
- * `node:util`'s parseArgs, strict, with errors of ours.
+ * Runs `parseArgs` of `node:util` in strict mode.
  * @throws RmError `usage`
  */
 export function parseFlags<const T extends NonNullable<ParseArgsConfig['options']>>(
@@ -23,8 +23,9 @@ export function parseFlags<const T extends NonNullable<ParseArgsConfig['options'
 }
 
 /**
- * @returns `given`, as many as there are names
- * @throws RmError `usage` unless exactly `names.length` positional arguments were given
+ * Checks the number of positional arguments.
+ * @returns `given`
+ * @throws RmError `usage` unless exactly `names.length` arguments were given
  */
 export function expectArguments<const N extends readonly string[]>(
   given: readonly string[],

@@ -27,7 +27,7 @@ import { openFileLimit } from '../platform/open-files.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 const MAX_HOSTS = 18_000;
-const SPARE_FILES = 200;
+const RESERVED_FILES = 200;
 const SHUTDOWN_LIMIT_MS = 5_000;
 
 export const demo: Command = {
@@ -49,11 +49,14 @@ Prints how to look at the metrics, and runs until Ctrl-C. Settings of serve mean
 
 interface DemoOptions {
   readonly hosts: number;
-  /** Undefined: the default, or elsewhere if that is taken. */
+  /**
+   * If undefined, the demo listens on the default port, or on a free one if the default port is
+   * taken.
+   */
   readonly listen: ListenAddress | undefined;
 }
 
-/** Closes what was started, in reverse. */
+/** Closes one thing that was started. Closers run in reverse order. */
 type Closer = () => void | Promise<void>;
 
 async function runDemo(options: DemoOptions): Promise<void> {
@@ -69,9 +72,9 @@ async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 /**
- * Aborted when the demo is to end: by a signal, or because nobody is there to see it any more. Signals
- * may come twice (npm passes on a Ctrl-C that we have got from the terminal already), so a second one
- * means nothing.
+ * Returns a signal that is aborted when the demo must end: a signal of the system arrived, or
+ * standard output is closed. A second signal changes nothing: npm passes on a Ctrl-C that the
+ * terminal has already sent to this process.
  */
 function endSignal(): AbortSignal {
   const controller = new AbortController();
@@ -81,7 +84,10 @@ function endSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** Returns early, with everything to close in `closers`, when the end comes before the start is over. */
+/**
+ * Starts the demo and adds to `closers` whatever must be closed. Returns early if `end` is aborted
+ * meanwhile.
+ */
 async function start(
   { hosts, listen }: DemoOptions,
   end: AbortSignal,
@@ -100,17 +106,17 @@ async function start(
     lastScrape = { at: performance.now(), bytes };
   };
   const settings = demoSettings(dataDir, token);
-  const controlPlane = await listenThereOrElsewhere(listen, { settings, log, onDeath, onScrape });
+  const controlPlane = await startOnListenAddress(listen, { settings, log, onDeath, onScrape });
   closers.push(() => controlPlane.close());
   if (end.aborted) return;
 
-  const url = reachable(controlPlane.url);
-  const isDefault = listen !== undefined || url.endsWith(`:${DEFAULTS.listen.port}`);
-  const takenPort = isDefault ? undefined : DEFAULTS.listen.port;
+  const url = connectableUrl(controlPlane.url);
+  const usesDefaultPort = url.endsWith(`:${DEFAULTS.listen.port}`);
+  const takenPort = listen === undefined && !usesDefaultPort ? DEFAULTS.listen.port : undefined;
   process.stdout.write(introduction({ hosts, url, token, takenPort }));
 
   const plans = planFleet(hosts);
-  const agents = plans.filter(connects).length;
+  const agents = plans.filter(everConnects).length;
   const activity = new Activity();
   closers.push(
     showProgress(process.stdout, () => ({
@@ -123,12 +129,12 @@ async function start(
   );
   const enrolled = await enrol(plans, controlPlane.store, end);
   if (end.aborted) return;
-  const connecting = enrolled.filter(({ plan }) => connects(plan));
+  const connecting = enrolled.filter(({ plan }) => everConnects(plan));
   const thread = new AgentsThread({ url, hosts: connecting, activity, onDeath });
   closers.push(() => thread.close());
 }
 
-function connects({ fate }: PlannedHost): boolean {
+function everConnects({ fate }: PlannedHost): boolean {
   return fate !== 'pending';
 }
 
@@ -144,7 +150,11 @@ function demoSettings(dataDir: string, token: string): Settings {
   };
 }
 
-async function listenThereOrElsewhere(
+/**
+ * Listens on the given address. Without one, it listens on the default address, or on a free port
+ * if that one is taken.
+ */
+async function startOnListenAddress(
   listen: ListenAddress | undefined,
   options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
@@ -159,8 +169,11 @@ async function listenThereOrElsewhere(
   }
 }
 
-/** Not every system connects to the address that stands for all of its own. */
-function reachable(url: string): string {
+/**
+ * Replaces the unspecified address by the loopback address, since not every system can connect to
+ * the former.
+ */
+function connectableUrl(url: string): string {
   return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
 }
 
@@ -172,8 +185,8 @@ function hostCount(text: string): number {
       `--hosts: must be a whole number from 1 to ${MAX_HOSTS}, not ${JSON.stringify(text)}`,
     );
   }
-  // Both ends of an agent's connection are in this process.
-  const room = Math.floor((openFileLimit() - SPARE_FILES) / 2);
+  // Both ends of each agent connection are in this process.
+  const room = Math.floor((openFileLimit() - RESERVED_FILES) / 2);
   if (count > room) {
     throw new RmError(
       'usage',

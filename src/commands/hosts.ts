@@ -7,8 +7,8 @@ import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
-const FOLLOW_POLL_MS = 20;
-const FOLLOW_LIMIT_MS = 2_000;
+const APPLIED_POLL_MS = 20;
+const APPLIED_LIMIT_MS = 2_000;
 
 export const hosts: Command = {
   usage: `restic-manager hosts add NAME…           enrol hosts; prints the token of each, once
@@ -71,7 +71,7 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   if (names.length === 0) throw new RmError('usage', 'NAME is missing');
   await withStore(flags, async (store) => {
     const enrolled = await store.submit('addHosts', { hosts: names });
-    await followed(store);
+    await untilApplied(store);
     const lines = enrolled.map(({ hostId, token }, index) =>
       JSON.stringify({ host_id: hostId, host: names[index], token }),
     );
@@ -79,7 +79,7 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   });
 }
 
-/** A name a line; empty lines are none. */
+/** One name per line. Empty lines are skipped. */
 function namesIn(input: string): string[] {
   return input.split(/\r?\n/).filter((line) => line !== '');
 }
@@ -97,7 +97,7 @@ async function replaceToken(args: readonly string[], flags: Flags): Promise<void
   await withStore(flags, async (store) => {
     const replaced = await store.submit('replaceToken', { hostId });
     if (replaced === undefined) throw noSuchHost(hostId);
-    await followed(store);
+    await untilApplied(store);
     console.log(JSON.stringify({ host_id: hostId, ...replaced }));
   });
 }
@@ -106,7 +106,7 @@ async function rename(args: readonly string[], flags: Flags): Promise<void> {
   const [hostId, host] = expectArguments(args, ['HOST_ID', 'NAME']);
   await withStore(flags, async (store) => {
     if (!(await store.submit('renameHost', { hostId, host }))) throw noSuchHost(hostId);
-    await followed(store);
+    await untilApplied(store);
     console.log(`renamed ${hostId}`);
   });
 }
@@ -115,21 +115,23 @@ async function remove(args: readonly string[], flags: Flags): Promise<void> {
   const [hostId] = expectArguments(args, ['HOST_ID']);
   await withStore(flags, async (store) => {
     if (!(await store.submit('removeHost', { hostId }))) throw noSuchHost(hostId);
-    await followed(store);
+    await untilApplied(store);
     console.log(`removed ${hostId}`);
   });
 }
 
 /**
- * Waits until a control plane that is running knows of the change, so that an agent can connect with the token as
- * soon as it is printed. One that is too busy for that follows later.
+ * Waits until a running control plane has applied the change, so that an agent can connect with the
+ * token as soon as it is printed. A control plane that is too busy applies it later, so the wait is
+ * limited.
  */
-async function followed(store: StoreClient): Promise<void> {
-  const giveUpAt = performance.now() + FOLLOW_LIMIT_MS;
-  // Whatever happens here, the change is made, and its token must be printed.
-  const isFollowed = () => store.submit('isFollowed', null).catch(() => false);
-  while (!(await isFollowed()) && performance.now() < giveUpAt) {
-    await setTimeout(FOLLOW_POLL_MS);
+async function untilApplied(store: StoreClient): Promise<void> {
+  const giveUpAt = performance.now() + APPLIED_LIMIT_MS;
+  // The change is already committed. The command must print its token even if this query fails.
+  const areHostChangesApplied = () =>
+    store.submit('areHostChangesApplied', null).catch(() => false);
+  while (!(await areHostChangesApplied()) && performance.now() < giveUpAt) {
+    await setTimeout(APPLIED_POLL_MS);
   }
 }
 
@@ -152,7 +154,7 @@ function asJson({ hostId, host, status, lastBackup, openAlerts }: ListedHost) {
   };
 }
 
-/** The name comes last: how wide a terminal shows it is hard to tell in some scripts. */
+/** The name is the last column, because the width of some scripts in a terminal is hard to compute. */
 function table(listed: readonly ListedHost[]): string {
   const rows = [
     ['HOST ID', 'STATUS', 'LAST BACKUP', 'OPEN ALERTS', 'HOST'],

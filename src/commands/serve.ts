@@ -5,9 +5,9 @@ import { type ControlPlane, startControlPlane } from '../control-plane/control-p
 import { createLog, type Logger } from '../platform/log.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
-/** A supervisor is promised ten seconds. */
+/** Shutdown must end within ten seconds, so that a supervisor does not kill the process. */
 const SHUTDOWN_LIMIT_MS = 9_000;
-/** For closing sockets when the process cannot go on. */
+/** Time limit for closing sockets when the process cannot continue. */
 const ABANDON_LIMIT_MS = 2_000;
 
 export const serve: Command = {
@@ -42,7 +42,7 @@ certificate and its key; SIGTERM and SIGINT end it.`,
   },
 };
 
-/** A signal during the start counts as well, once there is something to close. */
+/** A signal that arrives during the start takes effect when the start is complete. */
 function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
   let closing = false;
   const close = async (signal: NodeJS.Signals) => {
@@ -54,7 +54,7 @@ function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
     const controlPlane = await starting.catch(() => undefined);
-    if (controlPlane === undefined) return; // why is said where it was started
+    if (controlPlane === undefined) return; // the caller of `run` reports why it did not start
     await controlPlane.close();
     log.info('everything is on disk');
     process.exit(0);

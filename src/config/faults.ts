@@ -1,14 +1,14 @@
-/** What was wrong so far, and what must not be shown. */
+/** Collects the faults of the settings, and the secrets that must not appear in them. */
 export class Faults {
   readonly list: string[] = [];
   readonly #secrets = new Set<string>();
 
-  /** @param secret a slip may have put it where something else belongs, too */
+  /** @param secret the token, if it is known: by mistake it may also be the value of another setting */
   constructor(secret: string | undefined) {
-    this.keepSecret(secret);
+    this.hideSecret(secret);
   }
 
-  keepSecret(value: unknown): void {
+  hideSecret(value: unknown): void {
     const isText = typeof value === 'string' || typeof value === 'number';
     if (isText && value !== '') this.#secrets.add(String(value));
   }
@@ -18,10 +18,11 @@ export class Faults {
   }
 
   /**
-   * A value, for a fault. What is in a list or a map is not shown, nor is a text of several lines or about a token: a
-   * slip of the indentation or of a quote may have put the token there.
+   * Describes a value in the text of a fault. It does not show the contents of lists and maps, nor
+   * text that has several lines or mentions a token: wrong indentation or a wrong quote may have
+   * put the token there.
    */
-  shown(value: unknown): string {
+  describe(value: unknown): string {
     if (typeof value === 'object' && value !== null)
       return Array.isArray(value) ? 'a list' : 'a map';
     const text = String(value);

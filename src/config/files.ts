@@ -5,9 +5,12 @@ import type { Faults } from './faults.ts';
 
 const MAX_YAML_DEPTH = 16;
 
-/** The map that a YAML file holds; empty, and a fault, if it holds none. */
+/**
+ * Returns the map in a YAML file. If the file has no such map, adds a fault and returns an empty
+ * one.
+ */
 export function readYaml(file: string, faults: Faults): Readonly<Record<string, unknown>> {
-  const text = readOr(faults, file, file);
+  const text = readTextFile(faults, file, file);
   if (text === undefined) return {};
   if (isTooDeep(text)) {
     faults.push(
@@ -16,8 +19,8 @@ export function readYaml(file: string, faults: Faults): Readonly<Record<string, 
     return {};
   }
   const lines = new LineCounter();
-  // None of the messages is shown, and none logged: they quote the line at fault, and that may be the
-  // one with the token.
+  // Messages of the parser must be neither shown nor logged: they quote the faulty line, which may
+  // contain the token.
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
@@ -39,7 +42,10 @@ export function readYaml(file: string, faults: Faults): Readonly<Record<string, 
   return {};
 }
 
-/** Parsing in full goes down level by level: thousands of them take minutes, or end the process. */
+/**
+ * Returns whether the nesting is too deep for `parseDocument`. It recurses once per level, so
+ * thousands of levels take minutes or crash the process.
+ */
 function isTooDeep(yaml: string): boolean {
   const stack: { readonly token: unknown; readonly depth: number }[] = [];
   for (const token of new Parser().parse(yaml)) stack.push({ token, depth: 0 });
@@ -47,7 +53,7 @@ function isTooDeep(yaml: string): boolean {
     const { token, depth } = next;
     if (depth > MAX_YAML_DEPTH) return true;
     if (typeof token !== 'object' || token === null) continue;
-    // https://eemeli.org/yaml/#cst-parser: what is inside of a token is in these.
+    // https://eemeli.org/yaml/#cst-parser: a token contains other tokens only in these fields.
     const { value, items, key } = token as { value?: unknown; items?: unknown; key?: unknown };
     for (const inner of [value, key]) stack.push({ token: inner, depth });
     if (Array.isArray(items))
@@ -57,10 +63,12 @@ function isTooDeep(yaml: string): boolean {
 }
 
 /**
- * The text of a file; undefined, and a fault, if it cannot be read.
- * @param path `hide`: it may be the token itself, given for the file by mistake
+ * Returns the text of a file. If it cannot be read, adds a fault and returns undefined.
+ * @param source the setting that names the file
+ * @param path `hide` if the path must not be shown: it may be the token itself, given by mistake
+ * instead of a file
  */
-export function readOr(
+export function readTextFile(
   faults: Faults,
   source: string,
   file: string,
@@ -70,9 +78,9 @@ export function readOr(
     return readFileSync(file, 'utf8');
   } catch (error) {
     const message = messageOf(error);
-    const isSafe = path === 'show' && faults.shown(file) !== 'the token';
-    const told = isSafe ? message : message.replace(/'.*'/s, 'the file');
-    faults.push(`${source}: cannot be read: ${told}`);
+    const isSafe = path === 'show' && faults.describe(file) !== 'the token';
+    const detail = isSafe ? message : message.replace(/'.*'/s, 'the file');
+    faults.push(`${source}: cannot be read: ${detail}`);
     return undefined;
   }
 }

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { RmError } from '../errors.ts';
 import { Faults } from './faults.ts';
-import { readOr, readYaml } from './files.ts';
+import { readTextFile, readYaml } from './files.ts';
 import {
   DEFAULTS,
   SETTINGS,
@@ -15,7 +15,10 @@ import {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What was wrong, each with its source first: `RM_LISTEN: must be …` or `rm.yaml: listen: must be …`. */
+/**
+ * All faults of the settings. Each starts with its source: `RM_LISTEN: must be …` or `rm.yaml:
+ * listen: must be …`.
+ */
 export class SettingsError extends RmError {
   readonly faults: readonly string[];
 
@@ -27,12 +30,13 @@ export class SettingsError extends RmError {
 
 export interface LoadedSettings {
   readonly settings: Settings;
-  /** Variables that look like ours and are not: most likely a slip of the pen. */
+  /** Environment variables that start with `RM_` but have no known name: most likely a typo. */
   readonly unknownVariables: readonly string[];
 }
 
 /**
- * Defaults, then the YAML file (`configFile`, else `RM_CONFIG`), then the environment; the later wins.
+ * Loads the settings from the defaults, the YAML file (`configFile`, else `RM_CONFIG`) and the
+ * environment. Later sources override earlier ones.
  * @throws SettingsError naming every fault at once
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
@@ -44,12 +48,12 @@ export function loadSettings(env: Environment, configFile?: string): LoadedSetti
     ...(file === undefined ? {} : fromFile(file, sources, faults)),
     ...fromEnvironment(env, sources, faults),
   };
-  const settings = complete(values, sources, faults);
+  const settings = completeSettings(values, sources, faults);
   if (faults.list.length > 0) throw new SettingsError(faults.list);
   return { settings, unknownVariables: unknownVariables(env) };
 }
 
-/** Where each setting that is set comes from, as a fault names it. */
+/** The source of each setting that is set, as faults name it. */
 type Sources = Map<SettingKey, string>;
 
 function fromEnvironment(env: Environment, sources: Sources, faults: Faults): SettingValues {
@@ -58,14 +62,14 @@ function fromEnvironment(env: Environment, sources: Sources, faults: Faults): Se
     const text = env[row.variable];
     if (text === undefined || text === '') continue;
     sources.set(key, row.variable);
-    accept(values, key, row, fromText(text, row), row.variable, faults);
+    checkAndSet(values, key, row, rawValue(text, row), row.variable, faults);
   }
   return values;
 }
 
-function fromText(text: string, row: SettingRow): unknown {
+function rawValue(text: string, row: SettingRow): unknown {
   if (row.from === 'list') return text.split(',').map((item) => item.trim());
-  // Text that is no number stays text, so that the message can show it.
+  // Text that is not a number is returned as it is, so that the fault can show it.
   if (row.from === 'number') return /^\d+$/.test(text) ? Number(text) : text;
   return text;
 }
@@ -74,23 +78,24 @@ function fromFile(file: string, sources: Sources, faults: Faults): SettingValues
   const values: SettingValues = {};
   const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
   const yaml = readYaml(file, faults);
-  faults.keepSecret(yaml.metrics_token);
+  faults.hideSecret(yaml.metrics_token);
   for (const [name, value] of Object.entries(yaml)) {
     const [key, row] = known.get(name) ?? [];
     if (key === undefined || row === undefined) {
-      // A slip such as {metrics_token:SECRET} makes a key of key and value.
-      const shown = /^[_a-z][_a-z-]{0,29}$/i.test(name) ? name : 'not a name';
-      faults.push(`${file}: ${shown}: unknown key; known are ${[...known.keys()].join(', ')}`);
+      // In a typo such as {metrics_token:SECRET} the whole text is the key, so a key may contain
+      // the token.
+      const shownName = /^[_a-z][_a-z-]{0,29}$/i.test(name) ? name : 'not a name';
+      faults.push(`${file}: ${shownName}: unknown key; known are ${[...known.keys()].join(', ')}`);
     } else if (value !== null && value !== '') {
       const source = `${file}: ${key}`;
       sources.set(key, source);
-      accept(values, key, row, value, source, faults);
+      checkAndSet(values, key, row, value, source, faults);
     }
   }
   return values;
 }
 
-function accept(
+function checkAndSet(
   values: SettingValues,
   key: SettingKey,
   row: SettingRow,
@@ -103,13 +108,13 @@ function accept(
     Object.assign(values, { [key]: result.output });
     return;
   }
-  const told = result.issues.map(({ message, input }) =>
-    row.secret ? message : `${message}, not ${faults.shown(input)}`,
+  const messages = result.issues.map(({ message, input }) =>
+    row.secret ? message : `${message}, not ${faults.describe(input)}`,
   );
-  for (const message of new Set(told)) faults.push(`${source}: ${message}`);
+  for (const message of new Set(messages)) faults.push(`${source}: ${message}`);
 }
 
-function complete(values: SettingValues, sources: Sources, faults: Faults): Settings {
+function completeSettings(values: SettingValues, sources: Sources, faults: Faults): Settings {
   return {
     listen: values.listen ?? DEFAULTS.listen,
     metricsListen: values.metrics_listen,
@@ -129,12 +134,12 @@ function metricsToken(values: SettingValues, sources: Sources, faults: Faults): 
   const { metrics_token: token, metrics_token_file: file } = values;
   if (file === undefined) return token;
   const source = sources.get('metrics_token_file') ?? '';
-  const other = sources.get('metrics_token'); // also of a token that was refused
+  const other = sources.get('metrics_token'); // set even if that token was invalid
   if (other !== undefined) {
     faults.push(`${source}: set together with ${other}; set one of them`);
     return undefined;
   }
-  const read = readOr(faults, source, file, 'hide')?.replace(/\r?\n$/, '');
+  const read = readTextFile(faults, source, file, 'hide')?.replace(/\r?\n$/, '');
   if (read === undefined) return undefined;
   if (isSendableToken(read)) return read;
   faults.push(`${source}: ${file}: must hold ${TOKEN_EXPECTED}`);
@@ -174,7 +179,7 @@ function readPem<T>(
   faults: Faults,
   parse: (pem: string) => T,
 ): T | undefined {
-  const pem = readOr(faults, source, file);
+  const pem = readTextFile(faults, source, file);
   if (pem === undefined) return undefined;
   try {
     return parse(pem);

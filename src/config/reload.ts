@@ -1,12 +1,15 @@
 import type { Settings } from './settings.ts';
 
-/** What a running control plane takes over from new settings. */
+/** The settings that a running control plane can change. */
 export interface Reload {
   readonly token: string | undefined;
   readonly tls: Settings['tls'];
 }
 
-/** A gate or TLS that was not there at the start, or that is gone, needs a restart: then all stays as it is. */
+/**
+ * Returns the part of new settings that applies without a restart. Undefined in the result means
+ * unchanged: adding or removing the token or TLS needs a restart.
+ */
 export function applicable({ token, tls }: Reload, atStart: Settings): Reload {
   return {
     token: atStart.access.token === undefined ? undefined : token,
@@ -14,7 +17,10 @@ export function applicable({ token, tls }: Reload, atStart: Settings): Reload {
   };
 }
 
-/** Settings that differ from those at the start in a way that only a restart takes over, by their names in YAML. */
+/**
+ * Returns the names (in YAML) of settings that differ from those at the start and need a restart to
+ * apply.
+ */
 export function needingRestart(atStart: Settings, now: Settings): string[] {
   const differs = (pick: (settings: Settings) => unknown) =>
     JSON.stringify(pick(atStart)) !== JSON.stringify(pick(now));

@@ -16,7 +16,7 @@ const text = (expected = 'text in quotes') => v.string(`must be ${expected}`);
 
 export const LISTEN_EXPECTED = 'HOST:PORT such as 127.0.0.1:8080 or [::]:8080, port 0 to 65535';
 
-/** Reads what {@link LISTEN_EXPECTED} says; undefined for anything else. */
+/** Parses an address as described by {@link LISTEN_EXPECTED}. Returns undefined for any other text. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text);
   const [, v6, name] = match ?? [];
@@ -44,8 +44,9 @@ const networks = v.array(network, `must be a list, each ${NETWORK_EXPECTED}`);
 const threads = `must be a whole number from 1 to ${MAX_AGENT_THREADS}`;
 
 /**
- * Every setting, a row each: its key in the YAML file, its environment variable, how the variable's text
- * becomes a value of the YAML kind, and what is allowed. `secret` values never appear in a message.
+ * All settings. Each row has the key in the YAML file, the environment variable, how to convert the
+ * text of the variable (`from`), and the schema of valid values. Values of `secret` settings never
+ * appear in a message.
  */
 export const SETTINGS = {
   listen: { variable: 'RM_LISTEN', schema: listenAddress },
@@ -92,7 +93,7 @@ export type SettingValues = {
 /** The settings of a control plane, checked and complete. */
 export interface Settings {
   readonly listen: ListenAddress;
-  /** Without one, `/metrics` is served on `listen`. */
+  /** If undefined, `/metrics` is served on `listen`. */
   readonly metricsListen: ListenAddress | undefined;
   readonly access: {
     readonly token: string | undefined;

@@ -1,2 +1,2 @@
-/** How a body goes over the wire: content codings of HTTP. */
+/** Content codings of HTTP in which a body can be sent. */
 export type Encoding = 'identity' | 'gzip';

@@ -1,7 +1,8 @@
 import { RmError } from '../errors.ts';
 
 /**
- * @param place how an error names it
+ * Checks the name of a host: 1 to 255 characters, none of them a control character.
+ * @param place how the error message refers to the name
  * @throws RmError `invalid_host`
  */
 export function checkHostName(name: string, place = 'host name'): void {

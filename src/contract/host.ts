@@ -1,44 +1,67 @@
 import { RmError } from '../errors.ts';
 
-/** The states of a host's repository, as `rm_host_repo_status` shows them. */
+/** The states of the repository of a host, as `rm_host_repo_status` shows them. */
 export const REPO_STATUSES = ['unknown', 'ready', 'init_failed'] as const;
 export type RepoStatus = (typeof REPO_STATUSES)[number];
 
-/** Severities of alerts, sorted as in the exposition. */
+/** Severities of alerts, in the order of the exposition. */
 export const SEVERITIES = ['critical', 'info', 'warning'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** What the exposition shows of one host. What is left out takes the default named with it. */
+/**
+ * What the exposition shows about one host. Each optional field names its default.
+ *
+ * @example
+ * ```ts
+ * const host: Host = {
+ *   hostId: '01JD8Z5N3V9Q4R7T2W6X8Y0A1B',
+ *   host: 'web-1.example.com',
+ *   online: true,
+ *   lastBackup: { finishedAtMs: Date.parse('2025-11-20T10:00:03.500Z'), succeeded: true },
+ *   repoSizeBytes: 73_014_444_032,
+ *   repoStatus: 'ready',
+ *   snapshotCount: 42,
+ *   openAlerts: { warning: 1 },
+ * };
+ * ```
+ */
 export interface Host {
-  /** ULID, upper case: 26 characters of Crockford's base 32. Label `host_id`; the rows sort by it. */
+  /**
+   * A ULID in upper case: 26 characters of Crockford's base 32. It is the label `host_id`, and rows
+   * are sorted by it.
+   */
   readonly hostId: string;
-  /** Label `host`: 1 to 255 characters, any script; escaped in the exposition as the format demands. */
+  /** 1 to 255 characters of any script. It is the label `host`, escaped as the format demands. */
   readonly host: string;
+  /** Whether the agent of the host is connected. */
   readonly online: boolean;
-  /** Default: never backed up, no row. */
+  /** The last finished backup. Default: never backed up, so there is no row. */
   readonly lastBackup?: {
-    /** Unix time at which it finished, in whole milliseconds. */
+    /** Unix time at which the backup finished, in whole milliseconds. */
     readonly finishedAtMs: number;
     readonly succeeded: boolean;
   };
-  /** Default: unknown, no row. */
+  /** Size of the repository in bytes, a whole number. Default: unknown, so there is no row. */
   readonly repoSizeBytes?: number;
-  /** Default: `unknown`. */
+  /** State of the repository. Default: `unknown`. */
   readonly repoStatus?: RepoStatus;
-  /** Default: 0. */
+  /** Number of snapshots in the repository. Default: 0. */
   readonly snapshotCount?: number;
-  /** Open alerts by severity. Default: none. */
+  /** Number of open alerts by severity, each at most 2^31 - 1. Default: none. */
   readonly openAlerts?: Readonly<Partial<Record<Severity, number>>>;
 }
 
-/** https://github.com/ulid/spec: 26 characters; the first at most 7, since 128 bits fit. */
+/** https://github.com/ulid/spec: 26 characters. The first is at most 7, because a ULID has 128 bits. */
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
 export function isUlid(value: unknown): value is string {
   return typeof value === 'string' && ULID.test(value);
 }
 
-/** @throws RmError `invalid_host` naming the field */
+/**
+ * Checks every field of a host, because embedders may call from JavaScript.
+ * @throws RmError `invalid_host` naming the field
+ */
 export function checkHost(host: Host): void {
   if (typeof host !== 'object' || host === null) {
     throw new RmError('invalid_host', `host: must be an object, not ${host}`);
@@ -46,7 +69,7 @@ export function checkHost(host: Host): void {
   if (!isUlid(host.hostId)) {
     throw invalid('hostId', 'a ULID of 26 upper-case characters', host.hostId);
   }
-  if (typeof host.host !== 'string' || host.host === '' || tooLong(host.host)) {
+  if (typeof host.host !== 'string' || host.host === '' || isTooLong(host.host)) {
     throw invalid('host', 'a string of 1 to 255 characters', host.host);
   }
   if (typeof host.online !== 'boolean') throw invalid('online', 'true or false', host.online);
@@ -72,7 +95,7 @@ export function checkHost(host: Host): void {
   }
 }
 
-function tooLong(name: string): boolean {
+function isTooLong(name: string): boolean {
   return name.length > 255 && [...name].length > 255;
 }
 

@@ -1,4 +1,7 @@
-/** The kinds and statuses of a restic job, sorted: their order is the order of the exposition. */
+/**
+ * The kinds and statuses of restic jobs. They are sorted, and the exposition lists them in this
+ * order.
+ */
 export const JOB_KINDS = [
   'backup',
   'check',
@@ -17,7 +20,7 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 
 export const SERIES_COUNT = JOB_KINDS.length * JOB_STATUSES.length;
 
-/** Upper bounds of the duration buckets in seconds, inclusive; `+Inf` follows them. */
+/** Inclusive upper bounds of the duration buckets in seconds. A bucket `+Inf` follows them. */
 export const BUCKET_BOUNDS_SECONDS = [1, 5, 30, 60, 300, 1800, 3600, 21600, 86400] as const;
 export const BUCKET_COUNT = BUCKET_BOUNDS_SECONDS.length + 1;
 
@@ -30,16 +33,16 @@ export function isJobStatus(value: string): value is JobStatus {
 }
 
 /**
- * Series are numbered kind by kind, which is also the order in which the exposition lists them.
- * NaN for a kind or status outside the contract.
+ * Index of a series. Series are numbered kind by kind, in the order of the exposition. Returns NaN
+ * for an unknown kind or status.
  */
 export function seriesIndex(kind: JobKind, status: JobStatus): number {
   return kindIndex(kind) * JOB_STATUSES.length + statusIndex(status);
 }
 
 /*
- * Two switches over literals instead of Maps or objects: a finished job names its series by strings, and
- * comparing pointers of interned strings costs less than half of two hash look-ups.
+ * Switches over literals instead of Maps or objects. A finished job names its series by strings.
+ * Comparing pointers of interned strings takes less than half the time of two hash lookups.
  */
 function kindIndex(kind: JobKind): number {
   switch (kind) {
@@ -80,8 +83,9 @@ function statusIndex(status: JobStatus): number {
 }
 
 /*
- * No two bounds (in milliseconds) share an octave, that is, a number of leading zeros in 32 bits. So that
- * number leaves at most one bound to compare with: two table reads and one comparison, no search.
+ * Finds the bucket with two table reads and one comparison. No two bounds (in milliseconds) are in
+ * the same octave, that is, have the same number of leading zeros in 32 bits. So at most one bound
+ * must be compared with a duration.
  */
 const bucketBelow = new Uint8Array(33);
 const boundInOctave = new Float64Array(33).fill(Number.POSITIVE_INFINITY);
@@ -92,7 +96,7 @@ for (let leadingZeros = 0; leadingZeros <= 32; leadingZeros++) {
   bucketBelow[leadingZeros] = BUCKET_BOUNDS_SECONDS.filter((s) => s * 1000 < smallest).length;
 }
 
-/** The bucket of a duration in whole milliseconds, not negative. */
+/** Index of the bucket of a duration in whole milliseconds, which must not be negative. */
 export function bucketOf(durationMs: number): number {
   if (durationMs >= 2 ** 32) return BUCKET_COUNT - 1;
   const leadingZeros = Math.clz32(durationMs);

@@ -1,7 +1,7 @@
 import type { RepoStatus } from './host.ts';
 import type { JobKind, JobStatus } from './jobs.ts';
 
-/** The answer to anything that names a host which is no longer enrolled. */
+/** The answer to an operation for a host that is no longer enrolled. */
 export type Gone = 'gone';
 
 export interface AgentDetails {
@@ -30,7 +30,7 @@ export interface JobFinish {
   readonly exitCode?: number | undefined;
   readonly error?: string | undefined;
   readonly summary?: BackupSummary | undefined;
-  /** Only needed for a job that was never announced. */
+  /** Needed only for a job whose start was not reported. */
   readonly kind?: JobKind | undefined;
   readonly startedAtMs?: number | undefined;
 }
@@ -39,8 +39,8 @@ export interface JobFinish {
 export type JobConflict = 'job_conflict';
 
 /**
- * The store's verdict on a finish: only a first one is to be observed. `too_long`: the job would have taken longer
- * than any job takes, so one of its times is wrong.
+ * What the store decides about a finish report. A loop observes a job only if this is its first finish. `too_long`:
+ * the job would have taken longer than any job takes, so one of its times is wrong.
  */
 export type FinishVerdict =
   | { readonly first: true; readonly kind: JobKind; readonly durationMs: number }
@@ -58,24 +58,35 @@ export interface ListedHost {
   readonly openAlerts: readonly string[];
 }
 
-/** What can be asked of the store: the question and the answer, by name. All times are Unix milliseconds. */
+/** The operations of the store: request and answer by name. All times are Unix milliseconds. */
 export interface Operations {
-  /** Enrols all of them or none. */
+  /** Enrols all hosts or none. */
   addHosts: [{ hosts: readonly string[] }, readonly { hostId: string; token: string }[]];
-  /** The old token is dead; @returns undefined if there is no such host */
+  /**
+   * Gives the host a new token and invalidates the old one. Answers undefined if there is no such
+   * host.
+   */
   replaceToken: [{ hostId: string }, { host: string; token: string } | undefined];
+  /** Answers whether there is such a host. */
   renameHost: [{ hostId: string; host: string }, boolean];
+  /** Answers whether there was such a host. */
   removeHost: [{ hostId: string }, boolean];
   listHosts: [null, ListedHost[]];
-  /** Whether a control plane that runs on the same database knows of all changes of the hosts. */
-  isFollowed: [null, boolean];
-  /** The host whose token has this SHA-256. */
+  /**
+   * Answers whether the control plane that serves this database has applied all changes of hosts.
+   * True if none is running.
+   */
+  areHostChangesApplied: [null, boolean];
+  /** Answers the id of the host whose token has this SHA-256. */
   authenticate: [{ tokenDigest: Uint8Array }, string | undefined];
-  /** The host is online from now on, by this connection; @returns its name. */
+  /** Marks the host online by this connection. Answers the name of the host. */
   hello: [{ hostId: string; connection: number; agent: AgentDetails }, { host: string } | Gone];
-  /** The connection is closed, since `atMs` if that was not just now; nothing if the host has a newer one. */
+  /**
+   * The connection is closed, since `atMs` or, without it, just now. Changes nothing if the host
+   * has a newer connection.
+   */
   goodbye: [{ hostId: string; connection: number; atMs?: number }, null | Gone];
-  /** The host has been offline for so long that it has an alert. */
+  /** The host has been offline long enough for an alert. */
   offline: [{ hostId: string }, null | Gone];
   startJob: [
     { hostId: string; jobId: string; kind: JobKind; startedAtMs: number },
@@ -97,17 +108,17 @@ export type OperationName = keyof Operations;
 export type Request<N extends OperationName> = Operations[N][0];
 export type Answer<N extends OperationName> = Operations[N][1];
 
-/** One operation on its way to the store: the request is of the type that belongs to the name. */
+/** An operation on its way to the store. The type of the request belongs to the name. */
 export type Operation<Name extends OperationName = OperationName> = {
   [N in Name]: readonly [N, Request<N>];
 }[Name];
 
-/** What an operation came to: its answer, or why it has none. */
+/** The result of an operation: its answer, or its failure. */
 export type Outcome =
   | { readonly answer: Answer<OperationName> }
   | { readonly failure: { readonly code: string; readonly message: string } };
 
-/** The store tells a loop to close one of its connections. */
+/** A message with which the store asks a loop to close one of its connections. */
 export interface Disconnect {
   readonly connection: number;
   readonly reason: 'replaced' | 'removed' | 'token_replaced';
@@ -116,25 +127,29 @@ export interface Disconnect {
 /** A host with the SHA-256 of its token. */
 export type EnrolledHost = readonly [hostId: string, tokenDigest: Uint8Array];
 
-/** Whose tokens are not good any more, and then which tokens are, as of now. */
-export interface Enrolments {
+/**
+ * Changes of valid tokens. A receiver first removes the tokens of all hosts in `removed`, then adds
+ * those in `added`.
+ */
+export interface TokenChanges {
   readonly removed: readonly string[];
   readonly added: readonly EnrolledHost[];
 }
 
 /**
- * From the store to a loop: the outcomes of its oldest unanswered operations, a connection to close, or
- * who may connect from now on (the first of these names every host).
+ * A message from the store to a loop: the outcomes of the oldest unanswered operations of the loop,
+ * a connection to close, or changes of valid tokens. The first message with token changes contains
+ * every host.
  */
 export type StoreMessage =
   | { readonly outcomes: readonly Outcome[] }
   | { readonly disconnect: Disconnect }
-  | { readonly enrolments: Enrolments };
+  | { readonly tokenChanges: TokenChanges };
 
 /**
- * A connection is numbered `loop * CONNECTIONS_PER_LOOP + order`, so that the store finds its loop. The order counts
- * the connections of all loops, so that of two connections of a host the newer one is known, whichever says hello
- * first.
+ * The number of a connection is `loop * CONNECTIONS_PER_LOOP + order`, so that the store knows its
+ * loop. The order counts the connections of all loops. Of two connections of a host the store
+ * therefore knows the newer one, in whichever order their hellos arrive.
  */
 export const CONNECTIONS_PER_LOOP = 2 ** 40;
 

@@ -1,6 +1,9 @@
 const COUNTERS = { connected: 0, jobsFinished: 1, jobsFailed: 2 } as const;
 
-/** What the simulated agents are at, counted in shared memory by their thread. */
+/**
+ * Counters of the simulated agents in shared memory. The agents' thread writes them, and the main
+ * thread shows them.
+ */
 export class Activity {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;

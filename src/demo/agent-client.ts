@@ -6,7 +6,7 @@ export interface AgentClientOptions {
   readonly url: string;
   readonly token: string;
   readonly hello: Readonly<Record<string, unknown>>;
-  /** Told when it is welcomed, and when it is away again. */
+  /** Called when the server has welcomed the agent, and when the connection is closed afterwards. */
   readonly onPresence: (connected: boolean) => void;
 }
 
@@ -15,7 +15,7 @@ interface Report {
   readonly acknowledged: () => void;
 }
 
-/** What the server sends. */
+/** A message from the server. */
 type ServerMessage =
   | { readonly type: 'welcome'; readonly payload: { readonly heartbeat_seconds: number } }
   | { readonly type: 'ack'; readonly payload: { readonly id: string } }
@@ -26,15 +26,15 @@ const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
 /**
- * The agent's end of the protocol, version 1. It keeps what it reports until that is acknowledged, and
- * sends it again, in order, whenever it is welcomed.
+ * The agent side of protocol version 1. It keeps reports until the server acknowledges them, and
+ * sends unacknowledged ones again, in order, after each welcome.
  */
 export class AgentClient {
   readonly #options: AgentClientOptions;
   readonly #unacknowledged = new Map<string, Report>();
   #socket: WebSocket | undefined;
   #welcomed = false;
-  #wanted = false;
+  #shouldConnect = false;
   #heartbeat: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS;
   #lastId = 0;
@@ -44,13 +44,13 @@ export class AgentClient {
   }
 
   connect(): void {
-    this.#wanted = true;
+    this.#shouldConnect = true;
     if (this.#socket === undefined) this.#open();
   }
 
   /** Resolves when the socket is closed. */
   disconnect(): Promise<void> {
-    this.#wanted = false;
+    this.#shouldConnect = false;
     const socket = this.#socket;
     if (socket === undefined) return Promise.resolve();
     return new Promise((resolve) => {
@@ -59,7 +59,10 @@ export class AgentClient {
     });
   }
 
-  /** Resolves when the server has it on disk, however many connections that takes. */
+  /**
+   * Resolves when the server has acknowledged the report, that is, has stored it. This may take
+   * several connections.
+   */
   report(type: string, payload: object): Promise<void> {
     return new Promise((resolve) => {
       const id = String(++this.#lastId);
@@ -79,25 +82,25 @@ export class AgentClient {
     this.#socket = socket;
     socket.on('open', () => this.#send('hello', this.#options.hello));
     socket.on('message', (data) => this.#receive(JSON.parse(String(data))));
-    socket.on('error', () => {}); // the close that follows is what matters
-    socket.on('close', () => this.#closed());
+    socket.on('error', () => {}); // a close event follows
+    socket.on('close', () => this.#onClose());
   }
 
   #receive(message: ServerMessage): void {
     switch (message.type) {
       case 'welcome':
-        return this.#greeted(message.payload.heartbeat_seconds);
+        return this.#onWelcome(message.payload.heartbeat_seconds);
       case 'ack':
         this.#unacknowledged.get(message.payload.id)?.acknowledged();
         this.#unacknowledged.delete(message.payload.id);
         return;
       case 'error':
-        // Nothing said here is wrong, so somebody has a defect: better seen than simulated over.
+        // The demo sends only valid messages, so this is a defect of the demo or of the server.
         throw new Error(`the control plane refused a message: ${JSON.stringify(message.payload)}`);
     }
   }
 
-  #greeted(heartbeatSeconds: number): void {
+  #onWelcome(heartbeatSeconds: number): void {
     this.#welcomed = true;
     this.#retryMs = RETRY_MS;
     this.#options.onPresence(true);
@@ -108,16 +111,16 @@ export class AgentClient {
     for (const { text } of this.#unacknowledged.values()) this.#socket?.send(text);
   }
 
-  #closed(): void {
+  #onClose(): void {
     this.#socket = undefined;
     clearInterval(this.#heartbeat);
     if (this.#welcomed) this.#options.onPresence(false);
     this.#welcomed = false;
-    if (!this.#wanted) return;
+    if (!this.#shouldConnect) return;
     const pause = this.#retryMs * between(0.5, 1);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
     setTimeout(() => {
-      if (this.#wanted && this.#socket === undefined) this.#open();
+      if (this.#shouldConnect && this.#socket === undefined) this.#open();
     }, pause);
   }
 

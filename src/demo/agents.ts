@@ -5,15 +5,15 @@ import type { AgentsThreadData } from './agents.worker.ts';
 import type { EnrolledHost } from './enrolment.ts';
 
 export interface AgentsThreadOptions {
-  /** The control plane's, as `http://HOST:PORT`. */
+  /** Address of the control plane: `http://HOST:PORT`. */
   readonly url: string;
   readonly hosts: readonly EnrolledHost[];
   readonly activity: Activity;
-  /** Told when the thread ends before it was closed. */
+  /** Called when the thread dies. */
   readonly onDeath: (error: unknown) => void;
 }
 
-/** The simulated agents, in a thread of their own. */
+/** Runs the simulated agents in a thread of their own. */
 export class AgentsThread {
   readonly #worker: Worker;
 
@@ -27,7 +27,10 @@ export class AgentsThread {
     this.#worker.on('error', onDeath);
   }
 
-  /** Ends the thread, and its sockets with it: goodbyes of thousands would keep a Ctrl-C waiting. */
+  /**
+   * Terminates the thread and its sockets. Closing thousands of connections properly would delay
+   * the end after Ctrl-C.
+   */
   async close(): Promise<void> {
     await this.#worker.terminate();
   }

@@ -4,15 +4,15 @@ import { Activity } from './activity.ts';
 import type { EnrolledHost } from './enrolment.ts';
 import { SimulatedHost } from './simulated-host.ts';
 
-/** What the agents' thread is started with. */
+/** Worker data of the agents' thread. */
 export interface AgentsThreadData {
   readonly url: string;
   readonly hosts: readonly EnrolledHost[];
   readonly activity: SharedArrayBuffer;
 }
 
-/** Connects come a few at a time, as those of a fleet do. */
-const CONNECTS_AT_A_TIME = 25;
+/** Agents connect a few at a time, like those of a real fleet. */
+const CONNECTS_PER_STEP = 25;
 const CONNECT_PAUSE_MS = 50;
 
 const { url, hosts, activity: buffer }: AgentsThreadData = workerData;
@@ -21,10 +21,13 @@ const activity = new Activity(buffer);
 for (const [index, { plan, token }] of hosts.entries()) {
   const host = new SimulatedHost({ plan, token, url, activity, pauseMs: pauseMs(hosts.length) });
   void host.run();
-  if (index % CONNECTS_AT_A_TIME === CONNECTS_AT_A_TIME - 1) await sleep(CONNECT_PAUSE_MS);
+  if (index % CONNECTS_PER_STEP === CONNECTS_PER_STEP - 1) await sleep(CONNECT_PAUSE_MS);
 }
 
-/** A larger fleet has more to show, but not in proportion: one machine carries all of it. */
+/**
+ * The average pause between two jobs of a host. It grows with the square root of the fleet size,
+ * because one machine has to do the work of all agents.
+ */
 function pauseMs(fleetSize: number): number {
   return Math.max(5, Math.sqrt(fleetSize)) * 1_000;
 }

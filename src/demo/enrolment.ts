@@ -6,9 +6,12 @@ export interface EnrolledHost {
   readonly token: string;
 }
 
-const AT_A_TIME = 500;
+const MAX_HOSTS_PER_OPERATION = 500;
 
-/** Enrols the hosts as `hosts add` does; those that are done when `end` is aborted are the last. */
+/**
+ * Enrols hosts as the command `hosts add` does. If `end` is aborted, it returns the hosts enrolled
+ * so far.
+ */
 export async function enrol(
   plans: readonly PlannedHost[],
   store: StoreClient,
@@ -16,7 +19,7 @@ export async function enrol(
 ): Promise<EnrolledHost[]> {
   const enrolled: EnrolledHost[] = [];
   while (enrolled.length < plans.length && !end.aborted) {
-    const next = plans.slice(enrolled.length, enrolled.length + AT_A_TIME);
+    const next = plans.slice(enrolled.length, enrolled.length + MAX_HOSTS_PER_OPERATION);
     const hosts = next.map(({ host }) => host);
     const answers = await store.submit('addHosts', { hosts });
     for (const [index, { token }] of answers.entries()) {

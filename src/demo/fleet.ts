@@ -1,24 +1,24 @@
-/** What a host is for, which says how much it backs up and how its jobs go. */
+/** The kind of a host, which determines the size of its repository and how its jobs end. */
 export interface Role {
   readonly name: string;
   readonly sizeGib: number;
-  /** Factor on the durations of jobs that read or write much. */
+  /** Factor for the durations of jobs that read or write much data. */
   readonly slowness: number;
-  /** Share of backups that somebody or something cancels. */
+  /** Share of backups that are cancelled. */
   readonly cancels: number;
 }
 
 /**
- * What happens to a host, so that everything a dashboard has to show is there to be seen.
- * - `steady`: all is well, but for the odd failure
+ * What happens to a host. Together the fates show everything that a dashboard can display.
+ * - `steady`: its jobs succeed, with rare failures
  * - `failing`: every backup fails
  * - `damaged`: every check and prune fails
- * - `flaky`: drops out now and then, and reports later what it did meanwhile
- * - `stale`: online, but its backups have stopped days ago
- * - `never`: has a repository and has never been backed up
- * - `uninitialised`: its repository could not be made
- * - `gone`: connects once and stays away
- * - `pending`: enrolled, never connects
+ * - `flaky`: its agent disconnects now and then, and reports later what it did meanwhile
+ * - `stale`: online, but its last backup was days ago
+ * - `never`: has a repository but was never backed up
+ * - `uninitialised`: its repository could not be created
+ * - `gone`: its agent connects once and stays away afterwards
+ * - `pending`: enrolled, but its agent never connects
  */
 export type Fate =
   | 'steady'
@@ -47,7 +47,7 @@ const LAPTOP: Role = { name: 'laptop', sizeGib: 60, slowness: 1, cancels: 0.08 }
 
 const ROLES = [WEB, DB, LAPTOP, WEB, MAIL, LAPTOP, NAS, APP, CI, LAPTOP] as const;
 const SITES = ['fra', 'zrh', 'lis', 'osa'] as const;
-/** Laptops belong to people, whose names are not all ASCII. */
+/** Owners of laptops. Some names are not ASCII. */
 const PEOPLE = [
   'zoë',
   'amir',
@@ -65,7 +65,7 @@ const PEOPLE = [
   'tomasz',
 ] as const;
 
-/** The first hosts are one of each, so that a small fleet has something of everything. */
+/** Fates of the first hosts, so that even a small fleet has most of them. */
 const FIRST_FATES = [
   'steady',
   'failing',
@@ -78,7 +78,7 @@ const FIRST_FATES = [
   'stale',
 ] as const satisfies Fate[];
 
-/** Names are unique and the same in every run. */
+/** Plans a fleet. Names are unique and the same in every run. */
 export function planFleet(size: number): PlannedHost[] {
   const taken = new Map<string, number>();
   return Array.from({ length: size }, (_, index) => {
@@ -87,7 +87,7 @@ export function planFleet(size: number): PlannedHost[] {
   });
 }
 
-/** `db-02.zrh` and `laptop-zoë`, numbered where there are several. */
+/** Names such as `db-02.zrh` and `laptop-zoë`, with a number where there are several. */
 function nameOf({ name }: Role, index: number, taken: Map<string, number>): string {
   const site = SITES[Math.floor(index / ROLES.length) % SITES.length];
   const group = name === LAPTOP.name ? name : `${name}.${site}`;

@@ -4,14 +4,17 @@ export interface Introduction {
   /** `http://HOST:PORT` */
   readonly url: string;
   readonly token: string;
-  /** The default port, if it was to be used and is taken. */
+  /** The default port, if the demo wanted it and it is taken. */
   readonly takenPort: number | undefined;
 }
 
-/** What a newcomer reads first: what this is, and what to copy and paste. Made for 80 columns. */
+/**
+ * The text that the demo prints first: what it is, and what to copy and paste. Formatted for 80
+ * columns.
+ */
 export function introduction({ hosts, url, token, takenPort }: Introduction): string {
   const metrics = `${url}/metrics`;
-  // The brackets of an IPv6 address are a pattern to some shells.
+  // Some shells expand the brackets of an IPv6 address as a pattern.
   const quoted = metrics.includes('[') ? `'${metrics}'` : metrics;
   return `restic-manager demo: a control plane on a temporary database and the simulated
 agents of ${hosts} host${hosts === 1 ? '' : 's'}, which tell of hours of backups in seconds; some fail or

@@ -11,7 +11,7 @@ export interface Job {
   readonly error?: string;
 }
 
-/** A job of before the agent first connected. */
+/** A job from before the first connection of the agent. */
 export interface PastJob extends Job {
   readonly finishedAgoMs: number;
 }
@@ -21,11 +21,11 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 interface KindProfile {
-  /** How often it comes up, in relation to the others. */
+  /** Frequency relative to the other kinds. */
   readonly weight: number;
   readonly medianSeconds: number;
   readonly spread: number;
-  /** Reads or writes much, so that it takes longer on a host that has much. */
+  /** The job reads or writes much data, so its duration depends on the `slowness` of the role. */
   readonly heavy?: true;
 }
 
@@ -43,7 +43,7 @@ const KINDS: Readonly<Record<JobKind, KindProfile>> = {
 const KIND_ENTRIES = Object.entries(KINDS) as [JobKind, KindProfile][];
 const TOTAL_WEIGHT = KIND_ENTRIES.reduce((sum, [, { weight }]) => sum + weight, 0);
 
-/** The only jobs of hosts that do not do everything. */
+/** Kinds of jobs by fate. Hosts of other fates run all kinds. */
 const KINDS_OF: Readonly<Partial<Record<Fate, readonly [JobKind, ...JobKind[]]>>> = {
   never: ['check', 'unlock', 'update'],
   stale: ['check', 'diff', 'restore', 'unlock', 'update'],
@@ -62,7 +62,7 @@ interface Failure {
   readonly error: string;
 }
 
-/** As restic ends: https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes */
+/** Exit codes of restic: https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes */
 const FAILURES: readonly [Failure, ...Failure[]] = [
   { exitCode: 1, error: 'Fatal: unable to open repository: dial tcp: i/o timeout' },
   { exitCode: 1, error: 'Fatal: unable to save file: no space left on device' },
@@ -75,7 +75,10 @@ const LASTING_FAILURES: Readonly<Partial<Record<Fate, Failure>>> = {
 };
 const CANCELLED_EXIT_CODE = 130;
 
-/** What one host does and what becomes of its repository; time is somebody else's business. */
+/**
+ * The jobs of one host and the state of its repository. It knows no timers: the caller decides when
+ * a job runs.
+ */
 export class HostLife {
   readonly #role: Role;
   readonly #fate: Fate;
@@ -88,7 +91,7 @@ export class HostLife {
     else if (fate !== 'uninitialised') this.#repository = Repository.grown(role.sizeGib);
   }
 
-  /** What the agent has to report when it first connects, oldest first. */
+  /** The jobs that the agent reports when it first connects, oldest first. */
   past(): PastJob[] {
     const past = (kind: JobKind, finishedAgoMs: number, status = this.#statusOf(kind)) => ({
       ...this.#job(kind, status),
@@ -107,7 +110,7 @@ export class HostLife {
     return this.#fate === 'damaged' ? [...jobs, past('check', lastBackup / 2)] : jobs;
   }
 
-  /** The next job, which has already had its effect on the repository. */
+  /** Returns the next job and applies its effect to the repository. */
   next(): Job {
     const kinds = KINDS_OF[this.#fate];
     const kind = kinds ? pick(kinds) : anyKind();
@@ -116,7 +119,10 @@ export class HostLife {
     return job;
   }
 
-  /** Undefined as long as there is no repository, and while it has not changed. */
+  /**
+   * Returns undefined if there is no repository or its statistics have not changed since the last
+   * call.
+   */
   changedStats(): RepositoryStats | undefined {
     return this.#repository?.changedStats();
   }
@@ -141,7 +147,7 @@ export class HostLife {
         };
       case 'failed': {
         const lasting = ALWAYS_FAILS[this.#fate]?.includes(kind) && LASTING_FAILURES[this.#fate];
-        // What fails mostly does so early on.
+        // Most failures occur early in a job.
         const failedAfterMs = Math.round(durationMs * between(0.01, 0.4));
         return { kind, status, durationMs: failedAfterMs, ...(lasting || pick(FAILURES)) };
       }

@@ -6,7 +6,10 @@ export interface Progress {
   readonly lastScrape: { readonly agoMs: number; readonly bytes: number } | undefined;
 }
 
-/** One line of less than `columns`: a line as wide as the terminal could wrap, and then stays behind. */
+/**
+ * Formats the progress as one line that is shorter than `columns`. A line as wide as the terminal
+ * might wrap, and its first part would stay on the screen.
+ */
 export function progressLine(progress: Progress, columns: number): string {
   const { agents, connected, jobsFinished, jobsFailed, lastScrape } = progress;
   const presence = `${connected}/${agents} agents`;
@@ -40,8 +43,9 @@ const USUAL_COLUMNS = 80;
 const ERASE_TO_END = '\x1b[K';
 
 /**
- * Keeps one line of a terminal up to date; what is not a terminal, such as a log, gets a line now and
- * then. @returns what ends it
+ * Shows the progress. On a terminal it updates one line; other outputs, such as a log, get a new
+ * line at intervals.
+ * @returns a function that stops it
  */
 export function showProgress(out: NodeJS.WriteStream, progress: () => Progress): () => void {
   if (!out.isTTY) {
@@ -49,8 +53,8 @@ export function showProgress(out: NodeJS.WriteStream, progress: () => Progress):
     const timer = setInterval(print, PLAIN_LINE_MS);
     return () => clearInterval(timer);
   }
-  // Written over in one go, and only then is the rest of the old line erased: nothing to flicker. A terminal
-  // that was not told its size says 0.
+  // The new line overwrites the old one in a single write, and then the rest of the old line is
+  // erased. So nothing flickers. A terminal that does not know its size reports 0 columns.
   const columns = () => out.columns || USUAL_COLUMNS;
   const draw = () => void out.write(`\r${progressLine(progress(), columns())}${ERASE_TO_END}`);
   draw();

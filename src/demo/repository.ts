@@ -8,12 +8,12 @@ export interface RepositoryStats {
 
 const GIB = 1024 ** 3;
 const EMPTY_BYTES = 1_284; // config and one key
-/** What a snapshot adds on average, as a share of the usual size. */
+/** The average size of a snapshot, as a share of the usual size. */
 const SNAPSHOT_SHARE = 0.008;
 
 /**
- * A restic repository as seen from outside: a backup adds a snapshot and some data, forget drops old
- * snapshots, whose data stays, unused, until prune removes it.
+ * A model of a restic repository. A backup adds a snapshot and some data. Forget removes old
+ * snapshots, and their data stays, unused, until prune removes it.
  */
 export class Repository {
   readonly #usualBytes: number;
@@ -43,7 +43,7 @@ export class Repository {
     );
   }
 
-  /** What a job that succeeded does to it. */
+  /** Applies the effect of a successful job. */
   apply(kind: JobKind): void {
     if (kind === 'backup') {
       this.#snapshots++;
@@ -59,7 +59,7 @@ export class Repository {
     }
   }
 
-  /** Undefined if nothing has changed since this was last asked. */
+  /** Returns undefined if nothing has changed since the last call. */
   changedStats(): RepositoryStats | undefined {
     const totalSizeBytes = Math.round(this.#used + this.#unused);
     const last = this.#reported;

@@ -10,14 +10,17 @@ export interface SimulatedHostOptions {
   readonly plan: PlannedHost;
   readonly token: string;
   readonly url: string;
-  /** Between two jobs, on average. */
+  /** Average pause between two jobs in milliseconds. */
   readonly pauseMs: number;
   readonly activity: Activity;
 }
 
 const VERSION = packageVersion();
 
-/** A host with its agent: hours of backups told within seconds. */
+/**
+ * A host and its agent. Each job takes seconds, but its agent reports that it took minutes or
+ * hours.
+ */
 export class SimulatedHost {
   readonly #plan: PlannedHost;
   readonly #life: HostLife;
@@ -41,13 +44,13 @@ export class SimulatedHost {
         restic_version: '0.18.1',
         os: 'linux',
         arch: 'amd64',
-        boot_time: time(Date.now() - between(1, 60) * 86_400_000),
+        boot_time: isoTime(Date.now() - between(1, 60) * 86_400_000),
       },
       onPresence: (connected) => activity.add('connected', connected ? 1 : -1),
     });
   }
 
-  /** Never resolves for a host that stays. */
+  /** Runs the host. Resolves only for a host that disconnects for good. */
   async run(): Promise<void> {
     this.#client.connect();
     await this.#reportPast();
@@ -63,11 +66,11 @@ export class SimulatedHost {
     }
   }
 
-  /** Jobs that were never announced: with a finish, all that is to be known of them. */
+  /** Reports jobs whose start was never reported. Such a finish must contain the kind and the start. */
   async #reportPast(): Promise<void> {
     const reports = this.#life.past().map(({ finishedAgoMs, ...job }) => {
       const finishedAt = Date.now() - finishedAgoMs;
-      const startedAt = time(finishedAt - job.durationMs);
+      const startedAt = isoTime(finishedAt - job.durationMs);
       return this.#finish(this.#newJobId(), job, finishedAt, {
         kind: job.kind,
         started_at: startedAt,
@@ -76,16 +79,17 @@ export class SimulatedHost {
     await Promise.all([...reports, this.#reportStats()]);
   }
 
-  /** The job takes seconds; what is told of it is that it began long ago. */
+  /** Runs a job for seconds, and reports a start that is `durationMs` before its end. */
   async #runJob(job: Job): Promise<void> {
     const takesMs = between(300, 3_000);
     const finishedAt = Date.now() + takesMs;
     const id = this.#newJobId();
-    // Not awaited: an agent that is away goes on, and tells when it is back.
+    // Not awaited: a disconnected agent continues its jobs and reports them after it has connected
+    // again.
     void this.#client.report('job.started', {
       job_id: id,
       kind: job.kind,
-      started_at: time(finishedAt - job.durationMs),
+      started_at: isoTime(finishedAt - job.durationMs),
     });
     await sleep(takesMs);
     void this.#finish(id, job, finishedAt);
@@ -96,7 +100,7 @@ export class SimulatedHost {
     await this.#client.report('job.finished', {
       job_id: id,
       status: job.status,
-      finished_at: time(finishedAt),
+      finished_at: isoTime(finishedAt),
       exit_code: job.exitCode,
       error: job.error,
       ...unannounced,
@@ -128,6 +132,6 @@ export class SimulatedHost {
   }
 }
 
-function time(ms: number): string {
+function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

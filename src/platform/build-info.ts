@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** This package's version, from its package.json: two levels up, in the sources and in `dist`. */
+/**
+ * The version in the package.json of this package. That file is two levels up, both from the
+ * sources and from `dist`.
+ */
 export function packageVersion(): string {
   const manifest: unknown = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -10,7 +13,7 @@ export function packageVersion(): string {
     : 'unknown';
 }
 
-/** The commit this was built from: written by the build, or that of the checkout it runs in. */
+/** The commit of this build: from the file that the build writes, else from the git checkout. */
 export function packageCommit(): string {
   return read('../commit.txt') ?? checkedOutCommit() ?? 'unknown';
 }

@@ -1,6 +1,9 @@
 import type { Logger } from './log.ts';
 
-/** Kinds of events, each limited on its own. Their order is their place in the shared memory. */
+/**
+ * Kinds of events. Each is rate-limited on its own. The index of a kind is its place in the shared
+ * memory.
+ */
 export const EVENTS = [
   'agent_bad_frame',
   'agent_bad_hello',
@@ -25,13 +28,17 @@ export const EVENTS = [
 export type EventKind = (typeof EVENTS)[number];
 
 const INTERVAL_SECONDS = 60;
-/** Two words for each kind: when it was logged last, and how many were not logged since. */
-const WORDS = 2;
+/**
+ * Words per kind in the shared memory: when the kind was last logged, and how many events were
+ * suppressed since.
+ */
+const WORDS_PER_KIND = 2;
 const NEVER = 0;
 
 /**
- * Logs events that a stranger or a single host can cause as often as they like: each kind at most once a minute,
- * with the number of those that were left out since. The threads of a control plane share this limit.
+ * Logs events that a client can cause as often as it likes. Each kind is logged at most once a
+ * minute, with the number of events that were suppressed since. All threads of a control plane
+ * share this limit.
  */
 export class EventLog {
   readonly #log: Logger;
@@ -44,25 +51,31 @@ export class EventLog {
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(EVENTS.length * WORDS * Int32Array.BYTES_PER_ELEMENT);
+    return new SharedArrayBuffer(EVENTS.length * WORDS_PER_KIND * Int32Array.BYTES_PER_ELEMENT);
   }
 
   info(kind: EventKind, fields: object, message: string): void {
-    this.#report('info', kind, fields, message);
+    this.#logAtMostOncePerInterval('info', kind, fields, message);
   }
 
   warn(kind: EventKind, fields: object, message: string): void {
-    this.#report('warn', kind, fields, message);
+    this.#logAtMostOncePerInterval('warn', kind, fields, message);
   }
 
   error(kind: EventKind, fields: object, message: string): void {
-    this.#report('error', kind, fields, message);
+    this.#logAtMostOncePerInterval('error', kind, fields, message);
   }
 
-  #report(level: 'info' | 'warn' | 'error', kind: EventKind, fields: object, message: string) {
+  #logAtMostOncePerInterval(
+    level: 'info' | 'warn' | 'error',
+    kind: EventKind,
+    fields: object,
+    message: string,
+  ) {
     const words = this.#words;
-    const at = EVENTS.indexOf(kind) * WORDS;
-    // The monotonic clock of the machine, the same in each thread. It starts with 0 at boot.
+    const at = EVENTS.indexOf(kind) * WORDS_PER_KIND;
+    // The monotonic clock of the machine, which all threads share. It starts at 0 with the boot; 0
+    // means never here, hence the 1.
     const now = process.hrtime()[0] + 1;
     const last = Atomics.load(words, at);
     const isDue = last === NEVER || now - last >= INTERVAL_SECONDS;

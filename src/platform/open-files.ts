@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Files, sockets among them, that this process may have open: Node has raised the limit as far as it may by itself.
- * Infinite where nobody tells. https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html
+ * The number of files, including sockets, that this process may open. Node raises the soft limit at
+ * its start as far as it may. Infinity if the system does not provide the number.
+ * https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html
  */
 export function openFileLimit(): number {
   try {

@@ -12,8 +12,8 @@ export type {
 } from 'uWebSockets.js';
 
 /*
- * All that the scrape endpoint asks of uWebSockets.js, so that it can be mounted on the app of an embedder
- * with whichever release that is.
+ * The part of the uWebSockets.js API that the scrape endpoint uses. The endpoint can be mounted on
+ * the app of an embedder, whichever release that app is of.
  */
 export interface MountableApp {
   any(pattern: string, handler: (res: ScrapeResponse, req: ScrapeRequest) => void): unknown;
@@ -41,9 +41,8 @@ export interface ScrapeResponse {
 }
 
 /**
- * Two builds of uWebSockets.js are installed: a current one, and an older one for systems whose C
- * library the current one is too new for. The first that loads is taken; the code uses only what both
- * have.
+ * Two builds of uWebSockets.js are installed: a current one, and an older one for systems with an
+ * older C library. The first one that loads is used. The code uses only what both builds have.
  */
 const BUILDS = ['uWebSockets.js', 'uWebSockets.js-compat'];
 

@@ -1,7 +1,8 @@
 /*
- * CRC-32 (the one of gzip, RFC 1952) of two texts put together, from the CRCs of each: the CRC is a
- * remainder modulo a polynomial over GF(2), and putting n bytes behind a text multiplies it by x^(8n).
- * Polynomials are bit-reflected as in the CRC itself: the highest bit is x^0.
+ * Computes the CRC-32 of gzip (RFC 1952) of two concatenated texts from the CRCs of both. A CRC is
+ * a remainder modulo a polynomial over GF(2). Appending n bytes to a text multiplies it by x^(8n).
+ *
+ * Polynomials are bit-reflected, as in the CRC itself: the highest bit is x^0.
  */
 const POLYNOMIAL = 0xedb88320;
 const ONE = 0x80000000;
@@ -13,7 +14,7 @@ for (let k = 1; k < 53; k++) {
   powers.push(multiply(before, before));
 }
 
-/** x^(8 × length): what `combineCrc32` needs to know of a text besides its CRC. */
+/** x^(8 × length) modulo the polynomial. `combineCrc32` needs it for the second text. */
 export function crcShift(length: number): number {
   let shift = ONE;
   for (let k = 0, rest = length; rest > 0; k++, rest = Math.floor(rest / 2)) {
@@ -22,12 +23,15 @@ export function crcShift(length: number): number {
   return shift;
 }
 
-/** The CRC of a text followed by another one whose shift is `crcShift` of its length. */
+/** The CRC of two concatenated texts. `secondShift` is `crcShift` of the length of the second. */
 export function combineCrc32(first: number, second: number, secondShift: number): number {
   return (multiply(first, secondShift) ^ second) >>> 0;
 }
 
-/** Without branches: which way one went would be a coin toss for each bit. That is four times as fast. */
+/**
+ * Multiplies two polynomials. The loop has no branches because the processor could not predict
+ * them; that makes it four times as fast.
+ */
 function multiply(a: number, b: number): number {
   let product = 0;
   let shifted = b;

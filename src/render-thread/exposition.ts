@@ -23,12 +23,15 @@ import {
   writeMilliseconds,
 } from '../shared/text-format.ts';
 
-/** What one body shows besides the hosts: readings taken after the scrape was asked for. */
+/**
+ * What a body shows besides the rows of hosts. The render thread reads it after the scrape has
+ * arrived.
+ */
 export interface ExpositionInput {
   readonly totals: FleetTotals;
   readonly jobs: JobReading;
   readonly build: BuildInfo;
-  /** The cells of `server-families.ts`. */
+  /** A reading of a `ServerReader`, with the cells of `server-families.ts`. */
   readonly server: Float64Array;
 }
 
@@ -42,48 +45,58 @@ const headers = new Map(
 );
 const LONGEST_NAME = Math.max(...FAMILIES.map(({ name }) => name.length));
 const LONGEST_STATUS_LABEL = 32;
-const SMALL_PIECE_BYTES = 64 * 1024; // a header with the rows of the fleet, or the histogram of one kind
+const TEXT_PART_BYTES = 64 * 1024; // a header with the rows of the fleet, or the histogram of one kind
 const BUILD_LABEL_FACTOR = 2; // escaping at most doubles a value
 
-/** Bytes that a piece takes at the most that is not the rows of a page. A test holds it to be enough. */
+/** Upper bound of the bytes of any text part. A test checks that it is high enough. */
 export function textBound({ version, commit, nodeVersion }: BuildInfo): number {
-  return SMALL_PIECE_BYTES + Buffer.byteLength(version + commit + nodeVersion) * BUILD_LABEL_FACTOR;
+  return TEXT_PART_BYTES + Buffer.byteLength(version + commit + nodeVersion) * BUILD_LABEL_FACTOR;
 }
 
-/** Bytes that the rows of one page in one family take at the most. */
+/** Upper bound of the bytes of the rows of one page in one family. */
 export function rowsBound({ page, textLength }: PageCopy): number {
   const rest = LONGEST_NAME + LONGEST_STATUS_LABEL + NUMBER_BYTES;
   return textLength + page.rowCount * rest;
 }
 
-/** A part of the body that has to be written to be known; it takes `textBound` bytes at the most. */
+/**
+ * A part that is a text: one or more families, or one kind of the job histogram. It has at most
+ * `textBound` bytes.
+ */
 export interface TextPart {
-  /** Whether it is other in each body, since the CPU time of the process or the number of scrapes is in it. */
+  /**
+   * Whether the text is different in every body, because it contains values such as the CPU time of
+   * the process or the number of scrapes.
+   */
   readonly isVolatile: boolean;
-  /** A number that is another one whenever the text is; undefined where only the text itself tells. */
+  /**
+   * A number that changes whenever the text does. Undefined if only the text itself can be
+   * compared.
+   */
   readonly revision: ((input: ExpositionInput) => number) | undefined;
   write(out: TextWriter, input: ExpositionInput): void;
 }
 
-/** All rows in the family over hosts with that index, which `writeHostRows` writes page by page. */
+/** A part that is all rows of one family over hosts. `writeHostRows` writes them page by page. */
 export interface RowsPart {
-  readonly rows: number;
+  readonly familyIndex: number;
 }
 
 export type Part = TextPart | RowsPart;
 
 /**
- * The body in its order. Families that follow one another are one part: each part that changed is compressed on
- * its own. Only each kind of the job histogram is a part, since mostly few of them change.
- * @param exclude names of families that the body does not show
+ * The parts of the body, in order. Consecutive families share one text part, except that each kind
+ * of the job histogram has a part of its own. A part is compressed again when any of its text
+ * changes, and mostly only a few kinds change.
+ * @param exclude names of families to leave out of the body
  */
 export function expositionParts(exclude: readonly string[] = []): readonly Part[] {
   const parts: Part[] = [];
-  let texts: TextPart['write'][] = [];
+  let writers: TextPart['write'][] = [];
   let isVolatile = false;
-  const endText = (revision?: TextPart['revision']) => {
-    const writes = texts;
-    texts = [];
+  const endTextPart = (revision?: TextPart['revision']) => {
+    const writes = writers;
+    writers = [];
     if (writes.length === 0) return;
     parts.push({
       isVolatile,
@@ -96,40 +109,44 @@ export function expositionParts(exclude: readonly string[] = []): readonly Part[
   };
   for (const family of FAMILIES) {
     if (exclude.includes(family.name)) continue;
-    texts.push((out) => out.copy(headers.get(family) as CopyableText));
+    writers.push((out) => out.copy(headers.get(family) as CopyableText));
     switch (family.over) {
       case 'fleet':
-        texts.push((out, { totals, build }) => writeFleetFamily(out, family, totals, build));
+        writers.push((out, { totals, build }) => writeFleetRows(out, family, totals, build));
         break;
       case 'server':
         isVolatile = true;
-        texts.push((out, { server }) => writeServerFamily(out, family, server));
+        writers.push((out, { server }) => writeServerRows(out, family, server));
         break;
       case 'hosts':
-        endText();
-        parts.push({ rows: HOST_FAMILIES.indexOf(family) });
+        endTextPart();
+        parts.push({ familyIndex: HOST_FAMILIES.indexOf(family) });
         break;
       case 'jobs':
         for (const kind of JOB_KINDS.keys()) {
-          texts.push((out, { jobs }) => writeJobKind(out, family, kind, jobs));
-          // With the first kind are families before it, which change without a job.
-          endText(kind === 0 ? undefined : ({ jobs }) => countOfKind(kind, jobs));
+          writers.push((out, { jobs }) => writeJobRows(out, family, kind, jobs));
+          // The text part of the first kind also contains the families in front of it. They change
+          // without a finished job, so a count of jobs is no revision of that part.
+          endTextPart(kind === 0 ? undefined : ({ jobs }) => finishedJobsOfKind(kind, jobs));
         }
     }
   }
-  endText();
+  endTextPart();
   return parts;
 }
 
-/** Jobs of the kind that finished: the rows of the kind change when this does. */
-function countOfKind(kind: number, { counts }: JobReading): number {
+/**
+ * The number of finished jobs of one kind. The rows of the kind change exactly when this number
+ * does.
+ */
+function finishedJobsOfKind(kind: number, { counts }: JobReading): number {
   const cells = JOB_STATUSES.length * BUCKET_COUNT;
   let sum = 0;
   for (let cell = kind * cells; cell < (kind + 1) * cells; cell++) sum += counts[cell] as number;
   return sum;
 }
 
-function writeFleetFamily(
+function writeFleetRows(
   out: TextWriter,
   family: FleetFamily,
   totals: FleetTotals,
@@ -153,7 +170,7 @@ for (const { name, rows } of SERVER_FAMILIES) {
   }
 }
 
-function writeServerFamily(out: TextWriter, { rows }: ServerFamily, server: Float64Array): void {
+function writeServerRows(out: TextWriter, { rows }: ServerFamily, server: Float64Array): void {
   for (const row of rows) {
     const value = server[row.cell] as number;
     if (Number.isNaN(value)) continue;
@@ -163,8 +180,11 @@ function writeServerFamily(out: TextWriter, { rows }: ServerFamily, server: Floa
   }
 }
 
-/** What is the same in each row of a family: its start, and the end of its labels. */
-const hostRowParts: readonly HostRowParts[] = HOST_FAMILIES.map(({ name, labels, lastLabel }) => ({
+/**
+ * The texts that all rows of a family have in common: the start of the row, and the end of its
+ * labels for each value of the last label.
+ */
+const hostRowTexts: readonly HostRowTexts[] = HOST_FAMILIES.map(({ name, labels, lastLabel }) => ({
   start: new CopyableText(`${name}{`),
   ends: (lastLabel?.values ?? ['']).map(
     (value) =>
@@ -176,11 +196,14 @@ const hostRowParts: readonly HostRowParts[] = HOST_FAMILIES.map(({ name, labels,
 
 const values = new Float64Array(PAGE_ROWS);
 
-/** Writes the rows of one page in the family over hosts with that index. The innermost loop of a render. */
+/**
+ * Writes the rows of one page in one family. `index` is the index of the family in `HOST_FAMILIES`.
+ * This is the innermost loop of a render.
+ */
 export function writeHostRows(out: TextWriter, index: number, copy: PageCopy): void {
   const { page, text, textEnds } = copy;
   const family = HOST_FAMILIES[index] as HostFamily;
-  const { start, ends } = hostRowParts[index] as HostRowParts;
+  const { start, ends } = hostRowTexts[index] as HostRowTexts;
   const { lastLabel } = family;
   const inMilliseconds = family.unit === 'milliseconds';
   const { view } = out;
@@ -205,17 +228,20 @@ export function writeHostRows(out: TextWriter, index: number, copy: PageCopy): v
   out.length = at;
 }
 
-interface HostRowParts {
+interface HostRowTexts {
   readonly start: CopyableText;
   readonly ends: readonly CopyableText[];
 }
 
-/** `name_bucket{kind="backup",status="failed",le="1"} ` and so on: made once, they never change. */
+/**
+ * The starts of all rows of a job family, such as
+ * `name_bucket{kind="backup",status="failed",le="1"} `.
+ */
 const jobRowStarts = new Map<JobFamily, readonly CopyableText[]>();
 for (const family of FAMILIES)
-  if (family.over === 'jobs') jobRowStarts.set(family, rowStarts(family));
+  if (family.over === 'jobs') jobRowStarts.set(family, jobRowStartsOf(family));
 
-function rowStarts(family: JobFamily): CopyableText[] {
+function jobRowStartsOf(family: JobFamily): CopyableText[] {
   const bounds = [...BUCKET_BOUNDS_SECONDS.map(String), '+Inf'];
   return JOB_KINDS.flatMap((kind) =>
     JOB_STATUSES.flatMap((status) => {
@@ -229,7 +255,7 @@ function rowStarts(family: JobFamily): CopyableText[] {
   ).map((text) => new CopyableText(text));
 }
 
-function writeJobKind(out: TextWriter, family: JobFamily, kind: number, jobs: JobReading): void {
+function writeJobRows(out: TextWriter, family: JobFamily, kind: number, jobs: JobReading): void {
   const starts = jobRowStarts.get(family) ?? [];
   const rowsPerSeries = BUCKET_COUNT + 2;
   const first = kind * JOB_STATUSES.length;

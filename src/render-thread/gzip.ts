@@ -4,21 +4,22 @@ import { combineCrc32, crcShift } from './crc32.ts';
 import type { Checksum, Encoder } from './encoder.ts';
 import { Scratch } from './scratch.ts';
 
-/** RFC 1952, section 2.3: deflate, no name, no time, compressed as fast as possible, unknown system. */
+/** RFC 1952, section 2.3: deflate, no name, no time, fastest compression, unknown operating system. */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255]);
 const LAST_BLOCK = Buffer.from([0x03, 0x00]); // an empty one
 const TRAILER_BYTES = 8;
-/** Of a block that is not compressed: three bits that say so, padded, its length, and the length inverted. */
+/** Header of a stored block: the block type, padded to a byte, then the length and its complement. */
 const STORED_HEAD_BYTES = 5;
 const MAX_STORED_BYTES = 0xffff;
 
 /**
- * One gzip member out of parts that were compressed each on its own, so that only those that changed have to
- * be compressed again: compressing costs many times the rendering.
+ * Builds one gzip member from pieces that were compressed independently. Compressing takes many
+ * times as long as rendering, so only pieces that changed should be compressed again.
  *
- * Each part is a raw deflate stream that ends in a sync flush instead of a last block. Such streams may be
- * put one behind the other; with a header, a last empty block, and the CRC combined from theirs they make one
- * member (RFC 1951, RFC 1952). One, since some clients read only the first.
+ * Each piece is a raw deflate stream that ends in a sync flush instead of a final block. Such
+ * streams can be concatenated. With a header, an empty final block, and the CRC combined from those
+ * of the pieces, they form one member (RFC 1951, RFC 1952). It must be a single member, because
+ * some clients read only the first.
  */
 export class GzipEncoder implements Encoder {
   readonly head = HEADER;
@@ -30,8 +31,11 @@ export class GzipEncoder implements Encoder {
     return checksum(text);
   }
 
-  /** In blocks that are not compressed (RFC 1951, section 3.2.4). What is in front ends at a whole byte. */
-  store(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum {
+  /**
+   * Uses stored blocks (RFC 1951, section 3.2.4). They must start at a byte boundary, which the
+   * sync flush in front of them guarantees.
+   */
+  encodeStored(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum {
     const text = this.#write(bound, write);
     for (let at = 0; at < text.length; at += MAX_STORED_BYTES) {
       const block = text.subarray(at, at + MAX_STORED_BYTES);
@@ -77,10 +81,11 @@ function deflate(text: Buffer): Buffer {
   return deflateRawSync(text, {
     level: constants.Z_BEST_SPEED,
     finishFlush: constants.Z_SYNC_FLUSH,
-    // A part is some 8 KB: a larger window and hash table would only be cleared for nothing each time.
+    // The rows of a page are about 8 KB. zlib clears its window and hash table for each of them, so
+    // larger ones would only cost time.
     windowBits: 13,
     memLevel: 7,
-    // About what a part comes to. The default leaves 16 KiB of garbage each.
+    // About the size of the output. The default would leave 16 KiB of garbage per call.
     chunkSize: 4096,
   });
 }

@@ -18,42 +18,45 @@ import {
   textBound,
   writeHostRows,
 } from './exposition.ts';
-import { type Piece, PieceStore, type StoreSize } from './piece-store.ts';
+import { type LogSize, type Piece, PieceStore } from './piece-store.ts';
 import { Scratch } from './scratch.ts';
 
 /**
- * Pages whose rows in one family make one piece: large enough that a piece is worth a system call, small
- * enough that joining one anew costs little when a single page in it has changed.
+ * Pages per run. A run must be large enough to be worth a system call, and small enough that
+ * joining it again is cheap when a single page of it has changed.
  */
-const PAGES_A_RUN = 16;
+const PAGES_PER_RUN = 16;
 
 /**
- * The body in one encoding, as of the last render, in pieces. A render makes anew only what changed, so its
- * cost grows with what happened since the last one and not with the fleet.
+ * The pieces of the last body in one encoding. A render replaces only the pieces that changed, so
+ * its cost depends on what happened since the last render and not on the size of the fleet.
  *
- * What is made anew is one page of hosts in one family, 64 rows: only they are rendered and compressed. What
- * is kept and sent is a run of 16 such pages, joined: a fleet of 100,000 is 700 runs instead of 11,000 pages,
- * which is what putting the body together and sending it cost.
+ * The unit of rendering and compression is one page of hosts in one family: 64 rows. The unit of
+ * storing and sending is a run: 16 such pages, joined. A fleet of 100,000 hosts has 700 runs
+ * instead of 11,000 pages, and the time for laying out and sending a body grows with that number.
  */
 export class KeptBody {
   readonly #encoder: Encoder;
   readonly #fleet: FleetReader;
   readonly #build: BuildInfo;
-  readonly #store = new PieceStore();
-  /** By the block of the page. */
+  readonly #pieces = new PieceStore();
+  /** Index: the block of the page. */
   #pages: (KeptPage | undefined)[] = [];
   #pageCount = 0;
-  /** Pages in their order, PAGES_A_RUN of them each. */
-  #groups: Group[] = [];
+  /** The pages in the order of their hosts, PAGES_PER_RUN per group. */
+  #groups: PageGroup[] = [];
   readonly #parts: readonly Part[];
-  readonly #texts = new Map<TextPart, KeptText>();
+  readonly #textParts = new Map<TextPart, KeptTextPart>();
   #head: Piece | undefined;
-  /** No longer part of the body, but the bytes of some pages may still be copied from there. */
-  #outdated: Piece[] = [];
-  readonly #copies = Array.from({ length: PAGES_A_RUN }, () => new PageCopy());
   /**
-   * Runs are put together here and then copied: in memory of this thread that stays in the cache, and all at
-   * once into shared memory. Writing there row by row takes twice as long.
+   * Pieces that the new body no longer contains. They are dropped only at the end of the render,
+   * because the rows of some pages may still be copied from them.
+   */
+  #outdated: Piece[] = [];
+  readonly #copies = Array.from({ length: PAGES_PER_RUN }, () => new PageCopy());
+  /**
+   * Pieces are built here and then copied into shared memory at once. This memory belongs to the
+   * thread and stays in the cache. Writing row by row into shared memory takes twice as long.
    */
   readonly #scratch = new Scratch();
 
@@ -70,110 +73,117 @@ export class KeptBody {
   }
 
   /**
-   * @param render a number higher than those of all renders before
-   * @param held the numbers of those whose bodies are still in use; all others' are no more
+   * Renders the current state.
+   * @param renderNumber higher than in all calls before
+   * @param heldRenders numbers of earlier renders whose bodies a reader still holds; the memory of
+   * all other bodies may be overwritten
+   * @throws RmError `reading_contended`; call `forget` then
    */
   render(
-    render: number,
-    held: readonly number[],
+    renderNumber: number,
+    heldRenders: readonly number[],
     { jobs, server }: Pick<ExpositionInput, 'jobs' | 'server'>,
   ): BodyLayout {
-    this.#store.begin(render, held);
+    this.#pieces.begin(renderNumber, heldRenders);
     this.#fleet.read((blocks) => this.#refresh(blocks));
     const pieces: Piece[] = [];
     const checksums: Checksum[] = [];
-    const add = ({ piece, checksum }: Encoded) => {
+    const add = ({ piece, checksum }: EncodedPiece) => {
       pieces.push(piece);
       checksums.push(checksum);
     };
     if (this.#encoder.head.length > 0) {
-      this.#head ??= this.#store.put(this.#encoder.head);
+      this.#head ??= this.#pieces.put(this.#encoder.head);
       pieces.push(this.#head);
     }
     const input = { totals: this.#totals(), jobs, build: this.#build, server };
     for (const part of this.#parts) {
-      if ('write' in part) add(this.#text(part, input));
-      else for (const { runs } of this.#groups) add(runs[part.rows] as Encoded);
+      if ('write' in part) add(this.#textPiece(part, input));
+      else for (const { runs } of this.#groups) add(runs[part.familyIndex] as EncodedPiece);
     }
     const tail = this.#tail(checksums);
     if (tail !== undefined) pieces.push(tail);
-    for (const piece of this.#outdated.splice(0)) this.#store.drop(piece);
-    this.#store.tidy();
-    const layout = this.#store.layOut(pieces);
-    // No later body ends like this one. The bytes stay for as long as somebody holds the body.
-    if (tail !== undefined) this.#store.drop(tail);
+    for (const piece of this.#outdated.splice(0)) this.#pieces.drop(piece);
+    this.#pieces.tidy();
+    const layout = this.#pieces.layOut(pieces);
+    // No later body has the same tail. Its bytes stay valid until the last reader releases this
+    // body.
+    if (tail !== undefined) this.#pieces.drop(tail);
     return layout;
   }
 
-  /** Keeps nothing but the memory: the next render makes all anew. */
+  /** Forgets all pieces but keeps their memory. The next render starts from scratch. */
   forget(): void {
-    this.#store.clear();
+    this.#pieces.clear();
     this.#pages = [];
     this.#pageCount = 0;
     this.#groups = [];
-    this.#texts.clear();
+    this.#textParts.clear();
     this.#head = undefined;
     this.#outdated = [];
   }
 
-  get size(): StoreSize {
-    return this.#store.size;
+  get logSize(): LogSize {
+    return this.#pieces.size;
   }
 
-  /** Brings pages and groups up to date with the pages in use. */
+  /** Updates pages and groups to the pages that are in use now. */
   #refresh(blocks: Int32Array): void {
-    for (let first = 0, index = 0; first < blocks.length; first += PAGES_A_RUN, index++) {
-      const members = blocks.subarray(first, first + PAGES_A_RUN);
-      this.#groups[index] = this.#refreshGroup(this.#groups[index], members);
+    for (let first = 0, index = 0; first < blocks.length; first += PAGES_PER_RUN, index++) {
+      const groupBlocks = blocks.subarray(first, first + PAGES_PER_RUN);
+      this.#groups[index] = this.#refreshGroup(this.#groups[index], groupBlocks);
     }
-    for (const group of this.#groups.splice(Math.ceil(blocks.length / PAGES_A_RUN))) {
+    for (const group of this.#groups.splice(Math.ceil(blocks.length / PAGES_PER_RUN))) {
       this.#outdated.push(...group.runs.map(({ piece }) => piece));
     }
-    this.#forgetPagesBut(blocks);
+    this.#forgetUnusedPages(blocks);
   }
 
-  #refreshGroup(group: Group | undefined, members: Int32Array): Group {
+  #refreshGroup(group: PageGroup | undefined, blocks: Int32Array): PageGroup {
     const pages: KeptPage[] = [];
     let changed = false;
-    for (const [at, block] of members.entries()) {
-      const page = this.#page(block);
+    for (const [at, block] of blocks.entries()) {
+      const page = this.#keptPage(block);
       const copy = this.#copies[at] as PageCopy;
-      page.changed = this.#fleet.copyIfChanged(block, page.version, copy) ? copy : undefined;
-      changed ||= page.changed !== undefined;
+      page.changedCopy = this.#fleet.copyIfChanged(block, page.version, copy) ? copy : undefined;
+      changed ||= page.changedCopy !== undefined;
       pages.push(page);
     }
-    const sameMembers = group !== undefined && sameNumbers(group.members, members);
-    if (sameMembers && !changed) return group;
+    const sameBlocks = group !== undefined && sameNumbers(group.blocks, blocks);
+    if (sameBlocks && !changed) return group;
     const runs = HOST_FAMILIES.map((_, family) => {
-      const known = group?.runs[family];
-      if (known && sameMembers && !pages.some((page) => page.hasChanged(family))) return known;
-      const run = this.#join(family, pages);
-      if (known) this.#outdated.push(known.piece);
-      return run;
+      const keptRun = group?.runs[family];
+      if (keptRun && sameBlocks && !pages.some((page) => page.hasChanged(family))) return keptRun;
+      const newRun = this.#join(family, pages);
+      if (keptRun) this.#outdated.push(keptRun.piece);
+      return newRun;
     });
-    for (const page of pages) page.settle();
-    return { members: members.slice(), runs };
+    for (const page of pages) page.acceptChanges();
+    return { blocks: blocks.slice(), runs };
   }
 
-  /** The rows of some pages in one family: those that changed made anew, the others from where they are. */
-  #join(family: number, pages: readonly KeptPage[]): Encoded {
+  /**
+   * Joins the rows of some pages in one family into a run. Pages that changed are rendered and
+   * compressed; the others are copied from their old run.
+   */
+  #join(family: number, pages: readonly KeptPage[]): EncodedPiece {
     const scratch = this.#scratch;
     scratch.clear();
     for (const page of pages) {
       const start = scratch.length;
-      const run = page.runs[family];
-      if (run === undefined || page.hasChanged(family)) {
-        page.checksums[family] = this.#encodeRows(family, page.changed as PageCopy);
+      const keptRun = page.runPieces[family];
+      if (keptRun === undefined || page.hasChanged(family)) {
+        page.checksums[family] = this.#encodeRows(family, page.changedCopy as PageCopy);
       } else {
         const from = page.starts[family] as number;
         const to = from + (page.lengths[family] as number);
-        scratch.append(this.#store.read(run).subarray(from, to));
+        scratch.append(this.#pieces.read(keptRun).subarray(from, to));
       }
       page.starts[family] = start;
       page.lengths[family] = scratch.length - start;
     }
-    const piece = this.#store.put(scratch.bytes());
-    for (const page of pages) page.runs[family] = piece;
+    const piece = this.#pieces.put(scratch.bytes());
+    for (const page of pages) page.runPieces[family] = piece;
     const checksums = pages.map((page) => page.checksums[family] as Checksum);
     return { piece, checksum: this.#encoder.join(checksums) };
   }
@@ -183,53 +193,57 @@ export class KeptBody {
     return this.#encoder.encode(this.#scratch, rowsBound(copy), write);
   }
 
-  /** A piece that changes seldom or wholly: compared by what it says, unless that is other each time. */
-  #text(part: TextPart, input: ExpositionInput): Encoded {
+  /**
+   * Returns the kept piece of a text part, or a new one if the text has changed. Whether it has
+   * changed is known from its revision or, without one, from comparing the text. A volatile text
+   * always has.
+   */
+  #textPiece(part: TextPart, input: ExpositionInput): EncodedPiece {
     const write = (out: TextWriter) => part.write(out, input);
     const bound = textBound(this.#build);
     const scratch = this.#scratch;
-    const known = this.#texts.get(part);
+    const kept = this.#textParts.get(part);
     const revision = part.revision?.(input);
-    if (known !== undefined && revision !== undefined && known.revision === revision) {
-      return known.encoded;
+    if (kept !== undefined && revision !== undefined && kept.revision === revision) {
+      return kept.encoded;
     }
     let text: Buffer | undefined;
     if (!part.isVolatile && revision === undefined) {
       scratch.clear();
       scratch.write(bound, write);
-      if (known?.text?.equals(scratch.bytes())) return known.encoded;
+      if (kept?.text?.equals(scratch.bytes())) return kept.encoded;
       text = Buffer.from(scratch.bytes());
     }
     scratch.clear();
     const checksum = part.isVolatile
-      ? this.#encoder.store(scratch, bound, write)
+      ? this.#encoder.encodeStored(scratch, bound, write)
       : this.#encoder.encode(scratch, bound, write);
-    const encoded = { piece: this.#store.put(scratch.bytes()), checksum };
-    this.#texts.set(part, { revision, text, encoded });
-    if (known !== undefined) this.#outdated.push(known.encoded.piece);
+    const encoded = { piece: this.#pieces.put(scratch.bytes()), checksum };
+    this.#textParts.set(part, { revision, text, encoded });
+    if (kept !== undefined) this.#outdated.push(kept.encoded.piece);
     return encoded;
   }
 
   #tail(checksums: readonly Checksum[]): Piece | undefined {
     const tail = this.#encoder.tail(this.#encoder.join(checksums));
-    return tail.length === 0 ? undefined : this.#store.put(tail);
+    return tail.length === 0 ? undefined : this.#pieces.put(tail);
   }
 
   #totals(): FleetTotals {
     return sumTotals(this.#pages.flatMap((page) => page?.totals ?? []));
   }
 
-  #page(block: number): KeptPage {
-    const known = this.#pages[block];
-    if (known !== undefined) return known;
+  #keptPage(block: number): KeptPage {
+    const kept = this.#pages[block];
+    if (kept !== undefined) return kept;
     const page = new KeptPage();
     this.#pages[block] = page;
     this.#pageCount++;
     return page;
   }
 
-  /** Lets go of pages that are no more. */
-  #forgetPagesBut(blocks: Int32Array): void {
+  /** Forgets pages that are not in use any more. */
+  #forgetUnusedPages(blocks: Int32Array): void {
     if (this.#pageCount === blocks.length) return;
     const used = new Set(blocks);
     this.#pages = this.#pages.map((page, block) => (used.has(block) ? page : undefined));
@@ -237,52 +251,56 @@ export class KeptBody {
   }
 }
 
-interface Encoded {
+interface EncodedPiece {
   readonly piece: Piece;
   readonly checksum: Checksum;
 }
 
-interface KeptText {
+interface KeptTextPart {
   readonly revision: number | undefined;
-  /** Undefined of a text that is other each time, or has a revision. */
+  /** Undefined if the part is volatile or has a revision: then the text is not compared. */
   readonly text: Buffer | undefined;
-  readonly encoded: Encoded;
+  readonly encoded: EncodedPiece;
 }
 
-/** The runs, by family, of pages that follow one another. */
-interface Group {
-  readonly members: Int32Array;
-  readonly runs: readonly Encoded[];
+/** PAGES_PER_RUN consecutive pages and their runs, by family. */
+interface PageGroup {
+  readonly blocks: Int32Array;
+  readonly runs: readonly EncodedPiece[];
 }
 
-/** What is known of one page of hosts, and by family, where its rows are: in which run, from where on. */
+/**
+ * What the last render knew of one page, and, by family, where its rows are: the piece of their
+ * run, and their start and length in it.
+ */
 class KeptPage {
   version: number | undefined;
   totals: FleetTotals | undefined;
-  readonly runs: Piece[] = [];
+  readonly runPieces: Piece[] = [];
   readonly starts = new Int32Array(HOST_FAMILIES.length);
   readonly lengths = new Int32Array(HOST_FAMILIES.length);
   readonly checksums: Checksum[] = [];
   readonly #marks = new Int32Array(HOST_FAMILIES.length);
-  /** The page as it is now, while that is another than the one known. */
-  changed: PageCopy | undefined;
+  /** The current state of the page if it has changed since the last render, else undefined. */
+  changedCopy: PageCopy | undefined;
 
   hasChanged(family: number): boolean {
     return (
-      this.changed !== undefined && this.#marks[family] !== this.changed.page.familyMark(family)
+      this.changedCopy !== undefined &&
+      this.#marks[family] !== this.changedCopy.page.familyMark(family)
     );
   }
 
-  /** What has changed is known now. */
-  settle(): void {
-    if (this.changed === undefined) return;
-    const { page, version } = this.changed;
+  /** Records the current state as rendered. */
+  acceptChanges(): void {
+    if (this.changedCopy === undefined) return;
+    const { page, version } = this.changedCopy;
     for (let family = 0; family < HOST_FAMILIES.length; family++) {
       this.#marks[family] = page.familyMark(family);
     }
     this.totals = pageTotals(page);
     this.version = version;
-    this.changed = undefined;
+    this.changedCopy = undefined;
   }
 }
 

@@ -1,30 +1,38 @@
-import { type BodyLayout, WORDS_A_PLACE } from '../shared/body-layout.ts';
+import { type BodyLayout, WORDS_PER_PLACE } from '../shared/body-layout.ts';
 
 /*
- * Where the pieces of a body are kept: a log in shared memory. The render thread appends what it renders and
- * never writes to it again; the thread that sends reads it in place. So all bodies share the pieces that are
- * the same in them, and a body that a slow reader holds for half a minute costs what changed in that time.
+ * Keeps the pieces of bodies in a log in shared memory. The render thread appends pieces to the log
+ * and never changes them. The loop that sends a body reads its pieces in place. Bodies share the
+ * pieces that are the same in them. A slow reader that holds a body for half a minute therefore
+ * costs only the memory for what changed in that time.
  *
- * The log is cut into segments. What is replaced leaves a hole. Once the pieces still in use fill less than
- * KEPT_SHARE of a segment they are moved to the end of the log and the segment is retired, so that the log is
- * never much larger than what is in it, whatever the sizes that come and go, with no free lists and nothing
- * to fragment.
+ * The log consists of segments. A dropped piece leaves a hole. When the pieces that are still in
+ * use fill less than KEPT_SHARE of a segment, they are moved to the end of the log and the segment
+ * is retired. So the log is never much larger than its pieces. It needs no free lists and does not
+ * fragment, whatever the sizes of pieces.
  *
- * A retired segment may be written to again once nobody can read it any more: it was part of the bodies from
- * the render that began it up to the one before that which retired it, and those of them that somebody still
- * holds are told with each render. That is all that the two threads have to agree on.
+ * A retired segment can be used again once no reader holds a body with pieces in it. Those bodies
+ * are of the renders from `born` up to, but not including, `retired`. The caller of each render
+ * passes the numbers of the renders whose bodies are still held. The two threads need no other
+ * synchronization.
  */
 export const SEGMENT_BYTES = 1024 * 1024;
 const KEPT_SHARE = 0.6;
-/** Pieces start at cache lines: on some processors copying to between them takes four times as long. */
+/**
+ * Pieces start at cache lines. On some processors, copying to other addresses takes four times as
+ * long.
+ */
 const ALIGNMENT = 64;
-/** Segments kept ready beyond those that the last render needed. */
+/** Unused segments that are kept beyond the needs of the last render. */
 const SPARE_SEGMENTS = 2;
 
-/** Bytes of one body, and perhaps of the next ones. */
+/** A range of bytes in the log. Several bodies can contain it. */
 export interface Piece {
   readonly length: number;
-  /** Where it is, which changes when it is moved; undefined once it is dropped. */
+  /**
+   * The current place, which changes when the piece is moved. `segment` is undefined once the piece
+   * is dropped.
+   */
   segment: Segment | undefined;
   offset: number;
 }
@@ -32,17 +40,20 @@ export interface Piece {
 export interface Segment {
   readonly buffer: SharedArrayBuffer;
   readonly bytes: Buffer;
-  /** The first render whose body may have pieces here. */
+  /** The first render whose body may contain pieces of this segment. */
   born: number;
-  /** The first render whose body has none here any more. */
+  /** The first render whose body contains none of them any more. */
   retired: number;
   used: number;
   live: number;
   pieces: Piece[];
 }
 
-/** Bytes of a store: in pieces, and in segments that are there for the bodies in the hands of readers alone. */
-export interface StoreSize {
+/**
+ * Sizes in bytes: of all pieces in use, and of the segments that are kept only because a reader
+ * holds an older body.
+ */
+export interface LogSize {
   readonly live: number;
   readonly pinned: number;
 }
@@ -52,19 +63,23 @@ export class PieceStore {
   #retired: Segment[] = [];
   #spare: Segment[] = [];
   #current: Segment | undefined;
-  #render = 0;
-  #held: readonly number[] = [];
+  #renderNumber = 0;
+  #heldRenders: readonly number[] = [];
 
-  /** Begins a render with a number higher than all before; `held` are those whose bodies are still in use. */
-  begin(render: number, held: readonly number[]): void {
-    this.#render = render;
-    this.#held = held;
+  /**
+   * Begins a render.
+   * @param renderNumber higher than in all calls before
+   * @param heldRenders numbers of earlier renders whose bodies a reader still holds
+   */
+  begin(renderNumber: number, heldRenders: readonly number[]): void {
+    this.#renderNumber = renderNumber;
+    this.#heldRenders = heldRenders;
     this.#spare.splice(SPARE_SEGMENTS);
     for (const segment of this.#retired) if (!this.#isHeld(segment)) this.#spare.push(segment);
     this.#retired = this.#retired.filter((segment) => this.#isHeld(segment));
   }
 
-  /** Keeps a copy of `bytes`. */
+  /** Appends a copy of `bytes` to the log. */
   put(bytes: Buffer): Piece {
     const piece: Piece = { length: bytes.length, segment: undefined, offset: 0 };
     this.#append(piece, bytes);
@@ -77,7 +92,10 @@ export class PieceStore {
     piece.segment = undefined;
   }
 
-  /** To be called when all of a render's pieces are in, before anybody is told where they are. */
+  /**
+   * Moves pieces out of segments that are mostly holes. Must be called after the last `put` of a
+   * render and before `layOut`.
+   */
   tidy(): void {
     for (const segment of this.#segments) {
       if (segment === this.#current || segment.live >= segment.used * KEPT_SHARE) continue;
@@ -85,31 +103,34 @@ export class PieceStore {
         if (piece.segment !== segment) continue;
         this.#append(piece, this.read(piece));
       }
-      this.#retire(segment, this.#render);
+      this.#retire(segment, this.#renderNumber);
     }
   }
 
-  /** Drops all pieces, between two renders: the last one's body may still be in use. */
+  /**
+   * Drops all pieces. Must be called between two renders. The body of the last render may still be
+   * held, so it stays intact.
+   */
   clear(): void {
-    for (const segment of this.#segments) this.#retire(segment, this.#render + 1);
+    for (const segment of this.#segments) this.#retire(segment, this.#renderNumber + 1);
     this.#current = undefined;
   }
 
-  /** The bytes of a piece that was not dropped, in place. */
+  /** Returns the bytes of a piece in place. The piece must not have been dropped. */
   read({ segment, offset, length }: Piece): Buffer {
     if (segment === undefined) throw new Error('read: the piece was dropped');
     return segment.bytes.subarray(offset, offset + length);
   }
 
-  /** Where these pieces are, for another thread. */
+  /** Lists the places of these pieces, so that another thread can read them. */
   layOut(pieces: readonly Piece[]): BodyLayout {
     const segments = [...this.#segments];
-    const numbers = new Map(segments.map((segment, number) => [segment, number]));
-    const places = new Uint32Array(pieces.length * WORDS_A_PLACE);
+    const segmentIndexes = new Map(segments.map((segment, number) => [segment, number]));
+    const places = new Uint32Array(pieces.length * WORDS_PER_PLACE);
     let byteLength = 0;
     let at = 0;
     for (const { segment, offset, length } of pieces) {
-      const number = segment && numbers.get(segment);
+      const number = segment && segmentIndexes.get(segment);
       if (number === undefined) throw new Error('layOut: a piece was dropped');
       places[at++] = number;
       places[at++] = offset;
@@ -119,7 +140,7 @@ export class PieceStore {
     return { segments: segments.map(({ buffer }) => buffer), places, byteLength };
   }
 
-  get size(): StoreSize {
+  get size(): LogSize {
     let live = 0;
     for (const segment of this.#segments) live += segment.live;
     let pinned = 0;
@@ -128,19 +149,19 @@ export class PieceStore {
   }
 
   #isHeld({ born, retired }: Segment): boolean {
-    return this.#held.some((render) => born <= render && render < retired);
+    return this.#heldRenders.some((renderNumber) => born <= renderNumber && renderNumber < retired);
   }
 
-  #retire(segment: Segment, render: number): void {
+  #retire(segment: Segment, renderNumber: number): void {
     this.#segments.delete(segment);
     segment.pieces = [];
-    segment.retired = render;
+    segment.retired = renderNumber;
     this.#retired.push(segment);
   }
 
   #append(piece: Piece, bytes: Buffer): void {
-    const segment = this.#withRoom(bytes.length);
-    // Not `set`: that copies into shared memory word by word, which takes four times as long.
+    const segment = this.#segmentWithRoom(bytes.length);
+    // `set` copies into shared memory word by word, which takes four times as long.
     bytes.copy(segment.bytes, segment.used);
     piece.segment = segment;
     piece.offset = segment.used;
@@ -149,7 +170,7 @@ export class PieceStore {
     segment.pieces.push(piece);
   }
 
-  #withRoom(bytes: number): Segment {
+  #segmentWithRoom(bytes: number): Segment {
     const { used = 0, buffer } = this.#current ?? {};
     if (buffer !== undefined && used + bytes <= buffer.byteLength) return this.#current as Segment;
     const segment = this.#emptySegment(bytes);
@@ -159,7 +180,7 @@ export class PieceStore {
   }
 
   #emptySegment(bytes: number): Segment {
-    const fresh = { born: this.#render, retired: Number.NaN, used: 0, live: 0, pieces: [] };
+    const fresh = { born: this.#renderNumber, retired: Number.NaN, used: 0, live: 0, pieces: [] };
     const spare = this.#spare.at(-1);
     if (spare !== undefined && bytes <= spare.buffer.byteLength) {
       this.#spare.pop();

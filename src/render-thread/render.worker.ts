@@ -7,41 +7,47 @@ import { FleetReader } from '../shared/fleet-reader.ts';
 import { JobHistogram } from '../shared/job-histogram.ts';
 import { encoderFor } from './encoders.ts';
 import { KeptBody } from './kept-body.ts';
-import type { StoreSize } from './piece-store.ts';
+import type { LogSize } from './piece-store.ts';
 import { ServerReader } from './server-reader.ts';
 
-/** What the render thread is started with. */
+/** Worker data of the render thread. */
 export interface RenderThreadData {
   readonly fleet: SharedArrayBuffer;
   readonly jobs: SharedArrayBuffer;
-  /** What a control plane counts about itself, if there is one. */
+  /** Buffer of the `ServerStats`, if there are any. */
   readonly stats: SharedArrayBuffer | undefined;
   readonly build: BuildInfo;
-  /** Families that the body does not show. */
+  /** Names of families to leave out of the body. */
   readonly exclude: readonly string[];
 }
 
 export interface RenderTask {
-  /** Higher than those of all tasks before. */
-  readonly render: number;
-  /** The numbers of earlier renders whose bodies are still in use; the memory of all others is free. */
-  readonly held: readonly number[];
+  /** Higher than in all tasks before. */
+  readonly renderNumber: number;
+  /**
+   * Numbers of earlier renders whose bodies a reader still holds. The memory of all other bodies
+   * may be overwritten.
+   */
+  readonly heldRenders: readonly number[];
   readonly encodings: readonly Encoding[];
 }
 
 export interface RenderResult {
-  /** Those that were asked for. */
+  /** One body for each requested encoding. */
   readonly bodies: Readonly<Partial<Record<Encoding, BodyLayout>>>;
-  /** Of all that is kept, in whichever encoding. */
-  readonly size: StoreSize;
+  /** Sum over the bodies of all encodings. */
+  readonly logSize: LogSize;
 }
 
-/** Renders after which an encoding that nobody asked for is forgotten: it takes as much memory as a body. */
-const UNWANTED_RENDERS = 20;
+/**
+ * An encoding is forgotten after this many renders in a row without a request for it: it takes as
+ * much memory as a body.
+ */
+const MAX_UNREQUESTED_RENDERS = 20;
 
 /*
- * Where cores are short, the agents' loop goes first. On Linux a priority is a thread's own; elsewhere this
- * would lower that of the whole process.
+ * The agents' loops have priority where cores are short. Only Linux has a priority per thread;
+ * elsewhere this call would lower the priority of the whole process.
  */
 if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
@@ -49,30 +55,33 @@ const data: RenderThreadData = workerData;
 const fleet = new FleetReader(data.fleet);
 const jobs = JobHistogram.attach(data.jobs);
 const server = new ServerReader(data.stats, !data.exclude.includes('process_cpu_seconds_total'));
-const kept = new Map<Encoding, { readonly body: KeptBody; readonly wanted: number }>();
+const keptBodies = new Map<Encoding, { readonly body: KeptBody; readonly lastRequested: number }>();
 
-/** Renders from shared memory into shared memory: nothing of a body travels but where its pieces are. */
-export default function render({ render, held, encodings }: RenderTask): RenderResult {
+/**
+ * Renders from shared memory into shared memory. The result contains the places of the pieces and
+ * no bytes of the body.
+ */
+export default function render({ renderNumber, heldRenders, encodings }: RenderTask): RenderResult {
   const reading = { jobs: jobs.read(), server: server.read() };
   const bodies: Partial<Record<Encoding, BodyLayout>> = {};
   for (const encoding of encodings) {
     const body =
-      kept.get(encoding)?.body ??
+      keptBodies.get(encoding)?.body ??
       new KeptBody(encoderFor(encoding), fleet, data.build, data.exclude);
-    kept.set(encoding, { body, wanted: render });
+    keptBodies.set(encoding, { body, lastRequested: renderNumber });
     try {
-      bodies[encoding] = body.render(render, held, reading);
+      bodies[encoding] = body.render(renderNumber, heldRenders, reading);
     } catch (error) {
-      // What a render leaves behind that fails half-way is not to be trusted.
+      // A failed render leaves inconsistent state behind.
       body.forget();
       throw error;
     }
   }
   let [live, pinned] = [0, 0];
-  for (const [encoding, { body, wanted }] of kept) {
-    if (render - wanted > UNWANTED_RENDERS) kept.delete(encoding);
-    live += body.size.live;
-    pinned += body.size.pinned;
+  for (const [encoding, { body, lastRequested }] of keptBodies) {
+    if (renderNumber - lastRequested > MAX_UNREQUESTED_RENDERS) keptBodies.delete(encoding);
+    live += body.logSize.live;
+    pinned += body.logSize.pinned;
   }
-  return { bodies, size: { live, pinned } };
+  return { bodies, logSize: { live, pinned } };
 }

@@ -2,7 +2,7 @@ import { COPY_SLACK_BYTES, TextWriter } from '../shared/text-format.ts';
 
 const USUAL_BYTES = 256 * 1024;
 
-/** Memory to put something together in, again and again. */
+/** Memory for building a piece. It is used again for each piece and grows as needed. */
 export class Scratch {
   #buffer = Buffer.allocUnsafeSlow(USUAL_BYTES);
   #out = new TextWriter(this.#buffer);
@@ -22,7 +22,7 @@ export class Scratch {
     this.#length += bytes.length;
   }
 
-  /** Appends what `write` writes, which is `bound` bytes at the most. */
+  /** Appends what `write` writes, at most `bound` bytes. */
   write(bound: number, write: (out: TextWriter) => void): void {
     this.#reserve(bound + COPY_SLACK_BYTES);
     const out = this.#out;
@@ -31,7 +31,7 @@ export class Scratch {
     this.#length = out.length;
   }
 
-  /** What is in it, until that is changed. */
+  /** The current contents, in place. Valid until the next change. */
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#length);
   }

@@ -3,33 +3,36 @@ import { openFileLimit } from '../platform/open-files.ts';
 import { deriveCells, PROCESS_CELL, READING_CELLS } from '../shared/server-families.ts';
 import { ServerStats } from '../shared/server-stats.ts';
 
-const OPEN_FILES = '/proc/self/fd';
+const OPEN_FILES_DIRECTORY = '/proc/self/fd';
 const MICROSECONDS = 1e6;
-/** Asking the system takes a tenth of a small scrape. What it tells may be that much older than the scrape. */
+/**
+ * Minimum time between two reads of process values: one takes a tenth of the time of a small
+ * scrape. So the values of a scrape may be this much older than the scrape.
+ */
 const PROCESS_READ_PAUSE_MS = 1_000;
 
 /**
- * Reads what the control plane counted about itself, and what the operating system knows of the process. In the
- * render thread, where a slow answer of the system delays a scrape and not the agents.
+ * Reads the counters of the control plane and what the operating system reports about the process.
+ * This happens in the render thread, where a slow system call delays a scrape and not the agents.
  */
 export class ServerReader {
   readonly #stats: ServerStats | undefined;
   readonly #reading = new Float64Array(READING_CELLS);
   readonly #startTimeSeconds = Math.round(Date.now() - process.uptime() * 1000) / 1000;
-  readonly #maxFds = knownLimit();
+  readonly #maxFds = openFileLimitOrNaN();
   readonly #readsProcess: boolean;
   #processReadAt = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param stats of the control plane; without them only what the system tells is read
-   * @param readsProcess whether what the system tells is shown at all
+   * @param stats buffer of the `ServerStats`; if undefined, only process values are read
+   * @param readsProcess whether process values are read
    */
   constructor(stats: SharedArrayBuffer | undefined, readsProcess = true) {
     this.#readsProcess = readsProcess;
     this.#stats = stats && ServerStats.attach(stats);
   }
 
-  /** The same cells again and again: good until the next reading. */
+  /** Returns the current values. The array is the same in each call, and valid until the next. */
   read(): Float64Array {
     const reading = this.#reading;
     this.#stats?.read(reading);
@@ -51,18 +54,19 @@ export class ServerReader {
   }
 }
 
-/** NaN where the system does not tell. */
+/** NaN if the operating system does not provide the number. */
 function countOpenFiles(): number {
   try {
-    // Linux 6.2 and later say it in the size of the directory; with earlier ones its entries have to be counted.
-    return statSync(OPEN_FILES).size || readdirSync(OPEN_FILES).length;
+    // Linux 6.2 and later return the number as the size of the directory. Earlier ones return 0, so
+    // the entries are counted.
+    return statSync(OPEN_FILES_DIRECTORY).size || readdirSync(OPEN_FILES_DIRECTORY).length;
   } catch {
     return Number.NaN;
   }
 }
 
-/** NaN where there is none, or the system does not tell. */
-function knownLimit(): number {
+/** NaN if there is no limit or the operating system does not provide it. */
+function openFileLimitOrNaN(): number {
   const limit = openFileLimit();
   return Number.isFinite(limit) ? limit : Number.NaN;
 }

@@ -1,22 +1,35 @@
-/** Where the pieces of a body are, in memory that both threads share. */
+/** A body as a list of pieces. The bytes stay in the piece log, in memory that both threads share. */
 export interface BodyLayout {
   readonly segments: readonly SharedArrayBuffer[];
-  /** Of each piece in its order: the index of the segment, the offset in it, and the length. */
+  /**
+   * Three numbers per piece, in the order of the body: index into `segments`, offset in that
+   * segment, length in bytes.
+   */
   readonly places: Uint32Array;
-  /** Of all pieces together. */
+  /** Sum of the lengths of all pieces. */
   readonly byteLength: number;
 }
 
-export const WORDS_A_PLACE = 3;
+/** Numbers per piece in {@link BodyLayout.places}. */
+export const WORDS_PER_PLACE = 3;
 
-/** A piece at least this large is read in place; smaller ones that follow one another are put together. */
+/**
+ * The reader returns a piece of at least this size in place. It copies consecutive smaller pieces
+ * into one slice.
+ */
 const IN_PLACE_BYTES = 16 * 1024;
-/** Bytes read at a time, at the most: handing over more at once would keep the loop from its other work. */
+/**
+ * Upper bound of one slice. A larger slice would keep the event loop from its other work for too
+ * long.
+ */
 const SLICE_BYTES = 128 * 1024;
-/** For small pieces. What is read is to be used up before the next is read, by whoever. */
-const together = Buffer.allocUnsafeSlow(SLICE_BYTES);
+/**
+ * Small pieces are copied here. All readers of a thread share this buffer, so a caller must use up
+ * a slice before any reader reads again.
+ */
+const sliceBuffer = Buffer.allocUnsafeSlow(SLICE_BYTES);
 
-/** A body as bytes, for as many readers as like. */
+/** The bytes of a body. Any number of readers can share one instance. */
 export class BodyBytes {
   readonly layout: BodyLayout;
   readonly #segments: readonly Buffer[];
@@ -30,25 +43,25 @@ export class BodyBytes {
     return this.layout.byteLength;
   }
 
-  /** The bytes of the piece with that number from `start` on, `limit` of them at the most. */
+  /** Returns at most `limit` bytes of piece `number`, from its byte `start` on, without copying. */
   piece(number: number, start: number, limit: number): Buffer {
-    const at = number * WORDS_A_PLACE;
+    const at = number * WORDS_PER_PLACE;
     const segment = this.#segments[this.layout.places[at] as number] as Buffer;
     const offset = (this.layout.places[at + 1] as number) + start;
     return segment.subarray(offset, offset + Math.min(this.lengthOf(number) - start, limit));
   }
 
   lengthOf(piece: number): number {
-    return this.layout.places[piece * WORDS_A_PLACE + 2] as number;
+    return this.layout.places[piece * WORDS_PER_PLACE + 2] as number;
   }
 }
 
 /** Reads a body from start to end, slice by slice. */
 export class BodyReader {
   readonly #body: BodyBytes;
-  /** The piece that was read last, and where it starts: mostly the next read goes on there. */
+  /** The piece that was read last and its offset in the body. The next read mostly continues there. */
   #piece = 0;
-  #start = 0;
+  #pieceStart = 0;
 
   constructor(body: BodyBytes) {
     this.#body = body;
@@ -58,7 +71,10 @@ export class BodyReader {
     return this.#body.length;
   }
 
-  /** Some bytes from `offset` on, as many as are well handed over at once; good until the next read. */
+  /**
+   * Returns the next slice from `offset` on. The slice is valid until the next read of any reader
+   * in this thread.
+   */
   read(offset: number): Buffer {
     this.#seek(offset);
     const first = this.#rest(offset);
@@ -67,23 +83,23 @@ export class BodyReader {
     for (let at = offset; at < this.total; at = offset + filled) {
       this.#seek(at);
       const rest = this.#rest(at);
-      if (rest.length >= IN_PLACE_BYTES || filled + rest.length > together.length) break;
-      filled += rest.copy(together, filled);
+      if (rest.length >= IN_PLACE_BYTES || filled + rest.length > sliceBuffer.length) break;
+      filled += rest.copy(sliceBuffer, filled);
     }
-    return together.subarray(0, filled);
+    return sliceBuffer.subarray(0, filled);
   }
 
-  /** What the piece that `offset` is in holds from there on, as far as one slice goes. */
+  /** The rest of the current piece from `offset` on, at most one slice. */
   #rest(offset: number): Buffer {
-    return this.#body.piece(this.#piece, offset - this.#start, SLICE_BYTES);
+    return this.#body.piece(this.#piece, offset - this.#pieceStart, SLICE_BYTES);
   }
 
   #seek(offset: number): void {
-    while (offset < this.#start) this.#start -= this.#body.lengthOf(--this.#piece);
+    while (offset < this.#pieceStart) this.#pieceStart -= this.#body.lengthOf(--this.#piece);
     for (;;) {
       const length = this.#body.lengthOf(this.#piece);
-      if (offset < this.#start + length) return;
-      this.#start += length;
+      if (offset < this.#pieceStart + length) return;
+      this.#pieceStart += length;
       this.#piece++;
     }
   }

@@ -16,14 +16,17 @@ import {
 } from './fleet-layout.ts';
 import { SERVER_FAMILIES, type ServerFamily } from './server-families.ts';
 
-/** What `rm_build_info` says. */
+/** The labels of `rm_build_info`. */
 export interface BuildInfo {
   readonly version: string;
   readonly commit: string;
   readonly nodeVersion: string;
 }
 
-/** Numbers about a fleet, or a part of it, summed over the very rows of the same scrape. */
+/**
+ * Sums over a fleet or over one page of it. They are computed from the same copy of the rows that
+ * the body shows, so totals and rows of one scrape always agree.
+ */
 export interface FleetTotals {
   readonly hosts: number;
   readonly online: number;
@@ -36,28 +39,37 @@ interface FamilyBase {
   readonly labels: readonly string[];
 }
 
-/** A handful of rows about the fleet as a whole. */
+/** A family with a few rows about the whole fleet. */
 export interface FleetFamily extends FamilyBase {
   readonly type: 'gauge';
   readonly over: 'fleet';
-  /** Label values, in the order of `labels`, and the value of each row; sorted. */
+  /** Each row is its label values, in the order of `labels`, and its value. The rows are sorted. */
   rows(totals: FleetTotals, build: BuildInfo): readonly (readonly [readonly string[], number])[];
 }
 
-/** At most one row a host; its first labels are always `host_id,host`. */
+/** A family with at most one row per host. Its first labels are always `host_id,host`. */
 export interface HostFamily extends FamilyBase {
   readonly type: 'gauge';
   readonly over: 'hosts';
-  /** Milliseconds are shown as seconds. */
+  /**
+   * Unit of the values that `evaluate` returns. Milliseconds are written as seconds. Default:
+   * written as they are.
+   */
   readonly unit?: 'milliseconds';
-  /** The values of the label after `host_id,host`, where there is one, and which of them a row has. */
+  /**
+   * The label after `host_id,host`, if the family has one: its possible values, and `pick`, which
+   * returns the index of the value for a row.
+   */
   readonly lastLabel?: {
     readonly values: readonly string[];
     pick(page: Page, row: number): number;
   };
   /**
-   * Sets `values[row]` for the rows from `from` up to, but without, `to`; NaN: no row for this host. A page at
-   * a time, each family with a loop of its own: called for each row, such functions return boxed numbers.
+   * Sets `values[row]` for each row from `from` up to, but not including, `to`. NaN means that the
+   * family has no row for this host.
+   *
+   * Each family has its own loop over the rows of a page. A function called once per row would
+   * return its number boxed on the heap.
    */
   evaluate(page: Page, from: number, to: number, values: Float64Array): void;
 }
@@ -205,17 +217,20 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   },
 ];
 
-/** Every family of the exposition, sorted by name, which is the order of the body. */
+/** Every family of the exposition. They are sorted by name, which is their order in the body. */
 export const FAMILIES: readonly Family[] = [...FLEET_FAMILIES, ...SERVER_FAMILIES].sort((a, b) =>
   a.name < b.name ? -1 : 1,
 );
 
-/** Those with a row a host. A family's place in this list is its index in a page's marks. */
+/**
+ * Families with rows per host. The index of a family in this list is the index of its mark in a
+ * page.
+ */
 export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
   (family) => family.over === 'hosts',
 );
 
-/** What the hosts of one page add to the totals. */
+/** The totals of the hosts of one page. */
 export function pageTotals(page: Page): FleetTotals {
   const openAlerts = { critical: 0, info: 0, warning: 0 };
   let online = 0;
@@ -228,14 +243,14 @@ export function pageTotals(page: Page): FleetTotals {
   return { hosts: page.rowCount, online, openAlerts };
 }
 
-export function sumTotals(parts: Iterable<FleetTotals>): FleetTotals {
+export function sumTotals(pages: Iterable<FleetTotals>): FleetTotals {
   const openAlerts = { critical: 0, info: 0, warning: 0 };
   let hosts = 0;
   let online = 0;
-  for (const part of parts) {
-    hosts += part.hosts;
-    online += part.online;
-    for (const severity of SEVERITIES) openAlerts[severity] += part.openAlerts[severity];
+  for (const page of pages) {
+    hosts += page.hosts;
+    online += page.online;
+    for (const severity of SEVERITIES) openAlerts[severity] += page.openAlerts[severity];
   }
   return { hosts, online, openAlerts };
 }

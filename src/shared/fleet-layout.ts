@@ -1,21 +1,23 @@
 /*
- * The fleet table's shared memory, named once for the thread that writes it and those that read it.
+ * Layout of the fleet table in shared memory. The thread that writes it and the threads that read
+ * it both take their offsets from here.
  *
  *   control    a few 32-bit words
- *   directory  the pages in use, in the order of their hosts
+ *   directory  the blocks of the pages in use, in the order of their hosts
  *   pages      PAGE_ROWS hosts each, sorted by ULID: a block of numbers, column after column
  *   text       the label text of each host, `host_id="…",host="…"`, escaped, in units of TEXT_UNIT bytes
  *
- * Everything is reserved at once and lazily zeroed by the operating system: what no host uses costs no
- * memory, and no thread ever has to learn of a larger buffer.
+ * All of it is reserved at the start, and the operating system zeroes it lazily. Memory for hosts
+ * that do not exist is therefore never used, and no thread has to switch to a larger buffer.
  *
- * A page has a mark for each family of the exposition, which moves on whenever the rows of that family may
- * read otherwise than before: most changes touch one or two of them, and what is kept of the others stays
- * good.
+ * A page has one mark per family over hosts. The writer increments the mark when the rows of that
+ * family may have changed. Most changes touch one or two families, so a reader can keep what it
+ * rendered for the others.
  *
- * A version is odd while what it protects is being changed: STRUCTURE_VERSION the directory and which
- * page a host lives in, a page's VERSION its rows and their text. A reader takes a version, copies,
- * and takes it again; equal and even means that the copy is one moment's state (a seqlock).
+ * Versions implement a seqlock. The writer makes a version odd before a change and even after it.
+ * STRUCTURE_VERSION protects the directory and the assignment of hosts to pages. VERSION of a page
+ * protects its rows and their text. A reader loads the version, copies, and loads the version
+ * again. If both loads return the same even number, the copy is consistent.
  */
 export const PAGE_ROWS = 64;
 export const MAX_PAGES = 32_768;
@@ -64,7 +66,7 @@ const TEXT_OFFSET = PAGES_OFFSET + MAX_PAGES * PAGE_BYTES;
 export interface FleetMemory {
   readonly control: Int32Array;
   readonly directory: Int32Array;
-  /** All pages as bytes, to copy one whole, and as words, for their versions. */
+  /** All pages, twice: as bytes, to copy a page at once, and as words, to read versions. */
   readonly pages: Uint8Array;
   readonly words: Int32Array;
   readonly text: Uint8Array;
@@ -84,7 +86,7 @@ export function viewFleetBuffer(buffer: SharedArrayBuffer): FleetMemory {
   };
 }
 
-/** The columns of one page, in shared memory or in a reader's copy. */
+/** The columns of one page, in shared memory or in a copy that belongs to a reader. */
 export class Page {
   readonly words: Int32Array;
   readonly doubles: Float64Array;
@@ -98,7 +100,10 @@ export class Page {
     return this.words[ROW_COUNT] as number;
   }
 
-  /** Of the family over hosts with that index. Only whether it has moved means something. */
+  /**
+   * The mark of the family with this index in `HOST_FAMILIES`. It wraps around, so a reader may
+   * only compare it for equality.
+   */
   familyMark(family: number): number {
     return this.words[FAMILY_MARKS + family] as number;
   }
@@ -127,7 +132,10 @@ export class Page {
     this.doubles[column * PAGE_ROWS + row] = value;
   }
 
-  /** Opens a gap at `row` (`by` 1) or closes the one there (`by` -1), and counts the rows anew. */
+  /**
+   * Inserts an empty row at `row` (`by` 1) or removes that row (`by` -1), and updates the row
+   * count.
+   */
   shift(row: number, by: 1 | -1): void {
     const count = this.rowCount;
     const from = by === 1 ? row : row + 1;
@@ -142,7 +150,7 @@ export class Page {
     this.words[ROW_COUNT] = count + by;
   }
 
-  /** Moves the rows from `first` on to the start of an empty page. */
+  /** Moves the rows from `first` on to the start of `to`, which must be empty. */
   moveTail(first: number, to: Page): void {
     const moved = this.rowCount - first;
     for (let row = 0; row < moved; row++) {

@@ -15,14 +15,17 @@ import { COPY_SLACK_BYTES, copyByEights, dataViewOf } from './text-format.ts';
 
 const USUAL_TEXT_BYTES = 12 * 1024;
 
-/** A page as it was at one moment, in this thread's own memory. To be filled by a reader, again and again. */
+/**
+ * A consistent copy of a page in this thread's own memory. A reader fills the same copy again and
+ * again.
+ */
 export class PageCopy {
   version = 0;
   readonly bytes = new Uint8Array(PAGE_BYTES);
   readonly page = new Page(this.bytes.buffer, 0);
-  /** The label texts of its rows, one after the other, and room to spare. */
+  /** The label texts of the rows, one after the other, followed by spare room. */
   text = new DataView(new ArrayBuffer(0));
-  /** Where the text of row r ends in `text`; it begins where the one before ends. */
+  /** End of the text of each row in `text`. A text begins where the one before it ends. */
   readonly textEnds = new Uint32Array(PAGE_ROWS);
 
   constructor() {
@@ -39,17 +42,21 @@ export class PageCopy {
   }
 }
 
-const SPINS = 1_000;
-const NAPS = 5_000; // of a millisecond: a writer that takes longer has died in the middle
+// While the writer changes something, a reader first spins and then sleeps for 1 ms at a time.
+const MAX_SPINS = 1_000;
+// A writer that takes longer than these naps has died in the middle of a change.
+const MAX_NAPS = 5_000;
+const MAX_ATTEMPTS = 5_000;
 
 /**
- * Reads a fleet table from another thread, and never writes to it. It keeps nothing: who does keep what
- * it made of a page remembers the page's version, and is given a copy only if that has moved on.
+ * Reads a fleet table that another thread writes. A reader never writes to the table and keeps
+ * nothing about its pages. A caller that caches what it derived from a page stores the page's
+ * version and passes it to `copyIfChanged`.
  */
 export class FleetReader {
   readonly #memory;
   readonly #sharedText: DataView;
-  /** Written to only for the memory order that an atomic read-modify-write brings; see `#settled`. */
+  /** Exists only for the memory order of an atomic read-modify-write; see `#settled`. */
   readonly #fence = new Int32Array(1);
 
   constructor(buffer: SharedArrayBuffer) {
@@ -59,14 +66,16 @@ export class FleetReader {
   }
 
   /**
-   * Has `visit` look at all pages in use, by their blocks: the numbers that name them while they are in use,
-   * in the order of their hosts. Hosts that move to another page meanwhile must be neither missed nor seen
-   * twice: then all are visited again.
-   * @throws RmError `reading_contended` when the writer never held still
+   * Calls `visit` with the blocks of all pages in use, in the order of their hosts. A block number
+   * identifies a page for as long as the page is in use.
+   *
+   * If hosts moved to another page meanwhile, a visit may have missed some of them or have seen
+   * them twice. In that case `visit` is called again.
+   * @throws RmError `reading_contended` if the writer changed the structure during every attempt
    */
   read(visit: (blocks: Int32Array) => void): void {
     const { control, directory } = this.#memory;
-    for (let attempt = 0; attempt < NAPS; attempt++) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const version = evenVersion(control, STRUCTURE_VERSION);
       const blocks = directory.slice(0, control[PAGE_COUNT]);
       if (!this.#settled(control, STRUCTURE_VERSION, version)) continue;
@@ -77,14 +86,15 @@ export class FleetReader {
   }
 
   /**
-   * Fills `copy` with the page as it is now.
-   * @returns false if its version is still `known`; `copy` means nothing then
-   * @throws RmError `reading_contended`
+   * Fills `copy` with the current state of the page.
+   * @returns false if the version of the page is still `known`; the contents of `copy` are
+   * undefined then
+   * @throws RmError `reading_contended` if the writer changed the page during every attempt
    */
   copyIfChanged(block: number, known: number | undefined, copy: PageCopy): boolean {
     const { words, pages } = this.#memory;
     const versionAt = (block * PAGE_BYTES) / Int32Array.BYTES_PER_ELEMENT + VERSION;
-    for (let attempt = 0; attempt < NAPS; attempt++) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const version = evenVersion(words, versionAt);
       if (version === known) return false;
       copy.bytes.set(pages.subarray(block * PAGE_BYTES, (block + 1) * PAGE_BYTES));
@@ -94,7 +104,10 @@ export class FleetReader {
     throw new RmError('reading_contended', `page ${block} changed under every reading`);
   }
 
-  /** @returns false if the page was caught half changed and points nowhere */
+  /**
+   * Copies the label texts of the rows.
+   * @returns false if the page was read during a change and its text positions are out of range
+   */
   #copyTexts(copy: PageCopy): boolean {
     const { page, textEnds } = copy;
     const { rowCount } = page;
@@ -118,8 +131,9 @@ export class FleetReader {
   }
 
   /**
-   * Whether the version is still the one taken before the copy. An atomic load alone would let ARM move
-   * the copy's plain loads behind it; the read-modify-write between them keeps them in front.
+   * Returns whether the version is still the one loaded before the copy. With an atomic load alone,
+   * an ARM processor could move the plain loads of the copy behind it. The read-modify-write in
+   * between prevents that.
    */
   #settled(words: Int32Array, index: number, version: number): boolean {
     Atomics.add(this.#fence, 0, 1);
@@ -128,10 +142,10 @@ export class FleetReader {
 }
 
 function evenVersion(words: Int32Array, index: number): number {
-  for (let wait = 0; wait < SPINS + NAPS; wait++) {
+  for (let wait = 0; wait < MAX_SPINS + MAX_NAPS; wait++) {
     const version = Atomics.load(words, index);
     if ((version & 1) === 0) return version;
-    if (wait >= SPINS) Atomics.wait(words, index, version, 1);
+    if (wait >= MAX_SPINS) Atomics.wait(words, index, version, 1);
   }
   throw new RmError('reading_contended', 'a change of the fleet table was never finished');
 }

@@ -30,7 +30,7 @@ import {
 } from './fleet-layout.ts';
 import { escapeLabelValue } from './text-format.ts';
 
-/** A page as its writer knows it: where it is and who lives there, sorted. */
+/** A page and what only the writer knows about it: its block and the sorted ids of its hosts. */
 interface WriterPage {
   readonly block: number;
   readonly page: Page;
@@ -38,11 +38,11 @@ interface WriterPage {
 }
 
 /**
- * The hosts that scrapes show, in shared memory (`fleet-layout.ts` says how). One thread owns the table
- * and writes; any other reads it with a `FleetReader` on the same buffer.
+ * The hosts in the exposition, in shared memory (see `fleet-layout.ts`). Only the thread that
+ * creates the table writes to it. Other threads read it with a `FleetReader` on the same buffer.
  *
- * Hosts are kept in pages of up to 64, sorted by ULID: adding one moves at most a page's rows, and a
- * reader re-reads only the pages that changed.
+ * Pages hold up to 64 hosts, sorted by ULID. Adding a host moves at most the rows of one page, and
+ * a reader copies only the pages that changed.
  */
 export class FleetTable {
   readonly buffer: SharedArrayBuffer;
@@ -64,7 +64,7 @@ export class FleetTable {
   }
 
   /**
-   * Shows `host` as given from the next scrape on, new or known; a known host is replaced whole.
+   * Adds a host or replaces all fields of a known one. The next scrape shows it.
    * @throws RmError `invalid_host`, `fleet_full`; the table is unchanged then
    */
   upsert(host: Host): void {
@@ -81,7 +81,10 @@ export class FleetTable {
     }
   }
 
-  /** Changes nothing else of the host. @returns whether there is such a host */
+  /**
+   * Sets only the online flag of a host.
+   * @returns whether the host is in the table
+   */
   setOnline(hostId: string, online: boolean): boolean {
     const owner = this.#pages[this.#pageFor(hostId)];
     const row = owner === undefined ? 0 : lowerBound(owner.ids, hostId);
@@ -90,20 +93,23 @@ export class FleetTable {
     const flags = page.word(FLAGS, row);
     const changed = online ? flags | FLAG_ONLINE : flags & ~FLAG_ONLINE;
     if (changed === flags) return true;
-    changing(page.words, VERSION, () =>
-      markChanged(page, row, () => page.setWord(FLAGS, row, changed)),
+    withOddVersion(page.words, VERSION, () =>
+      markChangedFamilies(page, row, () => page.setWord(FLAGS, row, changed)),
     );
     return true;
   }
 
-  /** @returns whether there was such a host */
+  /**
+   * Removes a host. The next scrape no longer shows it.
+   * @returns whether the host was in the table
+   */
   remove(hostId: string): boolean {
     const at = this.#pageFor(hostId);
     const owner = this.#pages[at];
     const row = owner === undefined ? 0 : lowerBound(owner.ids, hostId);
     if (owner === undefined || owner.ids[row] !== hostId) return false;
     const { page, ids } = owner;
-    changing(page.words, VERSION, () => {
+    withOddVersion(page.words, VERSION, () => {
       this.#text.free(page.word(TEXT_START, row), page.word(TEXT_LENGTH, row));
       page.shift(row, -1);
       page.markAllFamilies();
@@ -111,7 +117,7 @@ export class FleetTable {
     ids.splice(row, 1);
     this.#size--;
     if (ids.length === 0) {
-      changing(this.#memory.control, STRUCTURE_VERSION, () => this.#unlistPage(at));
+      withOddVersion(this.#memory.control, STRUCTURE_VERSION, () => this.#removeFromDirectory(at));
     }
     return true;
   }
@@ -121,11 +127,11 @@ export class FleetTable {
     const oldStart = page.word(TEXT_START, row);
     const oldLength = page.word(TEXT_LENGTH, row);
     const renamed = !text.equals(this.#text.view(oldStart, oldLength));
-    // A row that says the same already leaves its page unmarked: nothing to render again.
+    // An upsert that changes nothing must not mark the page, or readers would render it again.
     if (!renamed && !writeRow(page, row, host, false)) return;
-    const start = renamed ? this.#text.store(text) : oldStart;
-    changing(page.words, VERSION, () => {
-      markChanged(page, row, () => writeRow(page, row, host, true));
+    const start = renamed ? this.#text.add(text) : oldStart;
+    withOddVersion(page.words, VERSION, () => {
+      markChangedFamilies(page, row, () => writeRow(page, row, host, true));
       if (!renamed) return;
       page.setWord(TEXT_START, row, start);
       page.setWord(TEXT_LENGTH, row, text.length);
@@ -135,9 +141,9 @@ export class FleetTable {
   }
 
   #insert(at: number, row: number, host: Host, text: Buffer): void {
-    const start = this.#text.store(text);
-    const { page, ids, position } = this.#roomOrFree(at, row, start, text.length);
-    changing(page.words, VERSION, () => {
+    const start = this.#text.add(text);
+    const { page, ids, position } = this.#makeRoomOrFreeText(at, row, start, text.length);
+    withOddVersion(page.words, VERSION, () => {
       page.shift(position, 1);
       writeRow(page, position, host, true);
       page.setWord(TEXT_START, position, start);
@@ -148,37 +154,41 @@ export class FleetTable {
     this.#size++;
   }
 
-  #roomOrFree(at: number, row: number, start: number, length: number) {
+  #makeRoomOrFreeText(at: number, row: number, start: number, length: number) {
     try {
-      return this.#room(at, row);
+      return this.#makeRoom(at, row);
     } catch (error) {
       this.#text.free(start, length);
       throw error;
     }
   }
 
-  /** A page with room for one more row at `row` of page `at`, splitting that page if it is full. */
-  #room(at: number, row: number): WriterPage & { position: number } {
+  /**
+   * Returns a page with room for one more row, and the position of that row. The row belongs at
+   * `row` of page `at`. If that page is full, it is split.
+   */
+  #makeRoom(at: number, row: number): WriterPage & { position: number } {
     const { control } = this.#memory;
     const full = this.#pages[at];
     if (full === undefined) {
       const page = this.#newPage();
-      changing(control, STRUCTURE_VERSION, () => this.#listPage(0, page));
+      withOddVersion(control, STRUCTURE_VERSION, () => this.#addToDirectory(0, page));
       return { ...page, position: 0 };
     }
     if (full.ids.length < PAGE_ROWS) return { ...full, position: row };
     const next = this.#newPage();
-    // ULIDs mostly arrive in rising order; then the full page stays full and the new one takes the rest.
+    // New ULIDs are mostly the highest so far. Then the full page stays full and the new page takes
+    // the rest.
     const keep = row === PAGE_ROWS ? PAGE_ROWS : PAGE_ROWS / 2;
-    changing(control, STRUCTURE_VERSION, () => {
-      changing(full.page.words, VERSION, () => {
-        changing(next.page.words, VERSION, () => {
+    withOddVersion(control, STRUCTURE_VERSION, () => {
+      withOddVersion(full.page.words, VERSION, () => {
+        withOddVersion(next.page.words, VERSION, () => {
           full.page.moveTail(keep, next.page);
           full.page.markAllFamilies();
           next.page.markAllFamilies();
         });
       });
-      this.#listPage(at + 1, next);
+      this.#addToDirectory(at + 1, next);
     });
     next.ids.push(...full.ids.splice(keep));
     return row > keep || keep === PAGE_ROWS
@@ -199,7 +209,7 @@ export class FleetTable {
     return { block, page: new Page(pages.buffer, pages.byteOffset + block * PAGE_BYTES), ids: [] };
   }
 
-  #listPage(at: number, page: WriterPage): void {
+  #addToDirectory(at: number, page: WriterPage): void {
     const { control, directory } = this.#memory;
     directory.copyWithin(at + 1, at, this.#pages.length);
     directory[at] = page.block;
@@ -207,7 +217,7 @@ export class FleetTable {
     control[PAGE_COUNT] = this.#pages.length;
   }
 
-  #unlistPage(at: number): void {
+  #removeFromDirectory(at: number): void {
     const { control, directory } = this.#memory;
     directory.copyWithin(at, at + 1, this.#pages.length);
     const [removed] = this.#pages.splice(at, 1);
@@ -215,7 +225,10 @@ export class FleetTable {
     control[PAGE_COUNT] = this.#pages.length;
   }
 
-  /** The page whose range covers `hostId`: the last one that does not start behind it. */
+  /**
+   * Index of the page that contains `hostId` or would contain it: the last page whose first id is
+   * not above it.
+   */
   #pageFor(hostId: string): number {
     let low = 0;
     let high = this.#pages.length;
@@ -229,7 +242,10 @@ export class FleetTable {
   }
 }
 
-/** Label texts in slots of whole units, reused by size once their row is gone. */
+/**
+ * Label texts in slots of whole units. A freed slot is used again for a text that needs as many
+ * units.
+ */
 class TextSlots {
   readonly #bytes: Buffer;
   readonly #freeBySize = new Map<number, number[]>();
@@ -240,7 +256,7 @@ class TextSlots {
   }
 
   /** @returns the first unit of the slot */
-  store(text: Buffer): number {
+  add(text: Buffer): number {
     const size = Math.ceil(text.length / TEXT_UNIT);
     const start = this.#freeBySize.get(size)?.pop() ?? this.#append(size);
     text.copy(this.#bytes, start * TEXT_UNIT);
@@ -268,28 +284,31 @@ class TextSlots {
   }
 }
 
-/** Runs `change` with the version odd. Nothing in `change` may throw. */
-function changing(words: Int32Array, version: number, change: () => void): void {
+/**
+ * Runs `change` while the version is odd, so that readers retry. `change` must not throw: the
+ * version would stay odd.
+ */
+function withOddVersion(words: Int32Array, version: number, change: () => void): void {
   Atomics.add(words, version, 1);
   change();
   Atomics.add(words, version, 1);
 }
 
-/** What each family over hosts shows of a row: its value, and which last label. */
-interface ShownRow {
+/** What the exposition shows of one row: by family, its value and the index of its last label. */
+interface RowOutput {
   readonly values: Float64Array;
   readonly labels: Int8Array;
 }
 
-const newShownRow = (): ShownRow => ({
+const newRowOutput = (): RowOutput => ({
   values: new Float64Array(HOST_FAMILIES.length),
   labels: new Int8Array(HOST_FAMILIES.length),
 });
-const before = newShownRow();
-const after = newShownRow();
+const before = newRowOutput();
+const after = newRowOutput();
 const pageValues = new Float64Array(PAGE_ROWS);
 
-function showRow(page: Page, row: number, { values, labels }: ShownRow): void {
+function evaluateRow(page: Page, row: number, { values, labels }: RowOutput): void {
   for (const [index, family] of HOST_FAMILIES.entries()) {
     family.evaluate(page, row, row + 1, pageValues);
     values[index] = pageValues[row] as number;
@@ -297,19 +316,22 @@ function showRow(page: Page, row: number, { values, labels }: ShownRow): void {
   }
 }
 
-/** Marks the families that show the row otherwise after `change`. */
-function markChanged(page: Page, row: number, change: () => void): void {
-  showRow(page, row, before);
+/** Runs `change` and marks the families whose exposition of the row is different afterwards. */
+function markChangedFamilies(page: Page, row: number, change: () => void): void {
+  evaluateRow(page, row, before);
   change();
-  showRow(page, row, after);
+  evaluateRow(page, row, after);
   for (let family = 0; family < HOST_FAMILIES.length; family++) {
-    // NaN, no row, is itself and nothing else.
+    // `Object.is`, because NaN (no row) must equal NaN.
     const same = Object.is(before.values[family], after.values[family]);
     if (!same || before.labels[family] !== after.labels[family]) page.markFamily(family);
   }
 }
 
-/** Writes the row if `write`; @returns whether the row said something else before. */
+/**
+ * Compares the row with `host` and, if `write` is set, stores `host` in it.
+ * @returns whether the row was different before
+ */
 function writeRow(page: Page, row: number, host: Host, write: boolean): boolean {
   const { lastBackup, repoSizeBytes, openAlerts } = host;
   const flags =

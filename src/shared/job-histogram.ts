@@ -13,25 +13,27 @@ import {
 import { RmError } from '../errors.ts';
 
 /*
- * Durations of finished jobs in shared memory: one shard a writing thread, in it a record a series.
+ * Durations of finished jobs in shared memory. Each writing thread has a shard, and a shard has one
+ * record per series.
  *
- * A record holds two banks (bucket counts, not cumulated, and the sum in milliseconds) and a version.
- * The bank that readers may use, the published one, is bank `version & 1`. The shard has one writer:
+ * A record has a version and two banks. A bank holds the bucket counts (not cumulative) and the sum
+ * in milliseconds. Readers may use the published bank, which is bank `version & 1`. The only writer
+ * of the shard observes a job like this:
  *
- *   1. it brings the other bank up to date, which differs from the published one only by the last
- *      observation, hence in one bucket and the sum;
- *   2. it adds the new observation there;
- *   3. it publishes that bank by storing version + 1.
+ *   1. It brings the unpublished bank up to date. That bank lacks only the previous observation, so only one bucket and the sum differ.
+ *   2. It adds the new observation to the unpublished bank.
+ *   3. It publishes that bank by storing version + 1.
  *
- * A reader loads the version, copies the published bank and loads the version again. The bank of
- * version v is touched again only after v + 1 was published, so an unchanged version proves that the
- * copy is one moment's state: counts and sum of the very same observations. Readers never write, so one
- * that dies harms nobody; a writer that dies leaves at worst an unpublished observation.
+ * A reader loads the version, copies the published bank and loads the version again. The writer
+ * touches the bank of version v again only after it has published v + 1. An unchanged version
+ * therefore proves that the copy is consistent: counts and sum are of the same observations.
+ * Readers never write, so a reader that dies does no harm. A writer that dies loses at most one
+ * unpublished observation.
  *
- * Cells are 64 bits wide: the writer adds to them as doubles (integers, exact up to 2^53), the reader
- * loads the same bits with Atomics.load as BigInt64, in order and never half. (Publishing is an
- * Atomics.exchange, not a store: on ARM a store would not keep the next observation's plain writes
- * behind it.)
+ * Cells are 64 bits wide. The writer adds to them as doubles, which hold integers up to 2^53
+ * exactly. The reader loads the same bits with Atomics.load as BigInt64, so loads stay in order and
+ * never see half a value. The writer publishes with Atomics.exchange and not with a store: on ARM
+ * the plain writes of the next observation could move in front of a store.
  */
 const SUM = BUCKET_COUNT;
 const BANK_CELLS = BUCKET_COUNT + 2; // the buckets, the sum, and padding that keeps banks apart
@@ -41,12 +43,18 @@ const SHARD_CELLS = VERSION_CELLS + SERIES_COUNT * RECORD_CELLS;
 const HEADER_CELLS = 8;
 const WRITERS_CLAIMED = 0; // a 32-bit word of the header
 
-/** Threads that can ever write to one histogram: a shard is never freed, its counts stay. */
+/**
+ * Number of threads that can write to one histogram during its lifetime. A shard is never freed,
+ * because its counts stay part of the totals.
+ */
 export const MAX_WRITERS = 256;
 
 const READ_ATTEMPTS = 1_000_000;
 
-/** One moment's state of all series. Index a series with `seriesIndex`; counts are not cumulated. */
+/**
+ * A consistent copy of each series, summed over all shards. Counts are not cumulative.
+ * `seriesIndex` gives the index of a series.
+ */
 export interface JobReading {
   /** `counts[series * BUCKET_COUNT + bucket]` */
   readonly counts: Float64Array;
@@ -55,7 +63,7 @@ export interface JobReading {
 }
 
 export class JobHistogram {
-  /** Hand this to another thread and `attach` there. */
+  /** Pass this to another thread, which calls `attach` with it. */
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
 
@@ -65,7 +73,7 @@ export class JobHistogram {
   }
 
   static create(): JobHistogram {
-    // Lazily zeroed by the operating system: shards nobody claims cost no memory.
+    // The operating system zeroes memory lazily, so unclaimed shards cost nothing.
     const cells = HEADER_CELLS + MAX_WRITERS * SHARD_CELLS;
     return new JobHistogram(new SharedArrayBuffer(cells * Float64Array.BYTES_PER_ELEMENT));
   }
@@ -75,7 +83,7 @@ export class JobHistogram {
   }
 
   /**
-   * Claims a shard for the calling thread. A thread claims once and keeps its writer.
+   * Claims a shard for the calling thread. A thread should call this once and keep the writer.
    * @throws RmError `too_many_writers` after {@link MAX_WRITERS} claims
    */
   writer(): JobWriter {
@@ -90,7 +98,10 @@ export class JobHistogram {
     return new JobWriter(this.buffer, HEADER_CELLS + shard * SHARD_CELLS);
   }
 
-  /** @throws RmError `reading_contended` if a series never held still, which only a stuck machine shows */
+  /**
+   * Sums all shards.
+   * @throws RmError `reading_contended` if a series changed during every attempt to copy it
+   */
   read(): JobReading {
     const reading: JobReading = {
       counts: new Float64Array(SERIES_COUNT * BUCKET_COUNT),
@@ -104,7 +115,7 @@ export class JobHistogram {
   }
 }
 
-/** Records finished jobs from one thread. */
+/** Counts the finished jobs of one thread. */
 export class JobWriter {
   readonly #series: readonly JobSeries[];
 
@@ -127,7 +138,10 @@ export class JobWriter {
     this.series(kind, status).observe(durationMs);
   }
 
-  /** The handle of one series, for a loop that would look it up again and again. */
+  /**
+   * Returns the handle of one series. A caller that keeps it saves the lookup per job.
+   * @throws RmError `unknown_kind`, `unknown_status`
+   */
   series(kind: JobKind, status: JobStatus): JobSeries {
     const series = this.#series[seriesIndex(kind, status)];
     if (series === undefined) throw unknownSeries(kind, status);
@@ -135,13 +149,16 @@ export class JobWriter {
   }
 }
 
-/** One series in the shard of one thread. */
+/**
+ * One series in the shard of one thread. A handle may only be used in the thread that owns the
+ * shard.
+ */
 export class JobSeries {
   readonly #cells: Float64Array;
   readonly #versions: Int32Array;
   readonly #versionIndex: number;
   #published: number;
-  #lagging: number;
+  #unpublished: number;
   #version = 0;
   #lastBucket = 0;
 
@@ -151,18 +168,24 @@ export class JobSeries {
     this.#versions = versions;
     this.#versionIndex = versionWord(shardCell, series);
     this.#published = bankCell(shardCell, series, 0);
-    this.#lagging = bankCell(shardCell, series, 1);
+    this.#unpublished = bankCell(shardCell, series, 1);
   }
 
-  /** As {@link JobWriter.observeJob}. The hot path: no allocation, no lock, one atomic operation. */
+  /**
+   * Counts one finished job of this series. This is the hot path: no allocation, no lock, one
+   * atomic operation.
+   * @param durationMs milliseconds; a fraction is cut off, a negative duration counts as 0
+   * @throws RmError `invalid_duration` unless it is a finite number below 2^53; nothing is counted
+   * then
+   */
   observe(durationMs: number): void {
-    // Nearly every job takes less than 24 days, which a small integer holds.
-    const short = durationMs | 0;
-    const ms = short >= 0 && short === durationMs ? short : wholeMilliseconds(durationMs);
+    // Nearly every job takes less than 24 days, whose milliseconds fit into a small integer.
+    const small = durationMs | 0;
+    const ms = small >= 0 && small === durationMs ? small : wholeMilliseconds(durationMs);
     const bucket = bucketOf(ms);
     const cells = this.#cells;
     const from = this.#published;
-    const to = this.#lagging;
+    const to = this.#unpublished;
     const last = this.#lastBucket;
     cells[to + last] = cells[from + last] as number;
     cells[to + bucket] = (cells[to + bucket] as number) + 1;
@@ -171,7 +194,7 @@ export class JobSeries {
     Atomics.exchange(this.#versions, this.#versionIndex, this.#version);
     this.#lastBucket = bucket;
     this.#published = to;
-    this.#lagging = from;
+    this.#unpublished = from;
   }
 }
 
@@ -233,14 +256,14 @@ function unknownSeries(kind: string, status: string): RmError {
   return isJobKind(kind) && !isJobStatus(status)
     ? new RmError(
         'unknown_status',
-        `observeJob: status must be one of ${JOB_STATUSES.join(', ')}, not ${shown(status)}`,
+        `observeJob: status must be one of ${JOB_STATUSES.join(', ')}, not ${quoted(status)}`,
       )
     : new RmError(
         'unknown_kind',
-        `observeJob: kind must be one of ${JOB_KINDS.join(', ')}, not ${shown(kind)}`,
+        `observeJob: kind must be one of ${JOB_KINDS.join(', ')}, not ${quoted(kind)}`,
       );
 }
 
-function shown(value: unknown): string {
+function quoted(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

@@ -8,14 +8,20 @@ import {
   STATS_CELLS,
 } from './server-stats.ts';
 
-/** One row: its labels, and which cell of a `ServerReading` holds its value; NaN there: no row. */
+/**
+ * One row. `cell` is the index of its value in the reading of a `ServerReader`; NaN in that cell
+ * means no row.
+ */
 export interface ServerRow {
   readonly suffix: '' | '_bucket' | '_sum' | '_count';
   readonly labels: Readonly<Record<string, string>>;
   readonly cell: number;
 }
 
-/** Families about the control plane itself: its counters, and what the operating system knows of the process. */
+/**
+ * A family about the control plane: what it counts, or what the operating system reports about the
+ * process.
+ */
 export interface ServerFamily {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -25,7 +31,7 @@ export interface ServerFamily {
   readonly rows: readonly ServerRow[];
 }
 
-/** What is read of the operating system, behind the cells that threads count in. */
+/** Cells with values of the operating system. They follow the cells that threads count in. */
 export const PROCESS_CELL = {
   cpuSeconds: STATS_CELLS,
   residentBytes: STATS_CELLS + 1,
@@ -35,13 +41,13 @@ export const PROCESS_CELL = {
   pendingOperations: STATS_CELLS + 5,
 } as const;
 
-const CUMULATED = STATS_CELLS + 6;
+const CUMULATIVE = STATS_CELLS + 6;
 const BUCKETS = DURATION_BOUNDS_SECONDS.length + 1;
 const HISTOGRAMS = [CELL.scrapeDuration, CELL.commitDuration];
-/** Cells of a `ServerReading`: all of the above, and the buckets of each histogram, cumulated. */
-export const READING_CELLS = CUMULATED + HISTOGRAMS.length * BUCKETS;
+/** Number of cells of a reading: all of the above, then the cumulative buckets of each histogram. */
+export const READING_CELLS = CUMULATIVE + HISTOGRAMS.length * BUCKETS;
 
-/** Fills the cells that are derived from others; to be called once all others are read. */
+/** Computes the derived cells. All other cells must have been read before. */
 export function deriveCells(reading: Float64Array): void {
   reading[PROCESS_CELL.pendingOperations] = Math.max(
     0,
@@ -51,7 +57,7 @@ export function deriveCells(reading: Float64Array): void {
     let count = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       count += reading[first + bucket] as number;
-      reading[CUMULATED + index * BUCKETS + bucket] = count;
+      reading[CUMULATIVE + index * BUCKETS + bucket] = count;
     }
   }
 }
@@ -69,18 +75,18 @@ function byLabel(label: string, values: readonly (string | number)[], first: num
 }
 
 function durations(first: number): ServerRow[] {
-  const cumulated = CUMULATED + HISTOGRAMS.indexOf(first) * BUCKETS;
+  const cumulative = CUMULATIVE + HISTOGRAMS.indexOf(first) * BUCKETS;
   const bounds = [...DURATION_BOUNDS_SECONDS.map(String), '+Inf'];
   return [
     ...bounds.map(
-      (le, bucket): ServerRow => ({ suffix: '_bucket', labels: { le }, cell: cumulated + bucket }),
+      (le, bucket): ServerRow => ({ suffix: '_bucket', labels: { le }, cell: cumulative + bucket }),
     ),
     { suffix: '_sum', labels: {}, cell: first + DURATION_SUM },
-    { suffix: '_count', labels: {}, cell: cumulated + BUCKETS - 1 },
+    { suffix: '_count', labels: {}, cell: cumulative + BUCKETS - 1 },
   ];
 }
 
-/** Sorted by name. */
+/** All families about the control plane, sorted by name. */
 export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'nodejs_eventloop_lag_p99_seconds',
@@ -228,7 +234,10 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   },
 ];
 
-/** What an embedder does not get: nothing of it is counted there, or their own process tells it. */
+/**
+ * Families that an embedder's exposition leaves out. Nothing counts them there, or the embedder's
+ * process exposes them itself.
+ */
 export const NOT_EMBEDDED: readonly string[] = SERVER_FAMILIES.map(({ name }) => name).filter(
   (name) => !name.startsWith('rm_scrape'),
 );

@@ -1,11 +1,13 @@
 /*
- * What a control plane counts about itself, in shared memory. Each thread that counts has a shard of its own
- * and is the only one that writes there; the render thread adds the shards up. A cell is a double, which
- * holds whole numbers up to 2^53 exactly. Cells are read without a lock: each is a number of its own, so a
- * reader that comes between two writes sees a state that was true a moment ago.
+ * Counters of the control plane about itself, in shared memory. Each counting thread has its own
+ * shard and is its only writer. The render thread sums the shards.
+ *
+ * A cell is a double, which holds whole numbers up to 2^53 exactly. Cells are read without a lock.
+ * Each cell is independent of the others, so a read between two writes of another thread returns
+ * values that were correct a moment ago.
  */
 
-/** Types of messages that agents send; what is none of the others counts as `other`. */
+/** Message types for the label `type`. Messages of any other type count as `other`. */
 export const MESSAGE_TYPES = [
   'heartbeat',
   'hello',
@@ -16,7 +18,10 @@ export const MESSAGE_TYPES = [
 ] as const;
 export type MessageType = (typeof MESSAGE_TYPES)[number];
 
-/** Why a connection or a message of an agent was refused, sorted. `docs/security.md` explains each. */
+/**
+ * Reasons why the server refused or closed a connection or refused a message, sorted.
+ * `docs/security.md` explains each.
+ */
 export const REFUSALS = [
   'bad_frame',
   'bad_hello',
@@ -45,13 +50,16 @@ export const REFUSALS = [
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
-/** HTTP statuses of a scrape. */
+/** HTTP statuses with which the scrape endpoint answers. */
 export const SCRAPE_CODES = [200, 400, 401, 405, 503] as const;
 export type ScrapeCode = (typeof SCRAPE_CODES)[number];
 
-/** Upper bounds of the buckets in seconds; `+Inf` follows them. */
+/** Inclusive upper bounds of the buckets in seconds. A bucket `+Inf` follows them. */
 export const DURATION_BOUNDS_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5] as const;
-/** Cells of a histogram: its buckets, not cumulated, and the sum in seconds. */
+/**
+ * Offset of the sum (in seconds) in the cells of a histogram. The bucket counts, not cumulative,
+ * are in front of it.
+ */
 export const DURATION_SUM = DURATION_BOUNDS_SECONDS.length + 1;
 const DURATION_CELLS = DURATION_SUM + 1;
 
@@ -62,7 +70,7 @@ function take(count: number): number {
   return first;
 }
 
-/** The first cell of each thing that is counted. */
+/** The first cell of each counter, gauge or histogram. */
 export const CELL = {
   connections: take(1),
   messages: take(MESSAGE_TYPES.length),
@@ -81,14 +89,14 @@ export const CELL = {
 } as const;
 
 export const STATS_CELLS = cells;
-/** Shards start in cache lines of their own. */
+/** Rounded up, so that each shard starts in its own cache line. */
 const SHARD_CELLS = Math.ceil(STATS_CELLS / 8) * 8;
 const HEADER_CELLS = 8;
-/** The store thread, and 64 loops at the most, one of them the main thread's. */
+/** The store thread, the main thread and up to 63 further agent loops, with room to spare. */
 const MAX_SHARDS = 80;
 
 export class ServerStats {
-  /** Hand this to another thread and `attach` there. */
+  /** Pass this to another thread, which calls `attach` with it. */
   readonly buffer: SharedArrayBuffer;
   readonly #shardsTaken: Int32Array;
 
@@ -106,7 +114,7 @@ export class ServerStats {
     return new ServerStats(buffer);
   }
 
-  /** A shard for the calling thread, which takes one and keeps it. */
+  /** Takes a shard for the calling thread, which must call this only once. */
   writer(): StatsWriter {
     const shard = Atomics.add(this.#shardsTaken, 0, 1);
     if (shard >= MAX_SHARDS) throw new RangeError(`only ${MAX_SHARDS} threads can count`);
@@ -114,7 +122,7 @@ export class ServerStats {
     return new StatsWriter(new Float64Array(this.buffer, offset, STATS_CELLS));
   }
 
-  /** Adds all shards up, into the first `STATS_CELLS` cells of `into`. */
+  /** Sums all shards into the first `STATS_CELLS` cells of `into`. */
   read(into: Float64Array): void {
     const all = new Float64Array(this.buffer);
     const shards = Math.min(Atomics.load(this.#shardsTaken, 0), MAX_SHARDS);
@@ -128,7 +136,7 @@ export class ServerStats {
   }
 }
 
-/** What the main thread tells about its loop and its heap. */
+/** Measurements of the main thread about its event loop and its heap. */
 export interface LoopHealth {
   readonly lagSeconds: number;
   readonly lagP99Seconds: number;
@@ -144,7 +152,7 @@ export class StatsWriter {
     this.#cells = cells;
   }
 
-  /** An agent's connection was opened (1) or closed (-1). */
+  /** A connection of an agent was opened (1) or closed (-1). */
   connection(by: 1 | -1): void {
     this.#add(CELL.connections, by);
   }
@@ -189,7 +197,7 @@ export class StatsWriter {
     this.#add(CELL.answered, operations);
   }
 
-  /** Of the main thread only: the shards are added up. */
+  /** Only the main thread may call this: the values of all shards are summed. */
   loopHealth({ lagSeconds, lagP99Seconds, heapUsedBytes }: LoopHealth): void {
     this.#cells[CELL.loopLagSeconds] = lagSeconds;
     this.#cells[CELL.loopLagP99Seconds] = lagP99Seconds;

@@ -14,7 +14,7 @@ export type AdministrationName =
   | 'replaceToken'
   | 'renameHost'
   | 'listHosts'
-  | 'isFollowed'
+  | 'areHostChangesApplied'
   | 'authenticate';
 
 const SHOWN_CHARACTERS = 40;
@@ -39,7 +39,7 @@ export class Administration {
         const isServed = engine.isServed();
         return Array.from(engine.hosts(), (record) => listedHost(record, isServed));
       },
-      isFollowed: () => !engine.isServed() || engine.changesSince(0).length === 0,
+      areHostChangesApplied: () => !engine.isServed() || engine.changesSince(0).length === 0,
       authenticate: ({ tokenDigest }) => engine.hostOfToken(tokenDigest),
     };
   }

@@ -292,7 +292,7 @@ export class Batches {
   }
 }
 
-const READS: readonly OperationName[] = ['authenticate', 'isFollowed', 'listHosts'];
+const READS: readonly OperationName[] = ['authenticate', 'areHostChangesApplied', 'listHosts'];
 
 const REPORTS: Readonly<Record<ReportName, true>> = {
   hello: true,

@@ -3,9 +3,9 @@ import {
   CONNECTIONS_PER_LOOP,
   type Disconnect,
   type EnrolledHost,
-  type Enrolments,
   type Outcome,
   type StoreMessage,
+  type TokenChanges,
 } from '../contract/operations.ts';
 
 /** One loop, or a command. */
@@ -21,7 +21,7 @@ export class Clients {
 
   add(loop: number, client: Client, enrolled: readonly EnrolledHost[]): void {
     this.#byLoop.set(loop, client);
-    send(client, { enrolments: { added: enrolled, removed: [] } });
+    send(client, { tokenChanges: { added: enrolled, removed: [] } });
   }
 
   [Symbol.iterator](): Iterator<Client> {
@@ -39,8 +39,8 @@ export class Clients {
     if (client) send(client, { disconnect: { connection, reason } });
   }
 
-  tell(enrolments: Enrolments): void {
-    for (const client of this) send(client, { enrolments });
+  tell(tokenChanges: TokenChanges): void {
+    for (const client of this) send(client, { tokenChanges });
   }
 
   close(): void {

@@ -11,7 +11,7 @@ import {
   BodyBytes,
   type BodyLayout,
   BodyReader,
-  WORDS_A_PLACE,
+  WORDS_PER_PLACE,
 } from '../../src/shared/body-layout.ts';
 import { FleetReader } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
@@ -251,8 +251,8 @@ test('of a change of one host only the pieces that show it are made anew', () =>
     const { layout } = rig.held.get(render) ?? {};
     if (layout === undefined) throw new Error(`render ${render} is not held`);
     const body = new BodyBytes(layout);
-    return Array.from({ length: layout.places.length / WORDS_A_PLACE }, (_, piece) => {
-      const [segment = 0, offset] = layout.places.subarray(piece * WORDS_A_PLACE);
+    return Array.from({ length: layout.places.length / WORDS_PER_PLACE }, (_, piece) => {
+      const [segment = 0, offset] = layout.places.subarray(piece * WORDS_PER_PLACE);
       const text = body.piece(piece, 0, body.lengthOf(piece)).toString();
       return { segment: layout.segments[segment], offset, text };
     });

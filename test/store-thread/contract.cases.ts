@@ -579,7 +579,7 @@ export function describeStore(name: string, open: () => Engine): void {
         const operations: Operation[] = [
           ['startJob', { hostId, jobId: 'a', kind: 'backup', startedAtMs: AT }],
           ['removeHost', { hostId }],
-          ['isFollowed', null],
+          ['areHostChangesApplied', null],
           ['repoStats', { hostId, snapshotCount: 1 }],
         ];
         expect(rig.submitAll(operations)).toEqual([
@@ -601,7 +601,7 @@ export function describeStore(name: string, open: () => Engine): void {
         // The first loop has enrolled the host, and has read its answer.
         for (const told of enrolled.slice(1)) {
           expect(told).toEqual([
-            { enrolments: { removed: [], added: [[hostId, expect.any(Uint8Array)]] } },
+            { tokenChanges: { removed: [], added: [[hostId, expect.any(Uint8Array)]] } },
           ]);
         }
         const connection = rig.hello(hostId);

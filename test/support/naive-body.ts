@@ -29,7 +29,8 @@ export function naiveBody({ pages, jobs, build, server, exclude }: BodyInput): s
   for (const part of expositionParts(exclude)) {
     if ('write' in part) add(textBound(build), (out) => part.write(out, input));
     else {
-      for (const copy of pages) add(rowsBound(copy), (out) => writeHostRows(out, part.rows, copy));
+      for (const copy of pages)
+        add(rowsBound(copy), (out) => writeHostRows(out, part.familyIndex, copy));
     }
   }
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));

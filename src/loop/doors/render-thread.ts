@@ -3,7 +3,7 @@ import { Piscina } from 'piscina';
 import type { Encoding } from '../../contract/encoding.ts';
 import { RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
-import type { StoreSize } from '../../render-thread/piece-store.ts';
+import type { LogSize } from '../../render-thread/piece-store.ts';
 import type {
   RenderResult,
   RenderTask,
@@ -11,34 +11,39 @@ import type {
 } from '../../render-thread/render.worker.ts';
 import { BodyBytes } from '../../shared/body-layout.ts';
 
-/** A render that takes longer is given up, and its thread with it. */
+/** A render that takes longer is aborted, and its thread is replaced. */
 export const RENDER_LIMIT_MS = 30_000;
 
 /**
- * What slow readers may keep in memory beside the newest body: so many times what that takes, but always
- * PINNED_BYTES. Then those of the oldest body are sent away. A single reader never gets there, whatever changes.
+ * Limit for memory that is kept only because slow readers hold older bodies: a multiple of the size
+ * of the newest body, and never less than MIN_PINNED_LIMIT_BYTES. Beyond it, the readers of the
+ * oldest body are disconnected. A single slow reader cannot reach the limit, whatever changes in
+ * the fleet.
  */
-const PINNED_BODIES = 2;
-const PINNED_BYTES = 8 * 1024 * 1024;
+const MAX_PINNED_PER_LIVE = 2;
+const MIN_PINNED_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** The thread makes little garbage. Left alone, V8 would keep three times 16 MiB for it. */
+/** The thread produces little garbage. By default V8 would reserve three times 16 MiB for it. */
 const YOUNG_GENERATION_MB = 4;
 
-/** A rendered body in shared memory. Its pieces stay as they are until it is released. */
+/** A rendered body in shared memory. Its pieces do not change until it is released. */
 export interface RenderedBody {
-  /** @throws RmError `render_failed` if that encoding was not asked for */
+  /** @throws RmError `render_failed` if the render was not asked for this encoding */
   bytes(encoding: Encoding): BodyBytes;
   release(): void;
-  /** Set by who hands it out: called when the memory is needed for newer scrapes and must be let go. */
+  /**
+   * Set by the caller of `render`. Called when newer scrapes need the memory: the readers of this
+   * body must release it.
+   */
   onRevoked: () => void;
 }
 
-/** The one thread that renders, replaced by piscina when it dies. */
+/** The render thread. piscina replaces it when it dies. */
 export class RenderThread {
   readonly #pool: Piscina<RenderTask, RenderResult>;
-  #render = 0;
-  /** By the number of their render, oldest first. */
-  readonly #held = new Map<number, RenderedBody>();
+  #renders = 0;
+  /** Bodies that are not released yet, by render number, oldest first. */
+  readonly #heldBodies = new Map<number, RenderedBody>();
 
   constructor(data: RenderThreadData) {
     this.#pool = new Piscina({
@@ -47,33 +52,42 @@ export class RenderThread {
       minThreads: 1,
       maxThreads: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
-      // Waiting in `Atomics.wait` pays for streams of tasks; a task that comes alone is answered twice as
-      // fast without, and a scrape always comes alone.
+      // piscina's `Atomics.wait` is for streams of tasks. Scrapes come one at a time, and a single
+      // task is answered twice as fast without it.
       atomics: 'disabled',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    // A thread that dies between two tasks: piscina has already started the next one.
+    // piscina reports a thread that died between two tasks, and has already replaced it.
     this.#pool.on('error', () => {});
   }
 
-  /** The threads of the pool, for tests that kill one. @internal */
+  /**
+   * The threads of the pool, for tests that kill one.
+   * @internal
+   */
   get threads() {
     return this.#pool.threads;
   }
 
-  /** Renders once, as Prometheus will want it: the first scrape then finds a thread that is up. */
+  /**
+   * Starts the render thread and renders the encoding that Prometheus asks for, so that the first
+   * scrape is as fast as later ones.
+   */
   async warmUp(): Promise<void> {
     (await this.render(['gzip'])).release();
   }
 
-  /** @throws RmError `render_failed` */
+  /**
+   * Renders the current state in each of `encodings`. The caller must release the body.
+   * @throws RmError `render_failed`
+   */
   async render(encodings: readonly Encoding[]): Promise<RenderedBody> {
-    const render = ++this.#render;
+    const renderNumber = ++this.#renders;
     try {
-      const held = [...this.#held.keys()];
-      const { bodies, size } = await this.#run({ render, held, encodings });
-      this.#limit(size);
-      return this.#body(render, bodies);
+      const heldRenders = [...this.#heldBodies.keys()];
+      const { bodies, logSize } = await this.#runTask({ renderNumber, heldRenders, encodings });
+      this.#revokeOldestIfTooLarge(logSize);
+      return this.#hold(renderNumber, bodies);
     } catch (error) {
       throw new RmError('render_failed', 'the render thread failed', { cause: error });
     }
@@ -84,18 +98,19 @@ export class RenderThread {
   }
 
   /**
-   * A thread that dies while it starts is not replaced by piscina before the next task comes, so a task
-   * that waits for it would wait until the limit: it is given up with the thread.
+   * Runs a task and aborts it when its thread dies or takes too long. piscina does not replace a
+   * thread that dies during its start before it gets another task, so without the abort this task
+   * would wait for the time limit.
    */
-  async #run(task: RenderTask): Promise<RenderResult> {
-    const giveUp = new AbortController();
-    const running = this.#pool.run(task, { signal: giveUp.signal });
+  async #runTask(task: RenderTask): Promise<RenderResult> {
+    const controller = new AbortController();
+    const running = this.#pool.run(task, { signal: controller.signal });
     const timer = setTimeout(
-      () => giveUp.abort(new Error(`no body after ${RENDER_LIMIT_MS} ms`)),
+      () => controller.abort(new Error(`no body after ${RENDER_LIMIT_MS} ms`)),
       RENDER_LIMIT_MS,
     );
     const { threads } = this.#pool;
-    const onExit = () => giveUp.abort(new Error('the thread died'));
+    const onExit = () => controller.abort(new Error('the thread died'));
     for (const thread of threads) thread.once('exit', onExit);
     try {
       return await running;
@@ -105,7 +120,7 @@ export class RenderThread {
     }
   }
 
-  #body(render: number, layouts: RenderResult['bodies']): RenderedBody {
+  #hold(renderNumber: number, layouts: RenderResult['bodies']): RenderedBody {
     const { identity, gzip } = layouts;
     const bytes = {
       identity: identity && new BodyBytes(identity),
@@ -117,16 +132,16 @@ export class RenderThread {
         if (found === undefined) throw new RmError('render_failed', `no body in ${encoding}`);
         return found;
       },
-      release: () => this.#held.delete(render),
+      release: () => this.#heldBodies.delete(renderNumber),
       onRevoked: () => {},
     };
-    this.#held.set(render, body);
+    this.#heldBodies.set(renderNumber, body);
     return body;
   }
 
-  #limit({ live, pinned }: StoreSize): void {
-    if (pinned <= Math.max(PINNED_BODIES * live, PINNED_BYTES)) return;
-    const [oldest] = this.#held.values();
+  #revokeOldestIfTooLarge({ live, pinned }: LogSize): void {
+    if (pinned <= Math.max(MAX_PINNED_PER_LIVE * live, MIN_PINNED_LIMIT_BYTES)) return;
+    const [oldest] = this.#heldBodies.values();
     oldest?.onRevoked();
   }
 }

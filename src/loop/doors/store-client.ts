@@ -3,27 +3,30 @@ import {
   type Answer,
   CONNECTIONS_PER_LOOP,
   type Disconnect,
-  type Enrolments,
   type Operation,
   type OperationName,
   type Outcome,
   type Request,
   type StoreMessage,
+  type TokenChanges,
 } from '../../contract/operations.ts';
 import { type ErrorCode, RmError } from '../../errors.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
 
-/** Unanswered operations at which a loop stops reading its sockets for a moment. */
-const HIGH_WATER = 4_096;
-/** And for how long at the most, so that a store that hangs does not hang the loop with it. */
-const WAIT_MS = 100;
+/** Number of unanswered operations at which the loop stops reading its sockets for a moment. */
+const MAX_UNANSWERED = 4_096;
+/** Upper bound of that moment, so that a store that hangs does not hang the loop with it. */
+const MAX_BLOCK_MS = 100;
 
-/** What another thread needs to talk to the store: transfer `port` with it. */
+/**
+ * What a thread needs to talk to the store. When it is sent to another thread, `port` must be in
+ * the transfer list.
+ */
 export interface StoreLink {
   readonly loop: number;
   readonly port: MessagePort;
   readonly progress: Int32Array;
-  /** Counts the connections of all loops. */
+  /** One counter for the connections of all loops. */
   readonly connections: BigInt64Array;
 }
 
@@ -33,16 +36,16 @@ interface Pending {
 }
 
 /**
- * One loop's line to the store. Operations of one turn of the loop travel as one message, and answers
- * come back in their order.
+ * The client of the store thread in one loop. The operations of one turn of the loop are sent as
+ * one message, and the store answers operations in their order.
  */
 export class StoreClient {
-  /** Told to close a connection of this loop. */
+  /** Called when the store wants a connection of this loop closed. */
   onDisconnect: (disconnect: Disconnect) => void = () => {};
-  /** Told the hosts whose tokens are not good any more. */
+  /** Called with the ids of hosts whose token is no longer valid. */
   onRevoked: (hostIds: ReadonlySet<string>) => void = () => {};
   readonly loop: number;
-  /** Resolves when every enrolled host is known here. */
+  /** Resolves when the store has sent the tokens of all enrolled hosts. */
   readonly ready: Promise<void>;
   readonly #hostByTokenDigest = new Map<string, string>();
   readonly #port: MessagePort;
@@ -55,7 +58,7 @@ export class StoreClient {
   #sent = 0;
   #closed = false;
 
-  /** @param stats of this thread, to count what is submitted */
+  /** @param stats counters of this thread */
   constructor({ loop, port, progress, connections }: StoreLink, stats?: StatsWriter) {
     this.#connections = connections;
     this.#stats = stats;
@@ -67,7 +70,7 @@ export class StoreClient {
         if ('outcomes' in message) this.#settle(message.outcomes);
         else if ('disconnect' in message) this.onDisconnect(message.disconnect);
         else {
-          this.#enrol(message.enrolments);
+          this.#applyTokenChanges(message.tokenChanges);
           resolve();
         }
       });
@@ -75,21 +78,26 @@ export class StoreClient {
   }
 
   /**
-   * The host whose token has this SHA-256, from this loop's own memory. A host that another process has
-   * enrolled a moment ago may only be known to the operation `authenticate`.
+   * Returns the id of the host whose token has this SHA-256, as far as this loop knows. For a host
+   * that another process has just enrolled, only the operation `authenticate` may know it.
    */
   hostOfToken(tokenDigest: Buffer): string | undefined {
     return this.#hostByTokenDigest.get(tokenDigest.toString('latin1'));
   }
 
-  /** The number of a connection that is newer than all others, of all loops. */
+  /**
+   * Returns the number of a new connection. Its order is higher than that of any earlier connection
+   * of any loop; see {@link CONNECTIONS_PER_LOOP}.
+   */
   numberConnection(): number {
     return this.loop * CONNECTIONS_PER_LOOP + Number(Atomics.add(this.#connections, 0, 1n));
   }
 
   /**
-   * @returns the answer, once what it says is on disk
-   * @throws RmError `database_failed` and what the operation itself throws; nothing was changed then
+   * Sends an operation to the store.
+   * @returns the answer, after the operation has been committed to disk
+   * @throws RmError `database_failed`, `closed`, and errors of the operation itself; nothing was
+   * changed then
    */
   submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
     if (this.#closed) return Promise.reject(new RmError('closed', 'the store is closed'));
@@ -100,7 +108,7 @@ export class StoreClient {
     });
   }
 
-  /** Resolves when everything submitted so far was answered. */
+  /** Resolves when the store has answered all operations submitted so far. */
   async idle(): Promise<void> {
     while (this.#answered < this.#pending.length && !this.#closed) {
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -115,12 +123,12 @@ export class StoreClient {
     for (const { reject } of unanswered) reject(new RmError('closed', 'the store was closed'));
   }
 
-  #enrol({ removed, added }: Enrolments): void {
+  #applyTokenChanges({ removed, added }: TokenChanges): void {
     if (removed.length > 0) {
-      const gone = new Set(removed);
-      this.onRevoked(gone);
+      const removedHosts = new Set(removed);
+      this.onRevoked(removedHosts);
       for (const [digest, hostId] of this.#hostByTokenDigest) {
-        if (gone.has(hostId)) this.#hostByTokenDigest.delete(digest);
+        if (removedHosts.has(hostId)) this.#hostByTokenDigest.delete(digest);
       }
     }
     for (const [hostId, digest] of added) {
@@ -135,11 +143,11 @@ export class StoreClient {
     this.#stats?.submitted(this.#outgoing.length);
     this.#outgoing = [];
     const answered = Atomics.load(this.#progress, 0);
-    // The count is 32 bits wide and may have wrapped; the difference is right all the same.
-    if (((this.#sent - answered) | 0) > HIGH_WATER) {
-      // Blocking on purpose: a loop that does not read is what slows the agents' sockets down. uWS has
-      // no other way, and without one a store that lags would fill the memory.
-      Atomics.wait(this.#progress, 0, answered, WAIT_MS);
+    // The counter has 32 bits and may have wrapped. The difference is correct nevertheless.
+    if (((this.#sent - answered) | 0) > MAX_UNANSWERED) {
+      // Blocks on purpose. If the loop does not read, TCP slows the agents down. uWebSockets.js
+      // cannot pause a WebSocket, and without any pause a slow store would fill the memory.
+      Atomics.wait(this.#progress, 0, answered, MAX_BLOCK_MS);
     }
   }
 
@@ -152,8 +160,9 @@ export class StoreClient {
         pending?.reject(new RmError(code as ErrorCode, message));
       }
     }
-    // Answers arrive from the front: cut off once in a while instead of shifting each.
-    if (this.#answered === this.#pending.length || this.#answered > HIGH_WATER) {
+    // Answered operations are removed from the front of the array in bulk, because shifting each
+    // one would be slow.
+    if (this.#answered === this.#pending.length || this.#answered > MAX_UNANSWERED) {
       this.#pending.splice(0, this.#answered);
       this.#answered = 0;
     }

@@ -10,11 +10,14 @@ import type {
 } from '../../store-thread/store.worker.ts';
 import { StoreClient, type StoreLink } from './store-client.ts';
 
-/** Left alone, V8 keeps three times 16 MiB for objects that live as long as a batch. */
+/** Enough for the objects of a few batches. By default V8 would reserve three times 16 MiB. */
 const YOUNG_GENERATION_MB = 16;
 const IDLE_LIMIT_MS = 5_000;
 
-/** The store: SQLite in a thread of its own, the only one that writes the database and the fleet table. */
+/**
+ * The store thread, seen from the main thread. The store thread runs SQLite and is the only writer
+ * of the database and of the fleet table.
+ */
 export class Store {
   readonly #worker: Worker;
   readonly #clients: StoreClient[] = [];
@@ -26,7 +29,7 @@ export class Store {
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    // Not by `once` of node:events, which rejects when the thread dies of an error.
+    // `once` of node:events would reject when the thread dies of an error.
     this.#exited = new Promise((resolve) =>
       worker.on('exit', () => {
         this.#alive = false;
@@ -36,7 +39,8 @@ export class Store {
   }
 
   /**
-   * Opens the database; when this resolves, the fleet table is filled.
+   * Starts the store thread. When this resolves, the database is open and the fleet table is
+   * filled.
    * @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`
    */
   static async open(data: StoreThreadData): Promise<Store> {
@@ -52,7 +56,10 @@ export class Store {
     return new Store(worker);
   }
 
-  /** Called if the thread ends before it was closed, or cannot go on. Nothing can be stored any more. */
+  /**
+   * Calls `listener` if the thread ends before `close` was called, or if it cannot continue.
+   * Nothing can be stored afterwards.
+   */
   onDeath(listener: (error: RmError) => void): void {
     const died = (cause?: unknown) => {
       if (this.#closing) return;
@@ -65,14 +72,14 @@ export class Store {
     this.#worker.on('exit', () => died());
   }
 
-  /** A line to the store for the calling thread. */
+  /** Connects the calling thread to the store. */
   connect(stats?: StatsWriter): StoreClient {
     const client = new StoreClient(this.link(), stats);
     this.#clients.push(client);
     return client;
   }
 
-  /** A line to the store for another thread: send it there, with its port in the transfer list. */
+  /** Creates a link for another thread. Send it there with its port in the transfer list. */
   link(): StoreLink {
     const { port1, port2 } = new MessageChannel();
     const loop = this.#loops++;
@@ -81,7 +88,10 @@ export class Store {
     return { loop, port: port2, progress, connections: this.#connections };
   }
 
-  /** Waits for what was submitted through `connect`, but not for ever, then closes the database. */
+  /**
+   * Waits until the operations of all clients of `connect` are answered, at most IDLE_LIMIT_MS, and
+   * then closes the database.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -90,7 +100,7 @@ export class Store {
   async #close(): Promise<void> {
     const idle = Promise.all(this.#clients.map((client) => client.idle()));
     const limit = new AbortController();
-    // A thread that has died answers nothing any more.
+    // A dead thread answers nothing, so its exit ends the wait.
     await Promise.race([idle, this.#exited, sleep(IDLE_LIMIT_MS, limit.signal)]);
     limit.abort();
     if (this.#alive) this.#post({ close: true });

@@ -1,71 +1,77 @@
 import type { ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
 import type { RequestBudget } from './request-budget.ts';
 
-/** What is read of a request's body: nothing here wants one. The sender of a longer one is cut off. */
+/**
+ * Limits for the body of a request. No endpoint uses a body. A client that sends a longer one is
+ * disconnected.
+ */
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_BODY_CHUNKS = 64;
 
 export type Headers = Readonly<Record<string, string>>;
 
 /**
- * A response that may be gone by the time it is answered: using a gone one would throw.
+ * A response that the client may abort before it is sent. Using an aborted response of
+ * uWebSockets.js would throw.
  *
- * The answer to a request with a body waits for the end of the body. One that is too long, or comes in too many
- * chunks, is answered with `Connection: close`: uWebSockets.js closes the socket then, instead of reading the rest.
+ * A request with a body is answered at the end of its body. If the body is too long or has too many
+ * chunks, the answer says `Connection: close`, and uWebSockets.js closes the socket instead of
+ * reading the rest.
  */
 export class PendingResponse {
   readonly #res: ScrapeResponse;
   readonly #requests: RequestBudget;
   readonly #isHead: boolean;
   readonly hasBody: boolean;
-  #state: 'open' | 'answering' | 'sending' | 'gone' = 'open';
+  #state: 'open' | 'responding' | 'sending' | 'gone' = 'open';
   #isBodyComplete = true;
-  #isPutOff = false;
-  #closes = false;
-  #write: () => void = () => {};
+  #isPostponed = false;
+  #closesConnection = false;
+  #writeResponse: () => void = () => {};
   #onGone: (complete: boolean) => void = () => {};
 
-  /** Must be made within the request's handler, before anything is awaited. */
+  /** Must be constructed synchronously in the request handler. */
   constructor(res: ScrapeResponse, req: ScrapeRequest, requests: RequestBudget) {
     this.#res = res;
     this.#requests = requests;
     this.#isHead = req.getMethod() === 'head';
     this.hasBody = announcesBody(req);
     res.onAborted(() => {
-      if (this.#isPutOff) requests.noteExceeded();
-      this.#leave(false);
+      if (this.#isPostponed) requests.noteExceeded();
+      this.#end(false);
     });
     if (this.hasBody) this.#watchBody();
   }
 
-  /** Answers with some text, or to a HEAD request without it. */
+  /** Sends a text. The response to a HEAD request has only its headers. */
   send(status: string, headers: Headers, text: string): void {
-    this.#answer(() => {
-      this.#head(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
-      if (!this.#isHead) this.#res.end(text, this.#closes);
-      else if (this.#closes) this.#res.endWithoutBody(0, true);
+    this.#respond(() => {
+      this.#writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
+      if (!this.#isHead) this.#res.end(text, this.#closesConnection);
+      else if (this.#closesConnection) this.#res.endWithoutBody(0, true);
       else this.#endWithoutBody(Buffer.byteLength(text));
     });
   }
 
-  /** If uWS is told a length, it waits for that many bytes. */
+  /** Not `endWithoutBody(length)`: uWebSockets.js would wait for that many bytes. */
   #endWithoutBody(length: number): void {
     this.#res.writeHeader('Content-Length', String(length));
     this.#res.endWithoutBody();
   }
 
-  /** Answers as `HEAD` wants it, where the length of the body is not known. */
+  /** Answers a HEAD request if the length of the body is not known. */
   sendHead(status: string, headers: Headers): void {
-    this.#answer(() => {
-      this.#head(status, headers);
+    this.#respond(() => {
+      this.#writeHead(status, headers);
       this.#res.endWithoutBody();
     });
   }
 
   /**
-   * Lets `write` send a body in as many steps as it likes. It is called now and whenever the socket takes more.
-   * @param write sends some of the body; @returns whether the socket took all that it was given
-   * @param onGone called once: `complete` if `finish` was called, not if the client left before
+   * Streams a body. `write` is called now and whenever the socket is ready for more.
+   * @param write sends some of the body; returns whether the socket took all bytes it was given
+   * @param onGone called once: `complete` is true if `finish` was called, and false if the client
+   * left before
    */
   stream(headers: Headers, write: () => boolean, onGone: (complete: boolean) => void): void {
     if (this.#state !== 'open') return onGone(false);
@@ -73,7 +79,7 @@ export class PendingResponse {
     this.#onGone = onGone;
     this.#res.onWritable(write);
     this.#res.cork(() => {
-      this.#head('200 OK', headers);
+      this.#writeHead('200 OK', headers);
       write();
     });
   }
@@ -82,37 +88,37 @@ export class PendingResponse {
     return this.#state === 'sending';
   }
 
-  /** The socket took the last byte of a stream. */
+  /** Must be called when the socket took the last byte of a stream. */
   finish(): void {
-    this.#leave(true);
+    this.#end(true);
   }
 
-  /** Closes the connection if it is still being sent to. */
+  /** Closes the connection if a stream is still being sent. */
   abandon(): void {
     if (this.#state === 'sending') this.#res.close();
   }
 
-  #answer(write: () => void): void {
+  #respond(write: () => void): void {
     if (this.#state !== 'open') return;
-    this.#state = 'answering';
-    this.#write = write;
-    if (this.#isBodyComplete) this.#writeAnswer();
+    this.#state = 'responding';
+    this.#writeResponse = write;
+    if (this.#isBodyComplete) this.#writeWithinBudget();
   }
 
-  #writeAnswer(): void {
+  #writeWithinBudget(): void {
     if (this.#requests.take()) return this.#writeNow();
-    this.#isPutOff = true;
+    this.#isPostponed = true;
     setImmediate(() => this.#writeNow());
   }
 
   #writeNow(): void {
-    if (this.#state !== 'answering') return;
+    if (this.#state !== 'responding') return;
     this.#state = 'gone';
-    this.#isPutOff = false;
-    this.#res.cork(this.#write);
+    this.#isPostponed = false;
+    this.#res.cork(this.#writeResponse);
   }
 
-  /** Chunks of one byte cost as much as a request each, so these are counted, too. */
+  /** A chunk of one byte costs as much as a request, so the number of chunks is limited, too. */
   #watchBody(): void {
     let bytes = 0;
     let chunks = 0;
@@ -125,21 +131,21 @@ export class PendingResponse {
       if (!isLast && !isTooLong) return;
       this.#isBodyComplete = true;
       if (isTooLong) {
-        this.#closes = true;
+        this.#closesConnection = true;
         this.#requests.noteExceeded();
       }
-      if (this.#state !== 'answering') return;
+      if (this.#state !== 'responding') return;
       if (isTooLong) this.#writeNow();
-      else this.#writeAnswer();
+      else this.#writeWithinBudget();
     });
   }
 
-  #head(status: string, headers: Headers): void {
+  #writeHead(status: string, headers: Headers): void {
     this.#res.writeStatus(status);
     for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
   }
 
-  #leave(complete: boolean): void {
+  #end(complete: boolean): void {
     this.#state = 'gone';
     const onGone = this.#onGone;
     this.#onGone = () => {};
@@ -147,7 +153,7 @@ export class PendingResponse {
   }
 }
 
-/** RFC 9112, section 6: a request has a body if one of these headers says so. */
+/** A request has a body if one of these headers says so (RFC 9112, section 6). */
 function announcesBody(req: ScrapeRequest): boolean {
   if (req.getHeader('transfer-encoding') !== '') return true;
   const length = req.getHeader('content-length');

@@ -1,33 +1,36 @@
-/** Requests that one loop answers within the turn in which they arrive. */
+/** Number of requests that one loop answers in the turn in which they arrive. */
 const MAX_REQUESTS_PER_TURN = 500;
 
 /**
- * Bounds what one HTTP connection can make a loop do in one turn.
+ * Limits how many requests a loop answers in one turn.
  *
- * uWebSockets.js reads a socket until it is empty, within one turn and whatever that takes, so a client that sends
- * request after request without waiting for the answers could hold the loop for as long as it likes. Once a turn
- * has had so many requests, further answers are put off to the next turn. A client that waits for its answer does
- * not notice. For one that does not, uWebSockets.js closes the connection at its next request, since the one before
- * has no answer yet.
+ * uWebSockets.js reads a socket until it is empty, within one turn. Without a limit, a client that
+ * sends requests without waiting for answers could hold the loop for as long as it likes. Beyond
+ * the limit, answers are postponed to the next turn. A client that waits for its answer does not
+ * notice. If a client sends its next request before the postponed answer, uWebSockets.js closes the
+ * connection.
  */
 export class RequestBudget {
   readonly #onExceeded: () => void;
-  #left = MAX_REQUESTS_PER_TURN;
+  #remaining = MAX_REQUESTS_PER_TURN;
 
-  /** @param onExceeded called when a connection was closed because it sent too many requests */
+  /**
+   * @param onExceeded called when a connection was closed because it sent too many requests or too
+   * much of a body
+   */
   constructor(onExceeded: () => void = () => {}) {
     this.#onExceeded = onExceeded;
   }
 
-  /** @returns whether a request may be answered in this turn */
+  /** @returns whether the request may be answered in this turn */
   take(): boolean {
-    if (this.#left === MAX_REQUESTS_PER_TURN) {
+    if (this.#remaining === MAX_REQUESTS_PER_TURN) {
       setImmediate(() => {
-        this.#left = MAX_REQUESTS_PER_TURN;
+        this.#remaining = MAX_REQUESTS_PER_TURN;
       });
     }
-    if (this.#left === 0) return false;
-    this.#left--;
+    if (this.#remaining === 0) return false;
+    this.#remaining--;
     return true;
   }
 

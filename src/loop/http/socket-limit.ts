@@ -2,23 +2,27 @@ import { openFileLimit } from '../../platform/open-files.ts';
 import type { HttpResponse, TemplatedApp } from '../../platform/uws.ts';
 
 /**
- * Open files that are left for the database, the log, a listener for metrics, and whatever else the process needs to go
- * on. Without any, the system accepts no socket, and the loop asks it again and again.
+ * Open files reserved for the database, the log, the metrics listener and other needs of the
+ * process. Without any free file the system accepts no socket, and the loop would retry without
+ * end.
  */
 const RESERVED_FILES = 256;
-/** Sockets of a listener for metrics, out of those: scrapes go on when strangers take all of the agents' sockets. */
+/**
+ * Sockets of the metrics listener, out of the reserved files. Scrapes therefore work even if
+ * clients occupy all sockets for agents.
+ */
 export const MAX_METRICS_SOCKETS = 100;
 
-/** Keeps the sockets of all threads together below the number of files that the process may have open. */
+/** Keeps the number of sockets of all threads below the open file limit of the process. */
 export class SocketLimit {
   readonly #max: number;
-  /** How many are open, in all threads. */
+  /** One number: the open sockets of all threads. */
   readonly #open: Int32Array;
   readonly #onRefused: () => void;
 
   /**
    * @param shared from `SocketLimit.allocate`, the same in all threads
-   * @param onRefused called when a socket was closed because there are too many
+   * @param onRefused called when a socket was closed because too many are open
    */
   constructor(
     shared: SharedArrayBuffer,
@@ -34,17 +38,20 @@ export class SocketLimit {
     return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   }
 
-  /** Counts the sockets of an app: each that comes, and each that goes without having become a WebSocket. */
+  /**
+   * Counts the sockets of an app. uWebSockets.js reports each new socket, and each closed one
+   * unless it had become a WebSocket.
+   */
   watch(app: TemplatedApp): void {
     app.filter((res, change) => this.#count(res, Number(change)));
   }
 
-  /** To be called when a WebSocket is closed: uWebSockets.js tells of it only there. */
+  /** Must be called when a WebSocket closes, because uWebSockets.js does not report that to `watch`. */
   webSocketClosed(): void {
     Atomics.sub(this.#open, 0, 1);
   }
 
-  /** The same, of one that is closed within that time. */
+  /** Like `webSocketClosed`, for a WebSocket that will be closed within `ms` milliseconds. */
   webSocketClosedAfter(ms: number): void {
     setTimeout(() => this.webSocketClosed(), ms).unref();
   }

@@ -1,6 +1,6 @@
 /**
- * Whether `Accept-Encoding` allows gzip (RFC 9110, section 12.5.3): named, or covered by `*`, and not
- * with a quality of 0.
+ * Returns whether `Accept-Encoding` allows gzip: `gzip`, or else `*`, is listed with a quality
+ * above 0 (RFC 9110, section 12.5.3).
  */
 export function acceptsGzip(header: string): boolean {
   const qualities = new Map<string, number>();

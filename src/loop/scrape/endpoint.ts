@@ -11,12 +11,12 @@ import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
 import { sendBody } from './response.ts';
 
-/** Counts what the endpoint answers. */
+/** Counters that the endpoint updates. */
 export interface ScrapeCounter {
   scrape(code: ScrapeCode): void;
-  /** From the request to the last byte of its body that the socket took. */
+  /** Time in milliseconds from the request until the socket took the last byte of the body. */
   scrapeDuration(ms: number): void;
-  /** The reader was so slow that its connection was closed. */
+  /** The connection of a slow reader was closed because newer scrapes need the memory of its body. */
   scrapeCutOff(): void;
 }
 
@@ -24,30 +24,37 @@ export interface ScrapeEndpointOptions {
   readonly gate: Gate;
   readonly source: RenderSource;
   readonly counter: ScrapeCounter;
-  /** Of this thread: all that is mounted in it shares one. */
+  /** Must be shared by all handlers that are mounted in this thread. */
   readonly requests: RequestBudget;
   /** Default: `/metrics`. */
   readonly path?: string | undefined;
-  /** Told why a scrape was answered with 503; the client is not. */
+  /**
+   * Called with the cause when a scrape is answered with 503. The client gets only a general
+   * reason.
+   */
   readonly onFailure?: ((error: unknown) => void) | undefined;
-  /** Told which gate refused a scrape, and from where it came as far as that is known. */
+  /** Called when a scrape is refused. */
   readonly onRefusal?: ((refusal: GateRefusal) => void) | undefined;
-  /** Told the size of each body, as sent, once the socket took the last of it. */
+  /** Called with the size of a body in bytes, as sent, when the socket took the last of it. */
   readonly onScrape?: ((bytes: number) => void) | undefined;
 }
 
-/** Mounts the endpoint that Prometheus scrapes on a uWebSockets.js app, plain or TLS. */
+/** Mounts the scrape endpoint on a uWebSockets.js app, plain or TLS. */
 export function mountScrapeEndpoint(app: MountableApp, options: ScrapeEndpointOptions): void {
-  app.any(options.path ?? '/metrics', (res, req) => answer(res, req, options));
+  app.any(options.path ?? '/metrics', (res, req) => handleScrape(res, req, options));
 }
 
-function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpointOptions): void {
+function handleScrape(
+  res: ScrapeResponse,
+  req: ScrapeRequest,
+  options: ScrapeEndpointOptions,
+): void {
   const { gate, counter } = options;
   const startedAt = performance.now();
   const response = new PendingResponse(res, req, options.requests);
-  const refuse = (code: keyof typeof REFUSED, headers: Headers, line: string) => {
+  const refuse = (code: keyof typeof STATUS_LINES, headers: Headers, line: string) => {
     counter.scrape(code);
-    response.send(REFUSED[code], headers, `${line}\n`);
+    response.send(STATUS_LINES[code], headers, `${line}\n`);
   };
   const method = req.getMethod();
   if (method !== 'get' && method !== 'head') {
@@ -91,12 +98,12 @@ function answer(res: ScrapeResponse, req: ScrapeRequest, options: ScrapeEndpoint
     },
     (error) => {
       options.onFailure?.(error);
-      refuse(503, {}, reason(error));
+      refuse(503, {}, failureText(error));
     },
   );
 }
 
-const REFUSED = {
+const STATUS_LINES = {
   400: '400 Bad Request',
   401: '401 Unauthorized',
   405: '405 Method Not Allowed',
@@ -104,8 +111,9 @@ const REFUSED = {
 } as const;
 
 /**
- * How long the body may take, by the header that Prometheus sends with its `scrape_timeout`. A tenth of
- * it, at most half a second, is left for the way back, so that the answer is still heard.
+ * The time limit for the body, from the header in which Prometheus sends its `scrape_timeout`. A
+ * tenth of it, at most 500 ms, is reserved for the transfer, so that an answer of 503 reaches
+ * Prometheus in time.
  */
 function scrapeTimeoutMs(header: string): number {
   const seconds = Number(header);
@@ -114,7 +122,7 @@ function scrapeTimeoutMs(header: string): number {
   return Math.min(ms - Math.min(ms / 10, 500), RENDER_LIMIT_MS);
 }
 
-function reason(error: unknown): string {
+function failureText(error: unknown): string {
   switch (errorCode(error)) {
     case 'render_too_late':
       return 'the metrics were not ready in time';

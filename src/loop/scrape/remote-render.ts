@@ -2,38 +2,41 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Encoding } from '../../contract/encoding.ts';
 import { errorCode, RmError } from '../../errors.ts';
 import { BodyBytes, type BodyLayout } from '../../shared/body-layout.ts';
-import type { Body, RenderSource } from './render-source.ts';
+import type { BodyHold, RenderSource } from './render-source.ts';
 
 /*
- * Bodies for an endpoint in another thread than the render's owner: the bytes are in shared memory, so
- * that only where they are travels.
+ * Lets an agent loop in another thread serve scrapes. Bodies are in shared memory, so the messages
+ * contain only the places of their pieces.
  */
-type Question =
-  | { readonly render: number; readonly encoding: Encoding; readonly timeoutMs: number }
+type RenderRequest =
+  | { readonly requestId: number; readonly encoding: Encoding; readonly timeoutMs: number }
   | { readonly release: number };
-type Reply =
-  | { readonly render: number; readonly layout: BodyLayout }
-  | { readonly render: number; readonly code: string }
+type RenderReply =
+  | { readonly requestId: number; readonly layout: BodyLayout }
+  | { readonly requestId: number; readonly code: string }
   | { readonly revoked: number };
 
-/** Answers the `RemoteRender` at the other end of `port` from `source`. */
+/**
+ * Serves the `RemoteRender` at the other end of `port` with bodies of `source`. When the port
+ * closes, all of its bodies are released.
+ */
 export function serveRemoteRenders(port: MessagePort, source: RenderSource): void {
-  const held = new Map<number, Body>();
-  const reply = (message: Reply) => port.postMessage(message);
-  port.on('message', async (question: Question) => {
-    if ('release' in question) {
-      held.get(question.release)?.release();
-      held.delete(question.release);
+  const held = new Map<number, BodyHold>();
+  const reply = (message: RenderReply) => port.postMessage(message);
+  port.on('message', async (request: RenderRequest) => {
+    if ('release' in request) {
+      held.get(request.release)?.release();
+      held.delete(request.release);
       return;
     }
-    const { render, encoding, timeoutMs } = question;
+    const { requestId, encoding, timeoutMs } = request;
     try {
       const body = await source.render(encoding, timeoutMs);
-      held.set(render, body);
-      body.onRevoked = () => reply({ revoked: render });
-      reply({ render, layout: body.bytes.layout });
+      held.set(requestId, body);
+      body.onRevoked = () => reply({ revoked: requestId });
+      reply({ requestId, layout: body.bytes.layout });
     } catch (error) {
-      reply({ render, code: errorCode(error) ?? 'render_failed' });
+      reply({ requestId, code: errorCode(error) ?? 'render_failed' });
     }
   });
   port.on('close', () => {
@@ -41,38 +44,39 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
   });
 }
 
+/** A render source for a loop that does not own the render thread. It asks the loop that does. */
 export class RemoteRender implements RenderSource {
   readonly #port: MessagePort;
-  readonly #waiting = new Map<number, (reply: Exclude<Reply, { revoked: number }>) => void>();
-  readonly #held = new Map<number, Body>();
-  #next = 0;
+  readonly #pending = new Map<number, (reply: Exclude<RenderReply, { revoked: number }>) => void>();
+  readonly #held = new Map<number, BodyHold>();
+  #requests = 0;
 
   constructor(port: MessagePort) {
     this.#port = port;
-    port.on('message', (reply: Reply) => {
+    port.on('message', (reply: RenderReply) => {
       if ('revoked' in reply) return this.#held.get(reply.revoked)?.onRevoked();
-      this.#waiting.get(reply.render)?.(reply);
-      this.#waiting.delete(reply.render);
+      this.#pending.get(reply.requestId)?.(reply);
+      this.#pending.delete(reply.requestId);
     });
   }
 
-  render(encoding: Encoding, timeoutMs: number): Promise<Body> {
-    const render = this.#next++;
+  render(encoding: Encoding, timeoutMs: number): Promise<BodyHold> {
+    const requestId = this.#requests++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(render, (reply) => {
+      this.#pending.set(requestId, (reply) => {
         if ('layout' in reply) {
           const release = () => {
-            if (this.#held.delete(render)) this.#ask({ release: render });
+            if (this.#held.delete(requestId)) this.#post({ release: requestId });
           };
           const bytes = new BodyBytes(reply.layout);
-          const body: Body = { bytes, release, onRevoked: () => {} };
-          this.#held.set(render, body);
+          const body: BodyHold = { bytes, release, onRevoked: () => {} };
+          this.#held.set(requestId, body);
           resolve(body);
         } else {
           reject(new RmError(errorCode(reply) ?? 'render_failed', 'the render failed'));
         }
       });
-      this.#ask({ render, encoding, timeoutMs });
+      this.#post({ requestId, encoding, timeoutMs });
     });
   }
 
@@ -80,7 +84,7 @@ export class RemoteRender implements RenderSource {
     this.#port.close();
   }
 
-  #ask(question: Question): void {
-    this.#port.postMessage(question);
+  #post(request: RenderRequest): void {
+    this.#port.postMessage(request);
   }
 }

@@ -1,23 +1,27 @@
 import type { Encoding } from '../../contract/encoding.ts';
 import type { BodyBytes } from '../../shared/body-layout.ts';
 
-/** One reader's hold on a rendered body. */
-export interface Body {
+/** The claim of one reader on a rendered body. The bytes do not change until it is released. */
+export interface BodyHold {
   readonly bytes: BodyBytes;
-  /** To be called once, when the bytes are no longer needed: they may change then. */
+  /**
+   * The reader must call this when it no longer needs the bytes. They may be overwritten
+   * afterwards.
+   */
   release(): void;
   /**
-   * Set by the reader: called when the bytes are needed for newer scrapes. A reader that slow has to go,
-   * and to release them.
+   * Set by the reader. Called when newer scrapes need the memory. The reader must then stop and
+   * call `release`.
    */
   onRevoked: () => void;
 }
 
-/** Where an endpoint gets its bodies from: the shared render of its own thread, or another thread's. */
+/** Where an endpoint gets bodies from: the `SharedRender` of its own thread, or a `RemoteRender`. */
 export interface RenderSource {
   /**
-   * A body no older than this call.
+   * Returns a body whose state is no older than this call.
+   * @param timeoutMs time limit in milliseconds
    * @throws RmError `render_failed`, `render_too_late`, `too_many_scrapes`, `closed`
    */
-  render(encoding: Encoding, timeoutMs: number): Promise<Body>;
+  render(encoding: Encoding, timeoutMs: number): Promise<BodyHold>;
 }

@@ -3,15 +3,15 @@ import { type BodyBytes, BodyReader } from '../../shared/body-layout.ts';
 import type { Headers, PendingResponse } from '../http/pending-response.ts';
 
 /**
- * How long slices of a body are handed to the socket before the agents have their turn. A large body handed
- * over whole keeps the loop waiting for tens of milliseconds; a turn of the loop for each slice costs as much
- * as the slice.
+ * Time in one turn of the loop for handing slices of a body to the socket. Handing over a large
+ * body at once would block the agents of this loop for tens of milliseconds. A turn per slice would
+ * cost as much as the slice itself.
  */
-const TURN_MS = 0.3;
+const MAX_SENDING_MS_PER_TURN = 0.3;
 
 /**
- * Sends `body` in slices; `onGone` is called once, when the bytes are no longer needed: `complete` if the
- * socket took them all, not if the client left before.
+ * Sends `body` in slices. `onGone` is called once, when the bytes are no longer needed. `complete`
+ * is false if the client left before the socket took all of them.
  */
 export function sendBody(
   response: PendingResponse,
@@ -23,25 +23,28 @@ export function sendBody(
   const reader = new BodyReader(body);
   response.stream(headers, sendSlices, onGone);
 
-  /** @returns whether the socket took all it was given, which is what uWS asks of an onWritable handler */
+  /**
+   * @returns whether the socket took all bytes it was given, as uWebSockets.js requires of an
+   * onWritable handler
+   */
   function sendSlices(): boolean {
     const startedAt = performance.now();
     while (response.isSending) {
-      // The socket copies what it takes: the slice may be something else by the next one.
+      // The socket copies the bytes that it accepts, so the next read may overwrite the slice.
       const slice = reader.read(res.getWriteOffset());
       const [accepted, done] = res.tryEnd(slice, reader.total);
       if (done) response.finish();
       else if (!accepted)
         return false; // uWS calls onWritable
-      else if (performance.now() - startedAt > TURN_MS) {
-        setImmediate(sendNext);
+      else if (performance.now() - startedAt > MAX_SENDING_MS_PER_TURN) {
+        setImmediate(sendInNextTurn);
         break;
       }
     }
     return true;
   }
 
-  function sendNext(): void {
+  function sendInNextTurn(): void {
     if (response.isSending) res.cork(sendSlices);
   }
 }

@@ -1,44 +1,44 @@
 import type { Encoding } from '../../contract/encoding.ts';
 import { RmError } from '../../errors.ts';
 import type { RenderedBody } from '../doors/render-thread.ts';
-import type { Body, RenderSource } from './render-source.ts';
+import type { BodyHold, RenderSource } from './render-source.ts';
 
-/** Scrapes that wait for a body at one time; the next ones are refused. */
+/** Maximum number of waiting scrapes. Further ones are refused. */
 const MAX_WAITING = 256;
 
 interface Waiter {
   readonly encoding: Encoding;
-  readonly resolve: (body: Body) => void;
+  readonly resolve: (body: BodyHold) => void;
   readonly reject: (error: RmError) => void;
 }
 
 /**
- * Lets scrapes share renders without ever showing one of them a state older than its own request: a
- * scrape joins the render that has not started yet. At most one render runs and one waits, so however
- * many scrapes come in, nobody waits for more than two.
+ * Lets scrapes share renders. A scrape must not get a state older than its request, so it joins the
+ * next render that has not started yet. At most one render runs and one is queued, so no scrape
+ * waits for more than two renders.
  */
 export class SharedRender implements RenderSource {
-  readonly #start: (encodings: readonly Encoding[]) => Promise<RenderedBody>;
-  #next = new Set<Waiter>();
+  readonly #startRender: (encodings: readonly Encoding[]) => Promise<RenderedBody>;
+  #nextWaiters = new Set<Waiter>();
   #running = false;
-  #waiting = 0;
+  #waitingCount = 0;
   #closed = false;
 
-  constructor(start: (encodings: readonly Encoding[]) => Promise<RenderedBody>) {
-    this.#start = start;
+  constructor(startRender: (encodings: readonly Encoding[]) => Promise<RenderedBody>) {
+    this.#startRender = startRender;
   }
 
-  render(encoding: Encoding, timeoutMs: number): Promise<Body> {
+  render(encoding: Encoding, timeoutMs: number): Promise<BodyHold> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new RmError('closed', 'the scrape endpoint is closed'));
-      if (this.#waiting >= MAX_WAITING) {
+      if (this.#waitingCount >= MAX_WAITING) {
         return reject(new RmError('too_many_scrapes', `${MAX_WAITING} scrapes are waiting`));
       }
-      const batch = this.#next;
+      const waiters = this.#nextWaiters;
       const settled = () => {
         clearTimeout(timer);
-        batch.delete(waiter);
-        this.#waiting--;
+        waiters.delete(waiter);
+        this.#waitingCount--;
       };
       const timer = setTimeout(() => {
         settled();
@@ -55,55 +55,56 @@ export class SharedRender implements RenderSource {
           reject(error);
         },
       };
-      this.#waiting++;
-      batch.add(waiter);
+      this.#waitingCount++;
+      waiters.add(waiter);
       if (!this.#running) void this.#run();
     });
   }
 
   close(): void {
     this.#closed = true;
-    for (const waiter of [...this.#next]) waiter.reject(new RmError('closed', 'shutting down'));
+    for (const waiter of [...this.#nextWaiters])
+      waiter.reject(new RmError('closed', 'shutting down'));
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#next.size > 0) {
-      const batch = this.#next;
-      this.#next = new Set();
+    while (this.#nextWaiters.size > 0) {
+      const waiters = this.#nextWaiters;
+      this.#nextWaiters = new Set();
       try {
-        const encodings = new Set(Array.from(batch, ({ encoding }) => encoding));
-        handOut(await this.#start([...encodings]), batch);
+        const encodings = new Set(Array.from(waiters, ({ encoding }) => encoding));
+        giveToWaiters(await this.#startRender([...encodings]), waiters);
       } catch (error) {
         const failure =
           error instanceof RmError
             ? error
             : new RmError('render_failed', 'the render failed', { cause: error });
-        for (const waiter of [...batch]) waiter.reject(failure);
+        for (const waiter of [...waiters]) waiter.reject(failure);
       }
     }
     this.#running = false;
   }
 }
 
-/** Gives every waiter its own hold; the body is released when the last one lets go. */
-function handOut(body: RenderedBody, batch: Set<Waiter>): void {
-  let holds = batch.size;
-  if (holds === 0) return body.release();
-  const held = new Set<Body>();
-  for (const waiter of [...batch]) {
-    const hold: Body = {
+/** Gives each waiter its own hold. The body is released when the last hold is. */
+function giveToWaiters(body: RenderedBody, waiters: Set<Waiter>): void {
+  let remaining = waiters.size;
+  if (remaining === 0) return body.release();
+  const holds = new Set<BodyHold>();
+  for (const waiter of [...waiters]) {
+    const hold: BodyHold = {
       bytes: body.bytes(waiter.encoding),
       release() {
-        if (!held.delete(hold)) return;
-        if (--holds === 0) body.release();
+        if (!holds.delete(hold)) return;
+        if (--remaining === 0) body.release();
       },
       onRevoked: () => {},
     };
-    held.add(hold);
+    holds.add(hold);
     waiter.resolve(hold);
   }
   body.onRevoked = () => {
-    for (const hold of [...held]) hold.onRevoked();
+    for (const hold of [...holds]) hold.onRevoked();
   };
 }
