@@ -1,12 +1,14 @@
 import { type AccessRules, compileGate } from './access/gate.ts';
 import type { Host } from './contract/host.ts';
 import type { JobKind, JobStatus } from './contract/jobs.ts';
+import { RmError } from './errors.ts';
 import { RenderThread } from './loop/doors/render-thread.ts';
 import { RequestBudget } from './loop/http/request-budget.ts';
 import { mountScrapeEndpoint } from './loop/scrape/endpoint.ts';
 import { SharedRender } from './loop/scrape/shared-render.ts';
 import { packageCommit, packageVersion } from './platform/build-info.ts';
 import type { MountableApp } from './platform/uws.ts';
+import { FAMILIES } from './shared/families.ts';
 import { FleetTable } from './shared/fleet-table.ts';
 import { JobHistogram, type JobSeries } from './shared/job-histogram.ts';
 import { NOT_EMBEDDED } from './shared/server-families.ts';
@@ -18,6 +20,8 @@ export interface MetricsOptions {
   readonly gates: AccessRules;
   /** Labels of `rm_build_info`. Default: version and commit of this package. */
   readonly buildInfo?: { readonly version: string; readonly commit: string };
+  /** Names of families that the body leaves out. Default: none. */
+  readonly exclude?: readonly string[];
   /** Called with the cause when a scrape is answered with 503. */
   readonly onScrapeFailure?: (error: unknown) => void;
 }
@@ -69,6 +73,11 @@ export interface Fleet {
    * @returns whether there was such a host
    */
   remove(hostId: string): boolean;
+  /**
+   * Sets `rm_hosts_pending`: how many hosts are enrolled and have never connected. They have no rows. Default: 0.
+   * @param hosts a whole number from 0 to 2^31 - 1
+   */
+  setPending(hosts: number): void;
 }
 
 /** The result of {@link createMetrics}. */
@@ -91,7 +100,7 @@ export interface Metrics {
  * Creates the metrics of a fleet for a control plane of your own. It starts the render thread and
  * reserves the shared memory.
  *
- * @throws RmError `invalid_settings` for a bad token or network
+ * @throws RmError `invalid_settings` for a bad token or network, or for a family that does not exist
  *
  * @example
  * ```ts
@@ -105,7 +114,8 @@ export interface Metrics {
 export function createMetrics(options: MetricsOptions): Metrics {
   const gate = compileGate(options?.gates);
   const jobs = JobHistogram.create();
-  const fleet = new FleetTable();
+  const exclude = checkedExclude(options.exclude);
+  const fleet = new FleetTable(undefined, exclude);
   const { version, commit } = options.buildInfo ?? {
     version: packageVersion(),
     commit: packageCommit(),
@@ -118,7 +128,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     jobs: jobs.buffer,
     stats: stats.buffer,
     build,
-    exclude: NOT_EMBEDDED,
+    exclude: [...NOT_EMBEDDED, ...exclude],
   });
   const source = new SharedRender((encodings) => thread.render(encodings));
   const requests = new RequestBudget();
@@ -140,6 +150,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await thread.close();
     },
   };
+}
+
+function checkedExclude(exclude: readonly string[] = []): readonly string[] {
+  for (const name of exclude) {
+    if (FAMILIES.some((family) => family.name === name)) continue;
+    throw new RmError('invalid_settings', `exclude: ${JSON.stringify(name)} is no family`);
+  }
+  return exclude;
 }
 
 /**

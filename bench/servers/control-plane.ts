@@ -14,6 +14,7 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
       listen: { host: '127.0.0.1', port: 0 },
       metricsListen: undefined,
       access: { token: undefined, trustedCidrs: ['127.0.0.1'], trustedProxies: [] },
+      metricsExclude: [],
       dataDir,
       agentThreads: 1,
       tls: undefined,

@@ -143,6 +143,7 @@ function demoSettings(dataDir: string, token: string): Settings {
     listen: DEFAULTS.listen,
     metricsListen: undefined,
     access: { token, trustedCidrs: [], trustedProxies: [] },
+    metricsExclude: [],
     dataDir,
     agentThreads: 1,
     tls: undefined,

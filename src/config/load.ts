@@ -123,6 +123,7 @@ function completeSettings(values: SettingValues, sources: Sources, faults: Fault
       trustedCidrs: values.metrics_trusted_cidrs ?? [],
       trustedProxies: values.trusted_proxies ?? [],
     },
+    metricsExclude: values.metrics_exclude ?? [],
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,
     tls: tlsFiles(values, sources, faults),

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { NETWORK_EXPECTED, parseNetwork } from '../access/networks.ts';
+import { FAMILIES } from '../shared/families.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -41,6 +42,15 @@ const network = v.pipe(
 );
 const networks = v.array(network, `must be a list, each ${NETWORK_EXPECTED}`);
 
+const FAMILY_NAMES: ReadonlySet<string> = new Set(FAMILIES.map(({ name }) => name));
+const family = v.pipe(
+  text('the name of a family'),
+  v.check(
+    (name) => FAMILY_NAMES.has(name),
+    'must be the name of a family, without _bucket, _sum or _count; docs/prometheus.md lists them',
+  ),
+);
+
 const threads = `must be a whole number from 1 to ${MAX_AGENT_THREADS}`;
 
 /**
@@ -58,6 +68,11 @@ export const SETTINGS = {
   },
   metrics_token_file: { variable: 'RM_METRICS_TOKEN_FILE', schema: text() },
   metrics_trusted_cidrs: { variable: 'RM_METRICS_TRUSTED_CIDR', from: 'list', schema: networks },
+  metrics_exclude: {
+    variable: 'RM_METRICS_EXCLUDE',
+    from: 'list',
+    schema: v.array(family, 'must be a list of families, such as rm_host_info'),
+  },
   trusted_proxies: { variable: 'RM_TRUSTED_PROXY', from: 'list', schema: networks },
   data_dir: { variable: 'RM_DATA_DIR', schema: text() },
   agent_threads: {
@@ -100,6 +115,8 @@ export interface Settings {
     readonly trustedCidrs: readonly string[];
     readonly trustedProxies: readonly string[];
   };
+  /** Names of families that `/metrics` does not show. */
+  readonly metricsExclude: readonly string[];
   readonly dataDir: string;
   readonly agentThreads: number;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;

@@ -1,4 +1,5 @@
 import { RmError } from '../errors.ts';
+import { hostNameFault, labelFault } from './host-name.ts';
 
 /** The states of the repository of a host, as `rm_host_repo_status` shows them. */
 export const REPO_STATUSES = ['unknown', 'ready', 'init_failed'] as const;
@@ -17,7 +18,14 @@ export type Severity = (typeof SEVERITIES)[number];
  *   hostId: '01JD8Z5N3V9Q4R7T2W6X8Y0A1B',
  *   host: 'web-1.example.com',
  *   online: true,
- *   lastBackup: { finishedAtMs: Date.parse('2025-11-20T10:00:03.500Z'), succeeded: true },
+ *   lastBackup: {
+ *     finishedAtMs: Date.parse('2025-11-20T10:00:03.500Z'),
+ *     succeeded: true,
+ *     durationMs: 93_500,
+ *   },
+ *   backupIntervalSeconds: 86_400,
+ *   agentVersion: '1.4.0',
+ *   resticVersion: '0.18.1',
  *   repoSizeBytes: 73_014_444_032,
  *   repoStatus: 'ready',
  *   snapshotCount: 42,
@@ -31,7 +39,10 @@ export interface Host {
    * are sorted by it.
    */
   readonly hostId: string;
-  /** 1 to 255 characters of any script. It is the label `host`, escaped as the format demands. */
+  /**
+   * 1 to 255 characters of any script. No control characters, no characters that change the direction of text, no lone
+   * surrogates, and not only white space. It is the label `host`, escaped as the format demands.
+   */
   readonly host: string;
   /** Whether the agent of the host is connected. */
   readonly online: boolean;
@@ -40,7 +51,20 @@ export interface Host {
     /** Unix time at which the backup finished, in whole milliseconds. */
     readonly finishedAtMs: number;
     readonly succeeded: boolean;
+    /** How long it took, in whole milliseconds. Default: unknown, so there is no row. */
+    readonly durationMs?: number;
   };
+  /**
+   * Unix time at which the last successful backup finished, in whole milliseconds. Default: `lastBackup`, if that one
+   * succeeded, or else unknown, so there is no row.
+   */
+  readonly lastBackupSuccessMs?: number;
+  /** Bytes that the last backup added to the repository. Default: unknown, so there is no row. */
+  readonly lastBackupAddedBytes?: number;
+  /** Unix time at which the last successful check finished, in whole milliseconds. Default: none, so no row. */
+  readonly lastCheckSuccessMs?: number;
+  /** How often the host means to be backed up, in seconds. Default: unknown, so there is no row. */
+  readonly backupIntervalSeconds?: number;
   /** Size of the repository in bytes, a whole number. Default: unknown, so there is no row. */
   readonly repoSizeBytes?: number;
   /** State of the repository. Default: `unknown`. */
@@ -49,7 +73,15 @@ export interface Host {
   readonly snapshotCount?: number;
   /** Number of open alerts by severity, each at most 2^31 - 1. Default: none. */
   readonly openAlerts?: Readonly<Partial<Record<Severity, number>>>;
+  /** Labels of `rm_host_info`, each at most 255 characters and safe like `host`. Default: empty. */
+  readonly agentVersion?: string;
+  readonly resticVersion?: string;
+  readonly os?: string;
+  readonly arch?: string;
 }
+
+/** The fields of a host that are labels of `rm_host_info`, in the order of the labels. */
+export const INFO_FIELDS = ['agentVersion', 'resticVersion', 'os', 'arch'] as const;
 
 /** https://github.com/ulid/spec: 26 characters. The first is at most 7, because a ULID has 128 bits. */
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
@@ -69,22 +101,27 @@ export function checkHost(host: Host): void {
   if (!isUlid(host.hostId)) {
     throw invalid('hostId', 'a ULID of 26 upper-case characters', host.hostId);
   }
-  if (typeof host.host !== 'string' || host.host === '' || isTooLong(host.host)) {
-    throw invalid('host', 'a string of 1 to 255 characters', host.host);
-  }
+  if (typeof host.host !== 'string') throw invalid('host', 'a string', host.host);
+  checkText('host', host.host, hostNameFault);
   if (typeof host.online !== 'boolean') throw invalid('online', 'true or false', host.online);
   if (host.lastBackup !== undefined) {
     if (typeof host.lastBackup !== 'object' || host.lastBackup === null) {
       throw invalid('lastBackup', 'an object, or left out', host.lastBackup);
     }
-    const { finishedAtMs, succeeded } = host.lastBackup;
-    if (!Number.isSafeInteger(finishedAtMs)) {
+    const { finishedAtMs, succeeded, durationMs } = host.lastBackup;
+    if (finishedAtMs === undefined) {
       throw invalid('lastBackup.finishedAtMs', 'whole milliseconds', finishedAtMs);
     }
+    checkTime('lastBackup.finishedAtMs', finishedAtMs);
+    checkCount('lastBackup.durationMs', durationMs, Number.MAX_SAFE_INTEGER);
     if (typeof succeeded !== 'boolean') {
       throw invalid('lastBackup.succeeded', 'true or false', succeeded);
     }
   }
+  checkTime('lastBackupSuccessMs', host.lastBackupSuccessMs);
+  checkTime('lastCheckSuccessMs', host.lastCheckSuccessMs);
+  checkCount('lastBackupAddedBytes', host.lastBackupAddedBytes, Number.MAX_SAFE_INTEGER);
+  checkCount('backupIntervalSeconds', host.backupIntervalSeconds, Number.MAX_SAFE_INTEGER);
   checkCount('repoSizeBytes', host.repoSizeBytes, Number.MAX_SAFE_INTEGER);
   checkCount('snapshotCount', host.snapshotCount, Number.MAX_SAFE_INTEGER);
   if (host.repoStatus !== undefined && !REPO_STATUSES.includes(host.repoStatus)) {
@@ -93,10 +130,25 @@ export function checkHost(host: Host): void {
   for (const severity of SEVERITIES) {
     checkCount(`openAlerts.${severity}`, host.openAlerts?.[severity], 2 ** 31 - 1);
   }
+  for (const field of INFO_FIELDS) {
+    const text = host[field];
+    if (text === undefined) continue;
+    if (typeof text !== 'string') throw invalid(field, 'a string', text);
+    checkText(field, text, labelFault);
+  }
 }
 
-function isTooLong(name: string): boolean {
-  return name.length > 255 && [...name].length > 255;
+function checkText(
+  field: string,
+  text: string,
+  faultOf: (text: string) => string | undefined,
+): void {
+  const fault = faultOf(text);
+  if (fault !== undefined) throw new RmError('invalid_host', `host.${field}: ${fault}`);
+}
+
+function checkTime(field: string, ms: number | undefined): void {
+  if (ms !== undefined && !Number.isSafeInteger(ms)) throw invalid(field, 'whole milliseconds', ms);
 }
 
 function checkCount(field: string, value: number | undefined, max: number): void {

@@ -102,6 +102,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       dataDir: settings.dataDir,
       serving: {
         fleet: shared.fleet,
+        exclude: settings.metricsExclude,
         stats: stats.buffer,
         events: eventLimits,
         logLevel: settings.logLevel,
@@ -220,7 +221,7 @@ async function startScrape(
     jobs: jobs.buffer,
     stats: stats.buffer,
     build: { version: packageVersion(), commit: packageCommit(), nodeVersion: process.version },
-    exclude: [],
+    exclude: settings.metricsExclude,
   });
   closers.push(() => thread.close());
   await thread.warmUp();

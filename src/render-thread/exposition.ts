@@ -3,7 +3,7 @@ import {
   type BuildInfo,
   FAMILIES,
   type FleetFamily,
-  type FleetTotals,
+  type FleetSummary,
   HOST_FAMILIES,
   type HostFamily,
   type JobFamily,
@@ -28,7 +28,7 @@ import {
  * arrived.
  */
 export interface ExpositionInput {
-  readonly totals: FleetTotals;
+  readonly totals: FleetSummary;
   readonly jobs: JobReading;
   readonly build: BuildInfo;
   /** A reading of a `ServerReader`, with the cells of `server-families.ts`. */
@@ -149,7 +149,7 @@ function finishedJobsOfKind(kind: number, { counts }: JobReading): number {
 function writeFleetRows(
   out: TextWriter,
   family: FleetFamily,
-  totals: FleetTotals,
+  totals: FleetSummary,
   build: BuildInfo,
 ): void {
   for (const [values, value] of family.rows(totals, build)) {
@@ -206,16 +206,17 @@ export function writeHostRows(out: TextWriter, index: number, copy: PageCopy): v
   const { start, ends } = hostRowTexts[index] as HostRowTexts;
   const { lastLabel } = family;
   const inMilliseconds = family.unit === 'milliseconds';
+  const labelEnds = family.hasInfoLabels ? textEnds : copy.labelEnds;
   const { view } = out;
   family.evaluate(page, 0, page.rowCount, values);
   let end = ends[0] as CopyableText;
   let at = out.length;
   let textStart = 0;
   for (let row = 0; row < page.rowCount; row++) {
-    const textEnd = textEnds[row] as number;
+    const labelEnd = labelEnds[row] as number;
     if (!Number.isNaN(values[row] as number)) {
       at = copyByEights(start.view, 0, start.length, view, at);
-      at = copyByEights(text, textStart, textEnd, view, at);
+      at = copyByEights(text, textStart, labelEnd, view, at);
       if (lastLabel !== undefined) end = ends[lastLabel.pick(page, row)] as CopyableText;
       at = copyByEights(end.view, 0, end.length, view, at);
       at = inMilliseconds
@@ -223,7 +224,7 @@ export function writeHostRows(out: TextWriter, index: number, copy: PageCopy): v
         : writeInteger(view, at, values, row);
       at = writeLineFeed(view, at);
     }
-    textStart = textEnd;
+    textStart = textEnds[row] as number;
   }
   out.length = at;
 }

@@ -1,6 +1,7 @@
 import type { BodyLayout } from '../shared/body-layout.ts';
 import {
   type BuildInfo,
+  type FleetSummary,
   type FleetTotals,
   HOST_FAMILIES,
   pageTotals,
@@ -46,6 +47,8 @@ export class KeptBody {
   /** The pages in the order of their hosts, PAGES_PER_RUN per group. */
   #groups: PageGroup[] = [];
   readonly #parts: readonly Part[];
+  /** Families over hosts that the body shows, by their index. Nothing is kept of the others. */
+  readonly #families: readonly number[];
   readonly #textParts = new Map<TextPart, KeptTextPart>();
   #head: Piece | undefined;
   /**
@@ -70,6 +73,7 @@ export class KeptBody {
     this.#fleet = fleet;
     this.#build = build;
     this.#parts = expositionParts(exclude);
+    this.#families = this.#parts.flatMap((part) => ('write' in part ? [] : part.familyIndex));
   }
 
   /**
@@ -134,7 +138,10 @@ export class KeptBody {
       this.#groups[index] = this.#refreshGroup(this.#groups[index], groupBlocks);
     }
     for (const group of this.#groups.splice(Math.ceil(blocks.length / PAGES_PER_RUN))) {
-      this.#outdated.push(...group.runs.map(({ piece }) => piece));
+      for (const family of this.#families) {
+        const run = group.runs[family];
+        if (run !== undefined) this.#outdated.push(run.piece);
+      }
     }
     this.#forgetUnusedPages(blocks);
   }
@@ -151,15 +158,24 @@ export class KeptBody {
     }
     const sameBlocks = group !== undefined && sameNumbers(group.blocks, blocks);
     if (sameBlocks && !changed) return group;
-    const runs = HOST_FAMILIES.map((_, family) => {
-      const keptRun = group?.runs[family];
-      if (keptRun && sameBlocks && !pages.some((page) => page.hasChanged(family))) return keptRun;
-      const newRun = this.#join(family, pages);
-      if (keptRun) this.#outdated.push(keptRun.piece);
-      return newRun;
-    });
+    const runs: EncodedPiece[] = [];
+    for (const family of this.#families) runs[family] = this.#run(group, pages, family, sameBlocks);
     for (const page of pages) page.acceptChanges();
     return { blocks: blocks.slice(), runs };
+  }
+
+  /** The run of a family that is kept, or a new one if a page of it has changed. */
+  #run(
+    group: PageGroup | undefined,
+    pages: readonly KeptPage[],
+    family: number,
+    sameBlocks: boolean,
+  ): EncodedPiece {
+    const keptRun = group?.runs[family];
+    if (keptRun && sameBlocks && !pages.some((page) => page.hasChanged(family))) return keptRun;
+    const newRun = this.#join(family, pages);
+    if (keptRun) this.#outdated.push(keptRun.piece);
+    return newRun;
   }
 
   /**
@@ -229,8 +245,9 @@ export class KeptBody {
     return tail.length === 0 ? undefined : this.#pieces.put(tail);
   }
 
-  #totals(): FleetTotals {
-    return sumTotals(this.#pages.flatMap((page) => page?.totals ?? []));
+  #totals(): FleetSummary {
+    const totals = sumTotals(this.#pages.flatMap((page) => page?.totals ?? []));
+    return { ...totals, pending: this.#fleet.pendingHosts };
   }
 
   #keptPage(block: number): KeptPage {
@@ -263,7 +280,7 @@ interface KeptTextPart {
   readonly encoded: EncodedPiece;
 }
 
-/** PAGES_PER_RUN consecutive pages and their runs, by family. */
+/** PAGES_PER_RUN consecutive pages and their runs, by family; a family that is not shown has none. */
 interface PageGroup {
   readonly blocks: Int32Array;
   readonly runs: readonly EncodedPiece[];

@@ -3,12 +3,18 @@ import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
   ALERTS_WARNING,
+  BACKUP_ADDED_BYTES,
+  BACKUP_DURATION_MS,
+  BACKUP_INTERVAL_SECONDS,
+  BACKUP_SUCCESS_MS,
+  CHECK_SUCCESS_MS,
   FLAG_BACKUP_SUCCEEDED,
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
   FLAGS,
   LAST_BACKUP_MS,
+  PAGE_ROWS,
   type Page,
   REPO_SIZE,
   REPO_STATUS_SHIFT,
@@ -28,9 +34,16 @@ export interface BuildInfo {
  * the body shows, so totals and rows of one scrape always agree.
  */
 export interface FleetTotals {
+  /** Hosts with rows. */
   readonly hosts: number;
   readonly online: number;
   readonly openAlerts: Readonly<Record<(typeof SEVERITIES)[number], number>>;
+}
+
+/** The whole fleet. */
+export interface FleetSummary extends FleetTotals {
+  /** Hosts that are enrolled and never connected. */
+  readonly pending: number;
 }
 
 interface FamilyBase {
@@ -44,7 +57,7 @@ export interface FleetFamily extends FamilyBase {
   readonly type: 'gauge';
   readonly over: 'fleet';
   /** Each row is its label values, in the order of `labels`, and its value. The rows are sorted. */
-  rows(totals: FleetTotals, build: BuildInfo): readonly (readonly [readonly string[], number])[];
+  rows(totals: FleetSummary, build: BuildInfo): readonly (readonly [readonly string[], number])[];
 }
 
 /** A family with at most one row per host. Its first labels are always `host_id,host`. */
@@ -64,6 +77,8 @@ export interface HostFamily extends FamilyBase {
     readonly values: readonly string[];
     pick(page: Page, row: number): number;
   };
+  /** Whether the second text of a host, its further labels, follows the first one. */
+  readonly hasInfoLabels?: true;
   /**
    * Sets `values[row]` for each row from `from` up to, but not including, `to`. NaN means that the
    * family has no row for this host.
@@ -84,6 +99,14 @@ export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
 
 const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
 const oneIf = (condition: boolean) => (condition ? 1 : 0);
+
+/** Evaluates a column in which NaN says that there is no row. */
+function evaluateColumn(column: number): HostFamily['evaluate'] {
+  return (page, from, to, values) => {
+    const first = column * PAGE_ROWS;
+    values.set(page.doubles.subarray(first + from, first + to), from);
+  };
+}
 
 /** Families about the fleet and its jobs, sorted by name. */
 const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
@@ -114,6 +137,42 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     },
   },
   {
+    name: 'rm_host_backup_interval_seconds',
+    type: 'gauge',
+    help: 'How often the host means to be backed up, as its agent said; no row while unknown.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate: evaluateColumn(BACKUP_INTERVAL_SECONDS),
+  },
+  {
+    name: 'rm_host_info',
+    type: 'gauge',
+    help: 'Always 1; the labels say what the host runs. What is unknown is empty.',
+    labels: ['host_id', 'host', 'agent_version', 'restic_version', 'os', 'arch'],
+    over: 'hosts',
+    hasInfoLabels: true,
+    evaluate(_, from, to, values) {
+      values.fill(1, from, to);
+    },
+  },
+  {
+    name: 'rm_host_last_backup_added_bytes',
+    type: 'gauge',
+    help: 'Bytes that the last backup which reported them added to the repository; no row while unknown.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate: evaluateColumn(BACKUP_ADDED_BYTES),
+  },
+  {
+    name: 'rm_host_last_backup_duration_seconds',
+    type: 'gauge',
+    help: 'How long the last finished backup of the host took; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    unit: 'milliseconds',
+    evaluate: evaluateColumn(BACKUP_DURATION_MS),
+  },
+  {
     name: 'rm_host_last_backup_success',
     type: 'gauge',
     help: 'Whether the last finished backup of the host succeeded: 1 or 0; no row before the first.',
@@ -125,6 +184,15 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
         values[row] = has(page, row, FLAG_HAS_BACKUP) ? succeeded : Number.NaN;
       }
     },
+  },
+  {
+    name: 'rm_host_last_backup_success_timestamp_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the last successful backup of the host finished; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    unit: 'milliseconds',
+    evaluate: evaluateColumn(BACKUP_SUCCESS_MS),
   },
   {
     name: 'rm_host_last_backup_timestamp_seconds',
@@ -139,6 +207,15 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
         values[row] = known ? page.double(LAST_BACKUP_MS, row) : Number.NaN;
       }
     },
+  },
+  {
+    name: 'rm_host_last_check_success_timestamp_seconds',
+    type: 'gauge',
+    help: 'Unix time at which the last successful check of the host finished; no row before the first.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    unit: 'milliseconds',
+    evaluate: evaluateColumn(CHECK_SUCCESS_MS),
   },
   {
     name: 'rm_host_open_alerts',
@@ -201,6 +278,14 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     rows: ({ online }) => [[[], online]],
   },
   {
+    name: 'rm_hosts_pending',
+    type: 'gauge',
+    help: 'Hosts that are enrolled but have never connected or reported.',
+    labels: [],
+    over: 'fleet',
+    rows: ({ pending }) => [[[], pending]],
+  },
+  {
     name: 'rm_hosts_total',
     type: 'gauge',
     help: 'Hosts whose agent has connected at least once.',
@@ -229,6 +314,9 @@ export const FAMILIES: readonly Family[] = [...FLEET_FAMILIES, ...SERVER_FAMILIE
 export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
   (family) => family.over === 'hosts',
 );
+
+/** The index of the family whose rows have the second text of a host. */
+export const INFO_FAMILY = HOST_FAMILIES.findIndex((family) => family.hasInfoLabels);
 
 /** The totals of the hosts of one page. */
 export function pageTotals(page: Page): FleetTotals {

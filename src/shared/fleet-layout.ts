@@ -5,7 +5,8 @@
  *   control    a few 32-bit words
  *   directory  the blocks of the pages in use, in the order of their hosts
  *   pages      PAGE_ROWS hosts each, sorted by ULID: a block of numbers, column after column
- *   text       the label text of each host, `host_id="…",host="…"`, escaped, in units of TEXT_UNIT bytes
+ *   text       two texts of each host, escaped, in units of TEXT_UNIT bytes: its labels `host_id="…",host="…"`,
+ *              and behind them the further labels of `rm_host_info`, `,agent_version="…",…`
  *
  * All of it is reserved at the start, and the operating system zeroes it lazily. Memory for hosts
  * that do not exist is therefore never used, and no thread has to switch to a larger buffer.
@@ -27,6 +28,7 @@ const TEXT_BYTES_RESERVED = 256 * 1024 * 1024;
 // control, 32-bit words
 export const STRUCTURE_VERSION = 0;
 export const PAGE_COUNT = 1;
+export const PENDING_HOSTS = 2; // enrolled, never connected: they have no row
 const CONTROL_BYTES = 64;
 
 // a page: a header and integer columns in 32-bit words, then columns of doubles
@@ -36,18 +38,25 @@ const FAMILY_MARKS = 2; // a word for each family over hosts, up to the end of t
 const PAGE_HEADER_WORDS = 16;
 export const MAX_FAMILY_MARKS = PAGE_HEADER_WORDS - FAMILY_MARKS;
 
-export const WORD_COLUMNS = 6;
+export const WORD_COLUMNS = 7;
 export const TEXT_START = 0; // in units of TEXT_UNIT
-export const TEXT_LENGTH = 1; // in bytes
+export const TEXT_LENGTH = 1; // in bytes, of the first text
 export const FLAGS = 2;
 export const ALERTS_CRITICAL = 3;
 export const ALERTS_INFO = 4;
 export const ALERTS_WARNING = 5;
+export const INFO_LENGTH = 6; // in bytes, of the second text
 
-export const DOUBLE_COLUMNS = 3;
+export const DOUBLE_COLUMNS = 8;
 export const LAST_BACKUP_MS = 0;
 export const REPO_SIZE = 1;
 export const SNAPSHOTS = 2;
+// These are NaN where the family has no row.
+export const BACKUP_INTERVAL_SECONDS = 3;
+export const BACKUP_ADDED_BYTES = 4;
+export const BACKUP_DURATION_MS = 5;
+export const BACKUP_SUCCESS_MS = 6;
+export const CHECK_SUCCESS_MS = 7;
 
 export const FLAG_ONLINE = 1;
 export const FLAG_HAS_BACKUP = 2;

@@ -1,9 +1,11 @@
 import { RmError } from '../errors.ts';
 import {
+  INFO_LENGTH,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
   Page,
+  PENDING_HOSTS,
   STRUCTURE_VERSION,
   TEXT_LENGTH,
   TEXT_START,
@@ -23,9 +25,11 @@ export class PageCopy {
   version = 0;
   readonly bytes = new Uint8Array(PAGE_BYTES);
   readonly page = new Page(this.bytes.buffer, 0);
-  /** The label texts of the rows, one after the other, followed by spare room. */
+  /** The two texts of each row, row after row, followed by spare room. */
   text = new DataView(new ArrayBuffer(0));
-  /** End of the text of each row in `text`. A text begins where the one before it ends. */
+  /** End of the first text of each row in `text`, where its second text begins. */
+  readonly labelEnds = new Uint32Array(PAGE_ROWS);
+  /** End of the second text of each row, where the first text of the next row begins. */
   readonly textEnds = new Uint32Array(PAGE_ROWS);
 
   constructor() {
@@ -63,6 +67,11 @@ export class FleetReader {
     this.#memory = viewFleetBuffer(buffer);
     const { text } = this.#memory;
     this.#sharedText = dataViewOf(text);
+  }
+
+  /** Hosts that are enrolled and have no row yet. */
+  get pendingHosts(): number {
+    return Atomics.load(this.#memory.control, PENDING_HOSTS);
   }
 
   /**
@@ -105,16 +114,18 @@ export class FleetReader {
   }
 
   /**
-   * Copies the label texts of the rows.
+   * Copies the texts of the rows.
    * @returns false if the page was read during a change and its text positions are out of range
    */
   #copyTexts(copy: PageCopy): boolean {
-    const { page, textEnds } = copy;
+    const { page, labelEnds, textEnds } = copy;
     const { rowCount } = page;
     if (rowCount > PAGE_ROWS) return false;
     let length = 0;
     for (let row = 0; row < rowCount; row++) {
       length += page.word(TEXT_LENGTH, row);
+      labelEnds[row] = length;
+      length += page.word(INFO_LENGTH, row);
       textEnds[row] = length;
     }
     const readable = this.#sharedText.byteLength - COPY_SLACK_BYTES;
@@ -123,7 +134,7 @@ export class FleetReader {
     let at = 0;
     for (let row = 0; row < rowCount; row++) {
       const start = page.word(TEXT_START, row) * TEXT_UNIT;
-      const end = start + page.word(TEXT_LENGTH, row);
+      const end = start + page.word(TEXT_LENGTH, row) + page.word(INFO_LENGTH, row);
       if (end > readable) return false;
       at = copyByEights(this.#sharedText, start, end, copy.text, at);
     }

@@ -1,23 +1,30 @@
-import { checkHost, type Host, REPO_STATUSES } from '../contract/host.ts';
+import { checkHost, type Host, INFO_FIELDS, REPO_STATUSES } from '../contract/host.ts';
 import { RmError } from '../errors.ts';
-import { HOST_FAMILIES } from './families.ts';
+import { HOST_FAMILIES, INFO_FAMILY } from './families.ts';
 import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
   ALERTS_WARNING,
   allocateFleetBuffer,
+  BACKUP_ADDED_BYTES,
+  BACKUP_DURATION_MS,
+  BACKUP_INTERVAL_SECONDS,
+  BACKUP_SUCCESS_MS,
+  CHECK_SUCCESS_MS,
   FLAG_BACKUP_SUCCEEDED,
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
   FLAGS,
   type FleetMemory,
+  INFO_LENGTH,
   LAST_BACKUP_MS,
   MAX_PAGES,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
   Page,
+  PENDING_HOSTS,
   REPO_SIZE,
   REPO_STATUS_SHIFT,
   SNAPSHOTS,
@@ -50,11 +57,14 @@ export class FleetTable {
   readonly #text: TextSlots;
   readonly #pages: WriterPage[] = [];
   readonly #freeBlocks: number[] = [];
+  readonly #keepsInfo: boolean;
   #blocksUsed = 0;
   #size = 0;
 
-  constructor(buffer: SharedArrayBuffer = allocateFleetBuffer()) {
+  /** @param exclude names of families that no body shows: what only they need is not kept */
+  constructor(buffer: SharedArrayBuffer = allocateFleetBuffer(), exclude: readonly string[] = []) {
     this.buffer = buffer;
+    this.#keepsInfo = !exclude.includes(HOST_FAMILIES[INFO_FAMILY]?.name ?? '');
     this.#memory = viewFleetBuffer(buffer);
     this.#text = new TextSlots(this.#memory.text);
   }
@@ -69,8 +79,7 @@ export class FleetTable {
    */
   upsert(host: Host): void {
     checkHost(host);
-    const label = `host_id="${host.hostId}",host="${escapeLabelValue(host.host)}"`;
-    const text = Buffer.from(label);
+    const text = textsOf(host, this.#keepsInfo);
     const at = this.#pageFor(host.hostId);
     const owner = this.#pages[at];
     const row = owner === undefined ? 0 : lowerBound(owner.ids, host.hostId);
@@ -79,6 +88,11 @@ export class FleetTable {
     } else {
       this.#insert(at, row, host, text);
     }
+  }
+
+  /** Sets how many hosts are enrolled and have no row yet. */
+  setPending(hosts: number): void {
+    Atomics.store(this.#memory.control, PENDING_HOSTS, hosts);
   }
 
   /**
@@ -110,7 +124,7 @@ export class FleetTable {
     if (owner === undefined || owner.ids[row] !== hostId) return false;
     const { page, ids } = owner;
     withOddVersion(page.words, VERSION, () => {
-      this.#text.free(page.word(TEXT_START, row), page.word(TEXT_LENGTH, row));
+      this.#text.free(page.word(TEXT_START, row), textLength(page, row));
       page.shift(row, -1);
       page.markAllFamilies();
     });
@@ -122,32 +136,35 @@ export class FleetTable {
     return true;
   }
 
-  #update(owner: WriterPage, row: number, host: Host, text: Buffer): void {
+  #update(owner: WriterPage, row: number, host: Host, texts: Texts): void {
     const { page } = owner;
     const oldStart = page.word(TEXT_START, row);
-    const oldLength = page.word(TEXT_LENGTH, row);
-    const renamed = !text.equals(this.#text.view(oldStart, oldLength));
+    const oldLength = textLength(page, row);
+    const oldBytes = this.#text.view(oldStart, oldLength);
+    const hasNewText = !texts.bytes.equals(oldBytes);
     // An upsert that changes nothing must not mark the page, or readers would render it again.
-    if (!renamed && !writeRow(page, row, host, false)) return;
-    const start = renamed ? this.#text.add(text) : oldStart;
+    if (!hasNewText && !writeRow(page, row, host, false)) return;
+    const labelsAreOld = texts.bytes
+      .subarray(0, texts.labelLength)
+      .equals(oldBytes.subarray(0, page.word(TEXT_LENGTH, row)));
+    const start = hasNewText ? this.#text.add(texts.bytes) : oldStart;
     withOddVersion(page.words, VERSION, () => {
       markChangedFamilies(page, row, () => writeRow(page, row, host, true));
-      if (!renamed) return;
-      page.setWord(TEXT_START, row, start);
-      page.setWord(TEXT_LENGTH, row, text.length);
-      page.markAllFamilies();
+      if (!hasNewText) return;
+      setTexts(page, row, start, texts);
+      if (labelsAreOld) page.markFamily(INFO_FAMILY);
+      else page.markAllFamilies();
       this.#text.free(oldStart, oldLength);
     });
   }
 
-  #insert(at: number, row: number, host: Host, text: Buffer): void {
-    const start = this.#text.add(text);
-    const { page, ids, position } = this.#makeRoomOrFreeText(at, row, start, text.length);
+  #insert(at: number, row: number, host: Host, texts: Texts): void {
+    const start = this.#text.add(texts.bytes);
+    const { page, ids, position } = this.#makeRoomOrFreeText(at, row, start, texts.bytes.length);
     withOddVersion(page.words, VERSION, () => {
       page.shift(position, 1);
       writeRow(page, position, host, true);
-      page.setWord(TEXT_START, position, start);
-      page.setWord(TEXT_LENGTH, position, text.length);
+      setTexts(page, position, start, texts);
       page.markAllFamilies();
     });
     ids.splice(position, 0, host.hostId);
@@ -242,6 +259,34 @@ export class FleetTable {
   }
 }
 
+/** The two texts of a host, one behind the other. */
+interface Texts {
+  readonly bytes: Buffer;
+  /** Of the first text, in bytes. */
+  readonly labelLength: number;
+}
+
+const INFO_LABELS = HOST_FAMILIES[INFO_FAMILY]?.labels.slice(-INFO_FIELDS.length) ?? [];
+
+function textsOf(host: Host, withInfo: boolean): Texts {
+  const labels = `host_id="${host.hostId}",host="${escapeLabelValue(host.host)}"`;
+  const info = withInfo
+    ? INFO_FIELDS.map((field, at) => `,${INFO_LABELS[at]}="${escapeLabelValue(host[field] ?? '')}"`)
+    : [];
+  return { bytes: Buffer.from(labels + info.join('')), labelLength: Buffer.byteLength(labels) };
+}
+
+/** Of both texts of a row, in bytes. */
+function textLength(page: Page, row: number): number {
+  return page.word(TEXT_LENGTH, row) + page.word(INFO_LENGTH, row);
+}
+
+function setTexts(page: Page, row: number, start: number, { bytes, labelLength }: Texts): void {
+  page.setWord(TEXT_START, row, start);
+  page.setWord(TEXT_LENGTH, row, labelLength);
+  page.setWord(INFO_LENGTH, row, bytes.length - labelLength);
+}
+
 /**
  * Label texts in slots of whole units. A freed slot is used again for a text that needs as many
  * units.
@@ -334,6 +379,7 @@ function markChangedFamilies(page: Page, row: number, change: () => void): void 
  */
 function writeRow(page: Page, row: number, host: Host, write: boolean): boolean {
   const { lastBackup, repoSizeBytes, openAlerts } = host;
+  const lastBackupIfGood = lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined;
   const flags =
     (host.online ? FLAG_ONLINE : 0) |
     (lastBackup ? FLAG_HAS_BACKUP : 0) |
@@ -346,7 +392,8 @@ function writeRow(page: Page, row: number, host: Host, write: boolean): boolean 
     if (write) page.setWord(column, row, value);
   };
   const double = (column: number, value: number) => {
-    if (page.double(column, row) !== value) changed = true;
+    // `Object.is`, because NaN (no row) must equal NaN.
+    if (!Object.is(page.double(column, row), value)) changed = true;
     if (write) page.setDouble(column, row, value);
   };
   word(FLAGS, flags);
@@ -356,6 +403,11 @@ function writeRow(page: Page, row: number, host: Host, write: boolean): boolean 
   double(LAST_BACKUP_MS, lastBackup?.finishedAtMs ?? 0);
   double(REPO_SIZE, repoSizeBytes ?? 0);
   double(SNAPSHOTS, host.snapshotCount ?? 0);
+  double(BACKUP_INTERVAL_SECONDS, host.backupIntervalSeconds ?? Number.NaN);
+  double(BACKUP_ADDED_BYTES, host.lastBackupAddedBytes ?? Number.NaN);
+  double(BACKUP_DURATION_MS, lastBackup?.durationMs ?? Number.NaN);
+  double(BACKUP_SUCCESS_MS, host.lastBackupSuccessMs ?? lastBackupIfGood ?? Number.NaN);
+  double(CHECK_SUCCESS_MS, host.lastCheckSuccessMs ?? Number.NaN);
   return changed;
 }
 

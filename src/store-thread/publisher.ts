@@ -12,6 +12,8 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #clients: Clients;
   readonly #health: StoreHealth;
+  /** Hosts that are enrolled and have never connected. */
+  readonly #pending = new Set<string>();
 
   /** @param fleet undefined in a process that does not serve */
   constructor(
@@ -26,6 +28,12 @@ export class Publisher {
     this.#clients = clients;
   }
 
+  /** To be called at the start, with every host. */
+  showAll(hosts: Iterable<HostRecord>): void {
+    for (const host of hosts) this.#show(host);
+    this.#fleet?.setPending(this.#pending.size);
+  }
+
   /** To be called once the transaction that made the changes is on disk. */
   publish(changes: Changes): void {
     const { enrolled, removed, tokensReplaced } = changes;
@@ -38,12 +46,16 @@ export class Publisher {
       if (online) this.#connect(hostId, connection);
       else this.#presence.disconnect(hostId, connection);
     }
-    for (const host of changes.hosts.values()) this.show(host);
+    const replaced = new Set(tokensReplaced);
+    for (const [hostId] of enrolled) if (!replaced.has(hostId)) this.#pending.add(hostId);
+    for (const host of changes.hosts.values()) this.#show(host);
     for (const hostId of removed) {
+      this.#pending.delete(hostId);
       this.#disconnect(hostId, 'removed');
       this.#presence.forget(hostId);
       this.#fleet?.remove(hostId);
     }
+    this.#fleet?.setPending(this.#pending.size);
   }
 
   /** The agent left, and that could not be written: it is offline all the same. */
@@ -51,6 +63,12 @@ export class Publisher {
     if (!this.#presence.disconnect(hostId, connection)) return;
     this.#presence.rememberGoodbye(hostId, connection);
     this.#fleet?.setOnline(hostId, false);
+  }
+
+  #show(host: HostRecord): void {
+    if (host.status === 'pending') this.#pending.add(host.hostId);
+    else this.#pending.delete(host.hostId);
+    this.#upsert(host);
   }
 
   #connect(hostId: string, connection: number): void {
@@ -64,7 +82,7 @@ export class Publisher {
   }
 
   /** What is on disk is on disk: a host that cannot be shown must not keep the others from their answers. */
-  show(record: HostRecord): void {
+  #upsert(record: HostRecord): void {
     try {
       const host = shownHost(record, this.#presence.isOnline(record.hostId));
       if (host !== undefined) this.#fleet?.upsert(host);

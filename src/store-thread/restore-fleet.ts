@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
+import type { HostRecord } from './rules/records.ts';
 
 /**
  * Shows the fleet as it is in the database when a control plane starts. Nobody is connected then, so every host is
@@ -14,10 +15,17 @@ export function restoreFleet(engine: Engine, presence: Presence, publisher: Publ
     engine.forgetConnections(Date.now());
     return last;
   });
-  for (const host of engine.hosts()) {
+  publisher.showAll(withOfflineHostsNoted(engine.hosts(), presence));
+  return lastChange;
+}
+
+function* withOfflineHostsNoted(
+  hosts: Iterable<HostRecord>,
+  presence: Presence,
+): Iterable<HostRecord> {
+  for (const host of hosts) {
     const hasAlert = host.alerts.agent_offline !== undefined;
     if (host.status === 'offline' && !hasAlert) presence.startOffline(host.hostId);
-    publisher.show(host);
+    yield host;
   }
-  return lastChange;
 }

@@ -26,6 +26,8 @@ export interface StoreThreadData {
 export interface ServingData {
   /** The fleet table to keep. */
   readonly fleet: SharedArrayBuffer;
+  /** Families that no body shows. */
+  readonly exclude: readonly string[];
   readonly stats: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly logLevel: string;
@@ -68,7 +70,7 @@ function start(): void {
   });
   const presence = new Presence();
   const clients = new Clients();
-  const fleet = serving && new FleetTable(serving.fleet);
+  const fleet = serving && new FleetTable(serving.fleet, serving.exclude);
   const events = serving && new EventLog(log, serving.events);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);

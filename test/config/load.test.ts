@@ -69,6 +69,15 @@ const PRECEDENCE: Record<SettingKey, Precedence> = {
     text: '192.0.2.0/24, 2001:db8::1,::1',
     fromText: ['192.0.2.0/24', '2001:db8::1', '::1'],
   },
+  metrics_exclude: {
+    read: ({ metricsExclude }) => metricsExclude,
+    byDefault: [],
+    yaml: '[rm_host_info]',
+    fromYaml: ['rm_host_info'],
+    variable: 'RM_METRICS_EXCLUDE',
+    text: 'rm_host_info, rm_job_duration_seconds',
+    fromText: ['rm_host_info', 'rm_job_duration_seconds'],
+  },
   trusted_proxies: {
     read: ({ access }) => access.trustedProxies,
     byDefault: [],
@@ -305,6 +314,17 @@ describe('a bad value', () => {
     ['RM_METRICS_TRUSTED_CIDR', NETWORKS],
     ['RM_TRUSTED_PROXY', NETWORKS],
     [
+      'RM_METRICS_EXCLUDE',
+      [
+        'rm_host',
+        'rm_job_duration_seconds_bucket',
+        'RM_HOST_INFO',
+        'rm_host_info,',
+        ' ',
+        'toString',
+      ],
+    ],
+    [
       'RM_AGENT_THREADS',
       ['0', '65', '1.5', '-1', '+1', ' 2', '0x2', '1e1', 'two', '9'.repeat(400)],
     ],
@@ -479,6 +499,7 @@ it('one load leaves nothing behind for the next', () => {
     metricsListen: undefined,
     access: { token: undefined, trustedCidrs: [], trustedProxies: [] },
     dataDir: './data',
+    metricsExclude: [],
     agentThreads: 1,
     tls: undefined,
     logLevel: 'info',

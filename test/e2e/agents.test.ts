@@ -30,8 +30,11 @@ describe('agents in, scrape out', () => {
     expect(payload).toEqual({ host_id: id, host: 'näs "büro" \\ 1', heartbeat_seconds: 30 });
     agent.send('heartbeat', { sent_at: at(1) });
     const host = `host_id="${id}",host="näs \\"büro\\" \\\\ 1"`;
+    const runs = 'agent_version="1.0.0",restic_version="0.17.3",os="linux",arch="amd64"';
+    const info = `rm_host_info{${host},${runs}} 1`;
     expect(hostRows(await served.scrape(), id)).toEqual([
       `rm_host_agent_online{${host}} 1`,
+      info,
       `rm_host_open_alerts{${host}} 0`,
       `rm_host_repo_status{${host},status="unknown"} 1`,
       `rm_host_snapshot_count{${host}} 0`,
@@ -51,7 +54,10 @@ describe('agents in, scrape out', () => {
     const body = await served.scrape();
     expect(hostRows(body, id)).toEqual([
       `rm_host_agent_online{${host}} 1`,
+      info,
+      `rm_host_last_backup_duration_seconds{${host}} 61.5`,
       `rm_host_last_backup_success{${host}} 1`,
+      `rm_host_last_backup_success_timestamp_seconds{${host}} 1767323045.67`,
       `rm_host_last_backup_timestamp_seconds{${host}} 1767323045.67`,
       `rm_host_open_alerts{${host}} 0`,
       `rm_host_repo_size_bytes{${host}} 123456789012`,

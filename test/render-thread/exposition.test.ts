@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Host, REPO_STATUSES, SEVERITIES } from '../../src/contract/host.ts';
+import { hostNameFault, labelFault } from '../../src/contract/host-name.ts';
 import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, SERIES_COUNT } from '../../src/contract/jobs.ts';
 import { type BuildInfo, FAMILIES } from '../../src/shared/families.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
@@ -35,7 +36,14 @@ const GOLDEN_HOSTS: readonly Host[] = [
     hostId: '01J9ZZZZZZZZZZZZZZZZZZZZZZ',
     host: 'büro-東京-🗄',
     online: true,
-    lastBackup: { finishedAtMs: 1_763_632_803_050, succeeded: true },
+    lastBackup: { finishedAtMs: 1_763_632_803_050, succeeded: true, durationMs: 93_500 },
+    lastBackupAddedBytes: 1_048_577,
+    lastCheckSuccessMs: 1_763_600_000_250,
+    backupIntervalSeconds: 86_400,
+    agentVersion: '1.4.0 "nightly"',
+    resticVersion: '0.18.1',
+    os: 'linux',
+    arch: 'amd64',
     repoSizeBytes: Number.MAX_SAFE_INTEGER,
     repoStatus: 'ready',
     snapshotCount: 1_234_567_890,
@@ -45,19 +53,22 @@ const GOLDEN_HOSTS: readonly Host[] = [
     hostId: '01J0A1B2C3D4E5F6G7H8J9K0MN',
     host: 'win "srv" C:\\backup',
     online: false,
-    lastBackup: { finishedAtMs: 1_763_632_800_000, succeeded: false },
+    lastBackup: { finishedAtMs: 1_763_632_800_000, succeeded: false, durationMs: 0 },
+    lastBackupSuccessMs: 1_763_546_400_000,
+    lastBackupAddedBytes: 0,
+    resticVersion: '0.17.3',
     repoStatus: 'init_failed',
     openAlerts: { critical: 1, warning: 2 },
   },
   {
     hostId: '01J0A1B2C3D4E5F6G7H8J9K0MP',
-    host: 'line one\nline two',
+    host: 'no line feed: \\n, \\\\n',
     online: true,
     openAlerts: { info: 1 },
   },
   {
     hostId: '01K0000000000000000000000A',
-    host: 'not a newline: \\n',
+    host: 'neither: \\',
     online: false,
     lastBackup: { finishedAtMs: 1_763_632_803_123, succeeded: false },
     repoSizeBytes: 0,
@@ -191,6 +202,7 @@ describe('the body', () => {
         value: 1,
       },
       { name: 'rm_hosts_online', labels: {}, value: 0 },
+      { name: 'rm_hosts_pending', labels: {}, value: 0 },
       { name: 'rm_hosts_total', labels: {}, value: 0 },
     ]);
     expect(jobs).toHaveLength(27 * 12);
@@ -217,14 +229,6 @@ describe('the body', () => {
       { numRuns: 50 },
     );
   });
-
-  it('keeps a name that is not valid UTF-16 from making the body invalid UTF-8', () => {
-    const hosts = [{ hostId: ulidOf(1), host: 'half \ud83d of a pair', online: true }];
-    const { families } = parseExposition(expose(hosts, []));
-    expect(families.get('rm_host_agent_online')?.samples[0]?.labels.host).toBe(
-      'half \ufffd of a pair',
-    );
-  });
 });
 
 /** Section 2 of interfaces.md and what docs/prometheus.md adds, in the order of the body. */
@@ -243,13 +247,20 @@ const CONTRACT = [
   ['rm_agent_refusals_total', 'counter', 'reason'],
   ['rm_build_info', 'gauge', 'version,commit,node_version'],
   ['rm_host_agent_online', 'gauge', 'host_id,host'],
+  ['rm_host_backup_interval_seconds', 'gauge', 'host_id,host'],
+  ['rm_host_info', 'gauge', 'host_id,host,agent_version,restic_version,os,arch'],
+  ['rm_host_last_backup_added_bytes', 'gauge', 'host_id,host'],
+  ['rm_host_last_backup_duration_seconds', 'gauge', 'host_id,host'],
   ['rm_host_last_backup_success', 'gauge', 'host_id,host'],
+  ['rm_host_last_backup_success_timestamp_seconds', 'gauge', 'host_id,host'],
   ['rm_host_last_backup_timestamp_seconds', 'gauge', 'host_id,host'],
+  ['rm_host_last_check_success_timestamp_seconds', 'gauge', 'host_id,host'],
   ['rm_host_open_alerts', 'gauge', 'host_id,host'],
   ['rm_host_repo_size_bytes', 'gauge', 'host_id,host'],
   ['rm_host_repo_status', 'gauge', 'host_id,host,status'],
   ['rm_host_snapshot_count', 'gauge', 'host_id,host'],
   ['rm_hosts_online', 'gauge', ''],
+  ['rm_hosts_pending', 'gauge', ''],
   ['rm_hosts_total', 'gauge', ''],
   ['rm_job_duration_seconds', 'histogram', 'kind,status'],
   ['rm_scrape_duration_seconds', 'histogram', ''],
@@ -292,7 +303,15 @@ describe('families', () => {
 describe('the room that a body takes', () => {
   const widestRow = {
     online: true,
-    lastBackup: { finishedAtMs: -Number.MAX_SAFE_INTEGER, succeeded: true },
+    lastBackup: {
+      finishedAtMs: -Number.MAX_SAFE_INTEGER,
+      succeeded: true,
+      durationMs: Number.MAX_SAFE_INTEGER,
+    },
+    lastBackupSuccessMs: -Number.MAX_SAFE_INTEGER,
+    lastCheckSuccessMs: -Number.MAX_SAFE_INTEGER,
+    lastBackupAddedBytes: Number.MAX_SAFE_INTEGER,
+    backupIntervalSeconds: Number.MAX_SAFE_INTEGER,
     repoSizeBytes: Number.MAX_SAFE_INTEGER,
     repoStatus: 'init_failed',
     snapshotCount: Number.MAX_SAFE_INTEGER,
@@ -316,14 +335,16 @@ describe('the room that a body takes', () => {
     ['characters of four bytes', '🗄'.repeat(255)],
     ['backslashes', '\\'.repeat(255)],
     ['quotes', '"'.repeat(255)],
-    ['line feeds', '\n'.repeat(255)],
-    ['half pairs', '\ud83d'.repeat(255)],
     ['one character', 'a'],
   ])('is within the bound when all is as wide as can be and names are %s', (_, host) => {
     const hosts = Array.from({ length: 300 }, (_, n) => ({
       ...widestRow,
       hostId: ulidOf(n),
       host,
+      agentVersion: host,
+      resticVersion: host,
+      os: host,
+      arch: host,
     }));
     const { pages } = inputOf(hosts, []);
     const text = naiveBody({ pages, jobs: widestJobs, build: widestBuild, server: widestServer });
@@ -355,26 +376,38 @@ describe('the room that a body takes', () => {
   });
 });
 
-const name = fc.oneof(
-  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
-  fc.string({ unit: 'binary', minLength: 1, maxLength: 255, size: 'max' }),
-  fc.string({
-    unit: fc.constantFrom('\\', '"', '\n', 'n', '🗄'),
-    minLength: 1,
-    maxLength: 255,
-    size: 'max',
-  }),
-);
+const label = fc
+  .oneof(
+    fc.string({ unit: 'grapheme', maxLength: 20 }),
+    fc.string({ unit: 'binary', maxLength: 255, size: 'max' }),
+    fc.string({ unit: fc.constantFrom('\\', '"', 'n', '🗄'), maxLength: 255, size: 'max' }),
+  )
+  .filter((text) => labelFault(text) === undefined);
 
 const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
   fc
     .record({
       hostId: fc.ulid(),
-      host: name.filter((text) => [...text].length <= 255),
+      host: label.filter((text) => hostNameFault(text) === undefined),
       online: fc.boolean(),
       lastBackup: fc.option(
-        fc.record({ finishedAtMs: fc.maxSafeInteger(), succeeded: fc.boolean() }),
+        fc.record(
+          {
+            finishedAtMs: fc.maxSafeInteger(),
+            succeeded: fc.boolean(),
+            durationMs: fc.maxSafeNat(),
+          },
+          { requiredKeys: ['finishedAtMs', 'succeeded'] },
+        ),
       ),
+      lastBackupSuccessMs: fc.option(fc.maxSafeInteger()),
+      lastCheckSuccessMs: fc.option(fc.maxSafeInteger()),
+      lastBackupAddedBytes: fc.option(fc.maxSafeNat()),
+      backupIntervalSeconds: fc.option(fc.maxSafeNat()),
+      agentVersion: fc.option(label),
+      resticVersion: fc.option(label),
+      os: fc.option(label),
+      arch: fc.option(label),
       repoSizeBytes: fc.option(fc.maxSafeNat()),
       repoStatus: fc.option(fc.constantFrom(...REPO_STATUSES)),
       snapshotCount: fc.option(fc.maxSafeNat()),
@@ -470,12 +503,41 @@ function plainRows(
     }),
   );
   const build = { version, commit, node_version: nodeVersion };
+  const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000);
   return {
     rm_active_alerts: SEVERITIES.map((severity) =>
       row('rm_active_alerts', { severity }, total(hosts.map((host) => alerts(host)[severity]))),
     ),
     rm_build_info: [row('rm_build_info', build, 1)],
     rm_host_agent_online: perHost('rm_host_agent_online', ({ online }) => (online ? 1 : 0)),
+    rm_host_backup_interval_seconds: perHost(
+      'rm_host_backup_interval_seconds',
+      (host) => host.backupIntervalSeconds,
+    ),
+    rm_host_info: perHost('rm_host_info', () => 1).map((sample, at) => {
+      const { agentVersion = '', resticVersion = '', os = '', arch = '' } = sorted[at] ?? {};
+      const info = { agent_version: agentVersion, restic_version: resticVersion, os, arch };
+      return { ...sample, labels: { ...sample.labels, ...info } };
+    }),
+    rm_host_last_backup_added_bytes: perHost(
+      'rm_host_last_backup_added_bytes',
+      (host) => host.lastBackupAddedBytes,
+    ),
+    rm_host_last_backup_duration_seconds: perHost(
+      'rm_host_last_backup_duration_seconds',
+      ({ lastBackup }) => seconds(lastBackup?.durationMs),
+    ),
+    rm_host_last_backup_success_timestamp_seconds: perHost(
+      'rm_host_last_backup_success_timestamp_seconds',
+      ({ lastBackup, lastBackupSuccessMs }) =>
+        seconds(
+          lastBackupSuccessMs ?? (lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined),
+        ),
+    ),
+    rm_host_last_check_success_timestamp_seconds: perHost(
+      'rm_host_last_check_success_timestamp_seconds',
+      (host) => seconds(host.lastCheckSuccessMs),
+    ),
     rm_host_last_backup_success: perHost('rm_host_last_backup_success', ({ lastBackup }) =>
       lastBackup === undefined ? undefined : Number(lastBackup.succeeded),
     ),
@@ -493,6 +555,7 @@ function plainRows(
     })),
     rm_host_snapshot_count: perHost('rm_host_snapshot_count', (host) => host.snapshotCount ?? 0),
     rm_hosts_online: [row('rm_hosts_online', {}, hosts.filter(({ online }) => online).length)],
+    rm_hosts_pending: [row('rm_hosts_pending', {}, 0)],
     rm_hosts_total: [row('rm_hosts_total', {}, hosts.length)],
     rm_job_duration_seconds: histogram,
   };

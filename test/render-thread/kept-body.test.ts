@@ -93,7 +93,7 @@ const change = fc.oneof(
     arbitrary: fc.record({
       upsert: fc.nat({ max: 1600 }),
       // Mostly no rename, so that a page often changes in nothing but its numbers.
-      rename: fc.option(fc.constantFrom('db "2"', 'größe\\', 'a\nb', 'x'.repeat(255)), {
+      rename: fc.option(fc.constantFrom('db "2"', 'größe\\', 'a b', 'x'.repeat(255)), {
         nil: undefined,
         freq: 6,
       }),
@@ -158,6 +158,8 @@ test('after any changes each body, also one held since long, is the naive one of
             rig.fleet.upsert({
               hostId: idOf(upsert),
               host: rename ?? `host-${upsert}`,
+              agentVersion: `${critical}.${warning}`,
+              ...(repoSizeBytes !== undefined && { backupIntervalSeconds: repoSizeBytes }),
               ...rest,
               openAlerts: { critical, warning },
               ...(finishedAtMs !== undefined && { lastBackup: { finishedAtMs, succeeded: true } }),

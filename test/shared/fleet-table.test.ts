@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
+import { hostNameFault } from '../../src/contract/host-name.ts';
 import {
   PAGE_BYTES,
   PAGE_COUNT,
@@ -11,6 +12,7 @@ import {
   viewFleetBuffer,
 } from '../../src/shared/fleet-layout.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
+import { BAD_NAMES } from '../support/bad-names.ts';
 import { CopyingReader, type KeptCopy } from '../support/copying-reader.ts';
 import { decodeFleet, type ShownHost, shown } from '../support/decode-fleet.ts';
 import { ulidOf } from '../support/ulid.ts';
@@ -27,9 +29,16 @@ describe('a reading', () => {
     const table = new FleetTable();
     table.upsert({
       hostId: ulidOf(1),
-      host: 'Ünïcode "quoted" back\\slash\nsecond line',
+      host: 'Ünïcode "quoted" back\\slash',
       online: true,
-      lastBackup: { finishedAtMs: 1_763_632_803_500, succeeded: true },
+      lastBackup: { finishedAtMs: 1_763_632_803_500, succeeded: true, durationMs: 93_500 },
+      lastBackupSuccessMs: 1_763_632_803_499,
+      lastBackupAddedBytes: 5,
+      lastCheckSuccessMs: 1_763_632_800_000,
+      backupIntervalSeconds: 86_400,
+      agentVersion: '1.2 "x"',
+      resticVersion: '0.18.1',
+      arch: 'arm64',
       repoSizeBytes: 0,
       repoStatus: 'init_failed',
       snapshotCount: 17,
@@ -39,9 +48,15 @@ describe('a reading', () => {
     expect(decodeFleet(new CopyingReader(table.buffer).read())).toEqual([
       {
         hostId: ulidOf(1),
-        host: 'Ünïcode "quoted" back\\slash\nsecond line',
+        host: 'Ünïcode "quoted" back\\slash',
         online: true,
         lastBackup: { finishedAtMs: 1_763_632_803_500, succeeded: true },
+        backupDurationMs: 93_500,
+        backupSuccessMs: 1_763_632_803_499,
+        backupAddedBytes: 5,
+        checkSuccessMs: 1_763_632_800_000,
+        backupIntervalSeconds: 86_400,
+        info: ',agent_version="1.2 \\"x\\"",restic_version="0.18.1",os="",arch="arm64"',
         repoSizeBytes: 0,
         repoStatus: 'init_failed',
         snapshotCount: 17,
@@ -52,6 +67,12 @@ describe('a reading', () => {
         host: 'bare',
         online: false,
         lastBackup: 'none',
+        backupDurationMs: 'unknown',
+        backupSuccessMs: 'unknown',
+        backupAddedBytes: 'unknown',
+        checkSuccessMs: 'unknown',
+        backupIntervalSeconds: 'unknown',
+        info: ',agent_version="",restic_version="",os="",arch=""',
         repoSizeBytes: 'unknown',
         repoStatus: 'unknown',
         snapshotCount: 0,
@@ -265,6 +286,19 @@ describe('a host that cannot be shown', () => {
     ['host', ''],
     ['host', 'a'.repeat(256)],
     ['host', '🗄'.repeat(256)],
+    // One rule for the names of hosts, here and in `hosts add`.
+    ...BAD_NAMES.map((name): [string, string] => ['host', name]),
+    ['agentVersion', 7],
+    ['resticVersion', 'a'.repeat(256)],
+    ...['agentVersion', 'resticVersion', 'os', 'arch'].map((field): [string, string] => [
+      field,
+      'a\u001bb',
+    ]),
+    ...['lastBackupSuccessMs', 'lastCheckSuccessMs'].flatMap((field) =>
+      [null, '5', 0.5, Number.NaN, 2 ** 53].map((bad): [string, unknown] => [field, bad]),
+    ),
+    ['lastBackup.durationMs', -1],
+    ['lastBackup.durationMs', 0.5],
     ['online', undefined],
     ['online', 1],
     ['online', 'true'],
@@ -310,7 +344,7 @@ describe('a host that cannot be shown', () => {
 
   it.each<[string, Partial<Host>]>([
     ['255 characters of four bytes', { host: '🗄'.repeat(255) }],
-    ['255 characters to escape', { host: '\\'.repeat(100) + '"'.repeat(100) + '\n'.repeat(55) }],
+    ['255 characters to escape', { host: '\\'.repeat(100) + '"'.repeat(155) }],
     ['the largest ULID', { hostId: `7${'Z'.repeat(25)}` }],
     ['the smallest ULID', { hostId: '0'.repeat(26) }],
     [
@@ -512,13 +546,24 @@ const fields: fc.Arbitrary<Omit<Host, 'hostId'>> = fc
     // Mostly few names, so that upserts that change nothing and renames back and forth happen.
     host: fc.oneof(
       fc.constantFrom('a', 'b', 'name'.repeat(10)),
-      fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),
-      fc.string({ unit: fc.constantFrom('\\', '"', '\n', 'n', 'é'), minLength: 1, maxLength: 9 }),
+      fc
+        .string({ unit: 'binary', minLength: 1, maxLength: 60 })
+        .filter((name) => hostNameFault(name) === undefined),
+      fc.string({ unit: fc.constantFrom('\\', '"', 'n', 'é'), minLength: 1, maxLength: 9 }),
     ),
     online: fc.boolean(),
     lastBackup: fc.option(
-      fc.record({ finishedAtMs: fc.maxSafeInteger(), succeeded: fc.boolean() }),
+      fc.record(
+        { finishedAtMs: fc.maxSafeInteger(), succeeded: fc.boolean(), durationMs: fc.maxSafeNat() },
+        { requiredKeys: ['finishedAtMs', 'succeeded'] },
+      ),
     ),
+    lastBackupSuccessMs: fc.option(fc.maxSafeInteger()),
+    lastBackupAddedBytes: fc.option(fc.nat()),
+    lastCheckSuccessMs: fc.option(fc.maxSafeInteger()),
+    backupIntervalSeconds: fc.option(fc.nat()),
+    agentVersion: fc.option(fc.constantFrom('1.0', '1.1', '"')),
+    os: fc.option(fc.constantFrom('linux', '')),
     repoSizeBytes: fc.option(fc.maxSafeNat()),
     repoStatus: fc.option(fc.constantFrom(...REPO_STATUSES)),
     snapshotCount: fc.option(fc.maxSafeNat()),

@@ -3,6 +3,11 @@ import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
   ALERTS_WARNING,
+  BACKUP_ADDED_BYTES,
+  BACKUP_DURATION_MS,
+  BACKUP_INTERVAL_SECONDS,
+  BACKUP_SUCCESS_MS,
+  CHECK_SUCCESS_MS,
   FLAG_BACKUP_SUCCEEDED,
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
@@ -20,7 +25,14 @@ export interface ShownHost {
   readonly hostId: string;
   readonly host: string;
   readonly online: boolean;
-  readonly lastBackup: Host['lastBackup'] | 'none';
+  readonly lastBackup: { finishedAtMs: number; succeeded: boolean } | 'none';
+  readonly backupDurationMs: number | 'unknown';
+  readonly backupSuccessMs: number | 'unknown';
+  readonly backupAddedBytes: number | 'unknown';
+  readonly backupIntervalSeconds: number | 'unknown';
+  readonly checkSuccessMs: number | 'unknown';
+  /** Its further labels, as written. */
+  readonly info: string;
   readonly repoSizeBytes: number | 'unknown';
   readonly repoStatus: string;
   readonly snapshotCount: number;
@@ -29,11 +41,22 @@ export interface ShownHost {
 
 /** What a scrape must show of `host`. */
 export function shown(host: Host): ShownHost {
+  const { lastBackup } = host;
+  const escaped = (text = '') => text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
   return {
     hostId: host.hostId,
     host: host.host,
     online: host.online,
-    lastBackup: host.lastBackup ?? 'none',
+    lastBackup: lastBackup
+      ? { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded }
+      : 'none',
+    backupDurationMs: lastBackup?.durationMs ?? 'unknown',
+    backupSuccessMs:
+      host.lastBackupSuccessMs ?? (lastBackup?.succeeded ? lastBackup.finishedAtMs : 'unknown'),
+    backupAddedBytes: host.lastBackupAddedBytes ?? 'unknown',
+    backupIntervalSeconds: host.backupIntervalSeconds ?? 'unknown',
+    checkSuccessMs: host.lastCheckSuccessMs ?? 'unknown',
+    info: `,agent_version="${escaped(host.agentVersion)}",restic_version="${escaped(host.resticVersion)}",os="${escaped(host.os)}",arch="${escaped(host.arch)}"`,
     repoSizeBytes: host.repoSizeBytes ?? 'unknown',
     repoStatus: host.repoStatus ?? 'unknown',
     snapshotCount: host.snapshotCount ?? 0,
@@ -43,11 +66,20 @@ export function shown(host: Host): ShownHost {
 
 /** The rows of a reading in its order, read naively. */
 export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
-  return pages.flatMap(({ page, text, textEnds }) =>
+  return pages.flatMap(({ page, text, labelEnds, textEnds }) =>
     Array.from({ length: page.rowCount }, (_, row) => {
-      const start = textEnds[row - 1] ?? 0;
-      const length = (textEnds[row] ?? 0) - start;
-      const labels = Buffer.from(text.buffer, text.byteOffset + start, length).toString();
+      const [start, labelEnd, end] = [
+        textEnds[row - 1] ?? 0,
+        labelEnds[row] ?? 0,
+        textEnds[row] ?? 0,
+      ];
+      const textOf = (from: number, to: number) =>
+        Buffer.from(text.buffer, text.byteOffset + from, to - from).toString();
+      const labels = textOf(start, labelEnd);
+      const known = (column: number) => {
+        const value = page.double(column, row);
+        return Number.isNaN(value) ? 'unknown' : value;
+      };
       const flags = page.word(FLAGS, row);
       const has = (flag: number) => (flags & flag) !== 0;
       return {
@@ -59,6 +91,12 @@ export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
               succeeded: has(FLAG_BACKUP_SUCCEEDED),
             }
           : 'none',
+        backupDurationMs: known(BACKUP_DURATION_MS),
+        backupSuccessMs: known(BACKUP_SUCCESS_MS),
+        backupAddedBytes: known(BACKUP_ADDED_BYTES),
+        backupIntervalSeconds: known(BACKUP_INTERVAL_SECONDS),
+        checkSuccessMs: known(CHECK_SUCCESS_MS),
+        info: textOf(labelEnd, end),
         repoSizeBytes: has(FLAG_HAS_REPO_SIZE) ? page.double(REPO_SIZE, row) : 'unknown',
         repoStatus: REPO_STATUSES[flags >> REPO_STATUS_SHIFT] ?? `status ${flags}`,
         snapshotCount: page.double(SNAPSHOTS, row),

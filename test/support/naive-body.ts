@@ -14,17 +14,19 @@ export interface BodyInput extends Pick<ExpositionInput, 'jobs' | 'build'> {
   readonly pages: readonly PageCopy[];
   /** Default: nothing counted, nothing known of the process. */
   readonly server?: Float64Array;
+  /** Default: 0. */
+  readonly pending?: number;
   /** Families not to show; default: none. */
   readonly exclude?: readonly string[];
 }
 
 /** The whole body, piece after piece, with nothing kept. */
-export function naiveBody({ pages, jobs, build, server, exclude }: BodyInput): string {
+export function naiveBody({ pages, jobs, build, server, pending = 0, exclude }: BodyInput): string {
   const pieces: Buffer[] = [];
   const add = (bound: number, write: (out: TextWriter) => void) => {
     pieces.push(within(bound, write));
   };
-  const totals = sumTotals(pages.map(({ page }) => pageTotals(page)));
+  const totals = { ...sumTotals(pages.map(({ page }) => pageTotals(page))), pending };
   const input = { totals, jobs, build, server: server ?? new Float64Array(READING_CELLS) };
   for (const part of expositionParts(exclude)) {
     if ('write' in part) add(textBound(build), (out) => part.write(out, input));

@@ -1,4 +1,5 @@
 import type { Host, Severity } from '../../contract/host.ts';
+import { asLabel, hostNameFault } from '../../contract/host-name.ts';
 import type { ListedHost } from '../../contract/operations.ts';
 import { ALERT_SEVERITIES, type AlertKind } from './alert-kinds.ts';
 import type { HostRecord } from './records.ts';
@@ -10,22 +11,43 @@ import type { HostRecord } from './records.ts';
 /** The host's row in the exposition; undefined for a pending host, which has none. */
 export function shownHost(record: HostRecord, online: boolean): Host | undefined {
   if (record.status === 'pending') return undefined;
-  const { hostId, host, lastBackup, repoSizeBytes, repoStatus, snapshotCount } = record;
+  const { hostId, agent, lastBackup } = record;
   const openAlerts: Record<Severity, number> = { critical: 0, info: 0, warning: 0 };
   for (const alert of alertsOf(record)) openAlerts[ALERT_SEVERITIES[alert]]++;
-  return {
+  return withoutUndefined({
     hostId,
-    host,
+    host: shownName(record),
     online,
-    ...(lastBackup && {
-      lastBackup: { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded },
-    }),
-    ...(repoSizeBytes !== undefined && { repoSizeBytes }),
-    repoStatus,
-    snapshotCount,
+    lastBackup: lastBackup && withoutUndefined(lastBackup),
+    lastBackupSuccessMs: record.lastBackupSuccessMs,
+    lastBackupAddedBytes: record.lastBackupAddedBytes,
+    lastCheckSuccessMs: record.lastCheckSuccessMs,
+    backupIntervalSeconds: agent?.backupIntervalSeconds,
+    repoSizeBytes: record.repoSizeBytes,
+    repoStatus: record.repoStatus,
+    snapshotCount: record.snapshotCount,
     openAlerts,
-  };
+    agentVersion: asLabel(agent?.agentVersion ?? ''),
+    resticVersion: asLabel(agent?.resticVersion ?? ''),
+    os: asLabel(agent?.os ?? ''),
+    arch: asLabel(agent?.arch ?? ''),
+  });
 }
+
+/** Earlier versions took names that the exposition does not show. */
+function shownName({ hostId, host }: HostRecord): string {
+  return hostNameFault(host) === undefined ? host : asLabel(host).trim() || hostId;
+}
+
+/** A field that may be left out must not be there if it is undefined. */
+function withoutUndefined<T extends object>(fields: T): Defined<T> {
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as Defined<T>;
+}
+
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
 
 /** @param isServed without a control plane nobody is online, whatever one that was killed left behind */
 export function listedHost(record: HostRecord, isServed: boolean): ListedHost {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Host } from '../../../src/contract/host.ts';
+import { asLabel, hostNameFault, labelFault } from '../../../src/contract/host-name.ts';
 import { JOB_KINDS, JOB_STATUSES } from '../../../src/contract/jobs.ts';
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../../src/shared/job-histogram.ts';
@@ -275,6 +276,17 @@ function bodyOf(
 /** Of families with one row a host: its value, or undefined for none. */
 const HOST_VALUES: Readonly<Record<string, (host: Host) => number | undefined>> = {
   rm_host_agent_online: ({ online }) => Number(online),
+  rm_host_backup_interval_seconds: ({ backupIntervalSeconds }) => backupIntervalSeconds,
+  rm_host_info: () => 1,
+  rm_host_last_backup_added_bytes: ({ lastBackupAddedBytes }) => lastBackupAddedBytes,
+  rm_host_last_backup_duration_seconds: ({ lastBackup }) =>
+    lastBackup && (lastBackup.durationMs ?? 0) / 1_000,
+  rm_host_last_backup_success_timestamp_seconds: ({ lastBackup, lastBackupSuccessMs }) => {
+    const ms = lastBackupSuccessMs ?? (lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined);
+    return ms === undefined ? undefined : ms / 1_000;
+  },
+  rm_host_last_check_success_timestamp_seconds: ({ lastCheckSuccessMs: ms }) =>
+    ms === undefined ? undefined : ms / 1_000,
   rm_host_last_backup_success: ({ lastBackup }) => lastBackup && Number(lastBackup.succeeded),
   rm_host_last_backup_timestamp_seconds: ({ lastBackup }) =>
     lastBackup && lastBackup.finishedAtMs / 1_000,
@@ -322,16 +334,27 @@ const anyCount = fc.oneof(
 );
 const anyAlerts = fc.oneof(fc.nat({ max: 3 }), fc.constant(2 ** 31 - 1));
 
+const anyInfo = anyLabelValue.map(asLabel).filter((text) => labelFault(text) === undefined);
+
 const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
   fc.record(
     {
       hostId: fc.ulid(),
-      host: anyLabelValue.filter((name) => [...name].length <= 255),
+      host: anyLabelValue.map(asLabel).filter((name) => hostNameFault(name) === undefined),
       online: fc.boolean(),
       lastBackup: fc.record({
         finishedAtMs: fc.oneof(fc.maxSafeInteger(), fc.nat(), fc.constantFrom(-1, 0, 1, 1e12)),
         succeeded: fc.boolean(),
+        durationMs: anyCount,
       }),
+      lastBackupSuccessMs: fc.maxSafeInteger(),
+      lastBackupAddedBytes: anyCount,
+      lastCheckSuccessMs: fc.maxSafeInteger(),
+      backupIntervalSeconds: anyCount,
+      agentVersion: anyInfo,
+      resticVersion: anyInfo,
+      os: anyInfo,
+      arch: anyInfo,
       repoSizeBytes: anyCount,
       repoStatus: fc.constantFrom('unknown', 'ready', 'init_failed'),
       snapshotCount: anyCount,
