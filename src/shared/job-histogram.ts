@@ -20,7 +20,8 @@ import { RmError } from '../errors.ts';
  * in milliseconds. Readers may use the published bank, which is bank `version & 1`. The only writer
  * of the shard observes a job like this:
  *
- *   1. It brings the unpublished bank up to date. That bank lacks only the previous observation, so only one bucket and the sum differ.
+ *   1. It brings the unpublished bank up to date. That bank lacks only the previous observation, so
+ *      only one bucket and the sum differ.
  *   2. It adds the new observation to the unpublished bank.
  *   3. It publishes that bank by storing version + 1.
  *
@@ -152,6 +153,12 @@ export class JobWriter {
 /**
  * One series in the shard of one thread. A handle may only be used in the thread that owns the
  * shard.
+ *
+ * @example
+ * ```ts
+ * const prunes = metrics.registry.series('prune', 'succeeded');
+ * prunes.observe(61_000); // one prune that took 61 s
+ * ```
  */
 export class JobSeries {
   readonly #cells: Float64Array;
