@@ -4,8 +4,6 @@
  *
  * @example
  * ```ts
- * import { createMetrics } from 'restic-manager-metrics';
- *
  * const metrics = createMetrics({ gates: { token: 'change-me' } });
  * metrics.mount(app); // a uWebSockets.js app of your own
  * metrics.fleet.upsert({ hostId: '01JD8Z5N3V9Q4R7T2W6X8Y0A1B', host: 'web-1', online: true });

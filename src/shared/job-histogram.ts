@@ -20,9 +20,9 @@ import { RmError } from '../errors.ts';
  * in milliseconds. Readers may use the published bank, which is bank `version & 1`. The only writer
  * of the shard observes a job like this:
  *
- *   1. It brings the unpublished bank up to date. That bank lacks only the previous observation, so
+ *   1. It brings the lagging bank up to date. That bank lacks only the previous observation, so
  *      only one bucket and the sum differ.
- *   2. It adds the new observation to the unpublished bank.
+ *   2. It adds the new observation to the lagging bank.
  *   3. It publishes that bank by storing version + 1.
  *
  * A reader loads the version, copies the published bank and loads the version again. The writer
@@ -165,7 +165,7 @@ export class JobSeries {
   readonly #versions: Int32Array;
   readonly #versionIndex: number;
   #published: number;
-  #unpublished: number;
+  #lagging: number;
   #version = 0;
   #lastBucket = 0;
 
@@ -175,7 +175,7 @@ export class JobSeries {
     this.#versions = versions;
     this.#versionIndex = versionWord(shardCell, series);
     this.#published = bankCell(shardCell, series, 0);
-    this.#unpublished = bankCell(shardCell, series, 1);
+    this.#lagging = bankCell(shardCell, series, 1);
   }
 
   /**
@@ -192,7 +192,7 @@ export class JobSeries {
     const bucket = bucketOf(ms);
     const cells = this.#cells;
     const from = this.#published;
-    const to = this.#unpublished;
+    const to = this.#lagging;
     const last = this.#lastBucket;
     cells[to + last] = cells[from + last] as number;
     cells[to + bucket] = (cells[to + bucket] as number) + 1;
@@ -201,7 +201,7 @@ export class JobSeries {
     Atomics.exchange(this.#versions, this.#versionIndex, this.#version);
     this.#lastBucket = bucket;
     this.#published = to;
-    this.#unpublished = from;
+    this.#lagging = from;
   }
 }
 
@@ -255,7 +255,7 @@ function copyPublishedBank(
   }
   throw new RmError(
     'reading_contended',
-    `series ${series} changed under ${READ_ATTEMPTS} readings`,
+    `series ${series} changed during ${READ_ATTEMPTS} attempts to read it`,
   );
 }
 
