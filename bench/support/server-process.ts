@@ -77,7 +77,7 @@ export class ServerProcess {
   }
 }
 
-/** `restic-manager` runs with the second of these builds. */
+/** The control plane also gets the flag with which `restic-manager` runs: `--max-semi-space-size`. */
 function nodeOptions(kind: Start['kind']): string {
   const ofPeers = '--max-old-space-size=8192';
   return kind === 'control plane' ? `${ofPeers} --max-semi-space-size=4` : ofPeers;
