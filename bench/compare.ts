@@ -16,9 +16,12 @@ import { median, quantile } from './support/samples.ts';
 import { figure, scenarioText } from './support/table.ts';
 
 /*
- * Two revisions of src, measured in turn: the machine has good and bad minutes, and neither revision may have only
- * the good ones. Both are measured by the benches of this revision. Where these do not run on the sources of the
- * other one, because files have moved, that one is measured by its own.
+ * Compares two revisions of src by measuring them in turn. The speed of the machine varies over
+ * minutes, and neither revision may get only the good ones.
+ *
+ * Both revisions are measured by the benches of this revision. If these do not run on the sources
+ * of the other revision, for example because files have moved, the other revision is measured by
+ * its own benches.
  */
 const ROOT = join(import.meta.dirname, '..');
 const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [--quick]
@@ -29,7 +32,7 @@ const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [
   --rounds N how often each revision is measured, default 5`;
 
 class Interrupted extends Error {}
-// Ctrl-C reaches the bench that runs, too, and ends it; here it must leave the time to tidy up.
+// Ctrl-C also reaches the running bench and ends it. This process must stay alive to clean up.
 process.on('SIGINT', () => {});
 
 const { ref, names, flags, rounds } = commandLine();
@@ -49,7 +52,10 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** These benches reach into the sources, which may have been others then. */
+/**
+ * Compares one bench. The benches import internals, which may be missing in the other revision;
+ * then that revision's own benches are used.
+ */
 function compared(name: string): string {
   try {
     return compare(name);
@@ -96,7 +102,10 @@ function isSame(a: Row, b: Row): boolean {
   return name(a) === name(b);
 }
 
-/** The rows of ours and of the floor, which should not have changed. */
+/**
+ * Returns the rows of our contestants and of the floor. The floor should not differ between
+ * revisions.
+ */
 function measure(tree: string, name: string): Row[] {
   const file = join(directory, 'result.json');
   run(process.execPath, [join(tree, 'bench/run.ts'), name, '--no-peers', '--json', file, ...flags]);

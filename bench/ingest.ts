@@ -20,7 +20,7 @@ const CONTESTANTS: readonly Contestant[] = [
   { name: 'ours, on disk', role: 'own', kind: 'control plane' },
 ];
 
-/** Sockets, and finishes in flight on each. */
+/** Number of sockets, and of unacknowledged finishes on each. */
 const LOADS = [
   { sockets: 1, inFlight: 1 },
   { sockets: 100, inFlight: 1 },

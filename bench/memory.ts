@@ -96,7 +96,8 @@ async function ofSockets(
   serve: string,
   { quick, progress }: BenchOptions,
 ): Promise<Row[]> {
-  // As many in a quick run: what a process grows by once is a large part of a few sockets.
+  // The same number in a quick run: the memory that a process allocates only once would dominate if
+  // there were few sockets.
   const sockets = SOCKETS;
   progress.scenario(`${sockets} sockets`);
   let databases = 0;
@@ -160,7 +161,7 @@ async function measure(
 ): Promise<Row[]> {
   const records = contestants.map((contestant) => ({ contestant, rounds: [] as number[][] }));
   await inTurn(records, quick ? 1 : 3, progress, async ({ contestant, rounds }, round) => {
-    // Each process is new, so there is nothing to warm up.
+    // Each process is new, so it needs no warm-up.
     if (round >= 0) rounds.push([await take(contestant)]);
   });
   return rowsOf(

@@ -33,11 +33,11 @@ export const render: BenchDefinition = {
     }),
 };
 
-/** A contestant, in whichever thread or process. */
+/** A contestant. It may run in another thread or process. */
 interface Rendering {
   readonly tasks: readonly ListedTask[];
   time(task: ListedTask): Promise<unknown>;
-  /** Undefined if there is none of that encoding. */
+  /** The body in the given encoding, or undefined if the contestant does not support that encoding. */
   body(encoding: Encoding): Promise<Buffer | undefined>;
   close(): Promise<void>;
 }

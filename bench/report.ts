@@ -7,8 +7,8 @@ import { dotPlot } from './report/plot.ts';
 import type { ResultFile, Row } from './support/result.ts';
 
 /*
- * Writes docs/benchmarks.md and its plots from bench/results/*.json: every figure in them is a measured
- * one.
+ * Writes docs/benchmarks.md and its plots from bench/results/*.json. Every figure in them was
+ * measured.
  */
 const RESULTS = new URL('./results/', import.meta.url);
 const DOCS = new URL('../docs/', import.meta.url);
@@ -17,7 +17,7 @@ const PLOTS = new URL('benchmarks/', DOCS);
 
 const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'memory'];
 
-/** What a command printed that judges by itself, rather than measures against others. */
+/** The output of a command that passes or fails, rather than compares contestants. */
 const JUDGED = [
   {
     name: 'soak',
@@ -32,7 +32,7 @@ const JUDGED = [
   },
 ] as const;
 
-/** What of each bench is plotted: the rows that answer its question most directly. */
+/** The rows of each bench that are plotted: those that answer its question most directly. */
 const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   observe: () => true,
   render: ({ scenario }) => scenario.encoding === 'gzip',
@@ -112,7 +112,7 @@ function section(result: ResultFile): string[] {
   ];
 }
 
-/** Its progress lines are left out. */
+/** A section with the output of a command, without its progress lines. */
 function judgedSection({ name, question }: (typeof JUDGED)[number]): string[] {
   const printed = readFileSync(new URL(`${name}.txt`, RESULTS), 'utf8');
   const lines = printed.split('\n').filter((line) => !/^ *\d+ s {2}/.test(line));

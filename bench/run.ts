@@ -52,7 +52,7 @@ async function runOne(bench: BenchDefinition, options: Options): Promise<void> {
   writeFileSync(json, `${JSON.stringify(file, null, 1)}\n`);
 }
 
-/** A process for each, so that none inherits the memory and the compiled code of another. */
+/** Runs each bench in its own process, so that none inherits memory and compiled code of another. */
 function runAll(options: Options): void {
   const { json } = options;
   for (const { name } of BENCHES) {
@@ -67,7 +67,7 @@ function runAll(options: Options): void {
   }
 }
 
-/** All that changes what is measured, as it was given. */
+/** All flags that affect the measurement, as they were given. */
 function flags({ hosts, quick, peers }: Options): string[] {
   return [
     ...(hosts === undefined ? [] : ['--hosts', String(hosts)]),

@@ -37,7 +37,7 @@ interface Target {
   readonly role: Role;
   readonly server: ServerProcess;
   readonly encodings: readonly Encoding[];
-  /** Of our hosts that report a backup before each scrape. */
+  /** Percentage of hosts that report a backup before each scrape. */
   readonly changedPercent?: number;
 }
 
@@ -126,7 +126,7 @@ async function addPeers(hosts: number, go: GoPeer | undefined, add: Add): Promis
   add({ name: 'Go client_golang', role: 'peer', server });
 }
 
-/** Our bodies as files, once all contestants turned out to show the same. */
+/** Writes our bodies to files, after checking that all contestants show the same samples. */
 async function checkedBodies(targets: readonly Target[], directory: string) {
   let expected: string | undefined;
   const bodies = { identity: join(directory, 'identity'), gzip: join(directory, 'gzip') };

@@ -4,17 +4,18 @@ import { soak } from './soak/run.ts';
 import { verdict } from './soak/verdict.ts';
 
 /*
- * Does a control plane hold out? It runs for minutes or hours while agents report, vanish and come back, hosts are
- * added and removed, and scrapes go on. Memory has to stay flat, and whatever was acknowledged has to be on disk and
- * counted once.
+ * Runs a control plane for minutes or hours while agents report, disconnect and reconnect, hosts
+ * are added and removed, and scrapes go on. Memory must stay flat. Every acknowledged finish must
+ * be on disk and counted exactly once.
  */
 
-/** Reasons that are told; a fault that shows in each message would else fill the screen. */
+/** Maximum number of printed reasons. A fault that occurs with each message would fill the screen. */
 const MAX_REASONS = 20;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-// What was started is ended, and what was written is deleted, when this process exits: also for these.
+// Exit handlers end the processes and delete the files of the soak. These signals must run them,
+// too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(EXIT_FAILED));
 }
@@ -34,7 +35,7 @@ if (reasons.length === 0) {
 }
 process.exit(reasons.length === 0 ? 0 : EXIT_FAILED);
 
-/** @returns why it failed */
+/** @returns the reasons why the soak failed */
 async function run(options: SoakOptions): Promise<string[]> {
   try {
     const outcome = await soak(options, (progress) => console.log(progressLine(progress)));

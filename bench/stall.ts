@@ -50,7 +50,7 @@ interface Contestant {
   readonly scraped: boolean;
 }
 
-/** What is read off one round. */
+/** The measures of one round. */
 const MEASURES = {
   'turn of the loop, p99.9': 'ms',
   'turn of the loop, longest': 'ms',
@@ -117,7 +117,7 @@ async function ofSize(
                 role,
                 rounds: rounds.map((round) => round[measure as Measure]),
               }))
-              // Only our endpoint has callbacks to time.
+              // Only our endpoint has callbacks that can be timed.
               .filter(({ rounds }) => rounds.flat().length > 0),
           ),
         );
@@ -130,7 +130,7 @@ async function ofSize(
   }
 }
 
-/** Serves what `ours` shows now. */
+/** Starts a server of the bodies that `ours` shows now. */
 async function serverOfBodies(ours: ServerProcess, hosts: number): Promise<ServerProcess> {
   const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
   try {
@@ -180,7 +180,7 @@ async function scrape(scraping: Worker, scrapes: Scrapes): Promise<void> {
   await done;
 }
 
-/** In all runs alike, so that scrapes have something to render. */
+/** The same in all runs, so that scrapes have something to render. */
 async function whileHostsChange(server: ServerProcess, work: () => Promise<void>): Promise<void> {
   let done = false;
   const changes = (async () => {

@@ -8,12 +8,13 @@ import type { CrowdOrder, CrowdReport } from './storm/crowd.ts';
 import { summarise } from './support/samples.ts';
 
 /*
- * What happens when all agents connect at once, as after a restart? How long it takes, what a scrape takes meanwhile,
- * what memory it needs, and whether SIGTERM tells all of them.
+ * Measures what happens when all agents connect at once, as after a restart: how long it takes, how
+ * long a scrape takes meanwhile, how much memory is needed, and whether SIGTERM closes every
+ * connection properly.
  */
 const USAGE = 'npm run storm -- [--agents N] [--threads N]   (default: 15000 agents, 1 loop)';
 const CROWD = fileURLToPath(new URL('./storm/crowd.ts', import.meta.url));
-const MAX_AGENTS = 18_000; // of one process, which has 20,000 open files on many systems
+const MAX_AGENTS = 18_000; // many systems allow 20,000 open files per process
 const SCRAPE_PAUSE_MS = 50;
 const RESTARTING = '1012';
 

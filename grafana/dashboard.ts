@@ -10,12 +10,15 @@ import { backupsFailing, fleetStatus, openAlerts } from './stat-panels.ts';
 import { jobDurationP95, repoSizeOverTime } from './time-panels.ts';
 import { variables } from './variables.ts';
 
-/** Grafana 11.0's. Every later Grafana brings it up to its own on import. */
+/** The schema version of Grafana 11.0. Later versions of Grafana migrate the dashboard on import. */
 const SCHEMA_VERSION = 39;
 
 const at = (x: number, y: number, w: number, h: number): GridPos => ({ x, y, w, h });
 
-/** The dashboard as Grafana imports it: no `id`, no `__inputs`, no data source of its own. */
+/**
+ * The dashboard as Grafana imports it: without `id` and `__inputs`, and without a fixed data
+ * source.
+ */
 export function buildDashboard(): Dashboard {
   const dashboard = new DashboardBuilder('restic backup fleet')
     .uid('restic-manager-fleet')
@@ -61,14 +64,18 @@ export function buildDashboard(): Dashboard {
     .build();
   const { list = [] } = dashboard.templating;
   for (const panel of dashboard.panels ?? []) withoutFooter(panel);
-  return { ...dashboard, schemaVersion: SCHEMA_VERSION, templating: { list: list.map(known) } };
+  return {
+    ...dashboard,
+    schemaVersion: SCHEMA_VERSION,
+    templating: { list: list.map(withoutBuilderDefaults) },
+  };
 }
 
 /**
- * Without what the builder gives to every variable though only those of type `interval` have it, or only
- * a Grafana after 11.0.
+ * Removes properties that the builder sets for every variable, although only variables of type
+ * `interval`, or only Grafana versions after 11.0, have them.
  */
-function known({
+function withoutBuilderDefaults({
   auto,
   auto_min,
   auto_count,
@@ -78,7 +85,10 @@ function known({
   return variable;
 }
 
-/** Without a default of the builder's for tables that Grafana 13 has moved elsewhere; 11 and 12 do without. */
+/**
+ * Removes a default that the builder sets for tables. Grafana 13 has moved the option, and Grafana
+ * 11 and 12 do not need it.
+ */
 function withoutFooter(panel: object): void {
   if ('options' in panel && typeof panel.options === 'object' && panel.options !== null) {
     Reflect.deleteProperty(panel.options, 'footer');

@@ -1,7 +1,7 @@
 import { buildDashboard } from './dashboard.ts';
 import { withReferenceTable } from './reference.ts';
 
-/** What is made from code and committed: each file, and the text it must have given the one it has. */
+/** The committed files that are generated from code, and the text that each must contain. */
 export const GENERATED = [
   {
     file: new URL('./restic-manager-dashboard.json', import.meta.url),

@@ -6,7 +6,7 @@ import * as promql from './promql.ts';
 import { tableQuery } from './queries.ts';
 import { DATASOURCE } from './variables.ts';
 
-/** The columns from left to right, each with the query behind its numbers. */
+/** The columns from left to right, each with its query. */
 const COLUMNS = [
   ['State', promql.hostState],
   ['Online', promql.hostOnline],
@@ -87,7 +87,7 @@ export const hosts = () =>
       override.cell('color-text'),
     ]);
 
-/** A word for each whole number that a state can be, alerts or not. */
+/** A word for each whole number that a state can have, with or without alerts. */
 function stateWords(): ValueMapping[] {
   const { offline, overdue, failed, neverBackedUp } = promql.STATE;
   const alerts = promql.MAX_COUNTED_ALERTS / (promql.MAX_COUNTED_ALERTS + 1);

@@ -1,4 +1,4 @@
-/** What is chosen for each variable: several values, the text of `allValue`, or a plain value. */
+/** The selected value of each variable: several values, the text of `allValue`, or a plain value. */
 export interface Choices {
   readonly instance: readonly string[];
   /** `all`: the variable's `allValue`. */
@@ -7,7 +7,10 @@ export interface Choices {
   readonly rangeSeconds: number;
 }
 
-/** The expression as Grafana's Prometheus data source sends it. @throws Error for an unknown variable */
+/**
+ * Replaces variables in an expression as Grafana's Prometheus data source does.
+ * @throws Error for an unknown variable
+ */
 export function interpolate(expr: string, choices: Choices): string {
   const values: Record<string, string> = {
     instance: oneOf(choices.instance),
@@ -27,7 +30,7 @@ function oneOf(values: readonly string[]): string {
   return escaped.length === 1 ? String(escaped[0]) : `(${escaped.join('|')})`;
 }
 
-/** As a regular expression, and that within the quotes of PromQL. */
+/** Escapes a value for a regular expression within the quotes of PromQL. */
 function inQuotedExpression(value: string): string {
   return value
     .replaceAll('\\', '\\\\\\\\')

@@ -10,10 +10,10 @@ import {
   type ValueMapping,
 } from '@grafana/grafana-foundation-sdk/dashboard';
 
-/** Whole numbers, with the separators of the reader's language. */
+/** Unit for whole numbers, with the digit separators of the viewer's language. */
 export const COUNT = 'locale';
 
-/** Colours from these values on; the first is the colour of all below. */
+/** Colours with their lowest values. The first colour also applies to all lower values. */
 export type Steps = readonly [
   base: string,
   ...rest: readonly (readonly [from: number, color: string])[],
@@ -28,7 +28,7 @@ export function colorBy(mode: FieldColorModeId, fixed?: string): FieldColorBuild
   return fixed === undefined ? color : color.fixedColor(fixed);
 }
 
-/** The properties of an override, by their names in Grafana. */
+/** Creates an override from properties, which have the names that Grafana uses. */
 export const override = {
   unit: (value: string): DynamicConfigValue => ({ id: 'unit', value }),
   decimals: (value: number): DynamicConfigValue => ({ id: 'decimals', value }),
@@ -49,7 +49,7 @@ export const override = {
   filterable: (): DynamicConfigValue => ({ id: 'custom.filterable', value: true }),
 };
 
-/** Words instead of numbers. */
+/** Maps numbers to words. */
 export function words(
   ...results: (readonly [value: number, text: string, color: string])[]
 ): ValueMapping {
@@ -61,12 +61,12 @@ export function words(
   };
 }
 
-/** A word for a range of numbers, both ends included. */
+/** Maps a range of numbers, both ends included, to a word. */
 export function wordsFrom(from: number, to: number, text: string, color: string): ValueMapping {
   return { type: MappingType.RangeToText, options: { from, to, result: { text, color } } };
 }
 
-/** A word for what a host has no row of. */
+/** Maps a missing value, of a host without a row, to a word. */
 export function wordForNothing(text: string, color: string): ValueMapping {
   return {
     type: MappingType.SpecialValue,

@@ -1,25 +1,29 @@
 /*
- * Every query of the dashboard.
+ * All queries of the dashboard.
  *
- * What a scrape says twice must count once: two Prometheus replicas behind one data source, or one
- * control plane scraped by two jobs. So rows of hosts are taken by `max by (host_id, host)`, which is
- * right across control planes too since a host_id is unique everywhere, and rows of the fleet by
- * `max by (instance)` before they are summed over the chosen control planes.
+ * If the same rows are scraped twice, they must count only once. That happens with two Prometheus
+ * replicas behind one data source, or with two jobs that scrape the same control plane. Rows of
+ * hosts are therefore aggregated by `max by (host_id, host)`. This is also correct across control
+ * planes, because a host_id is unique everywhere. Rows of the fleet are aggregated by `max by
+ * (instance)` and then summed over the selected control planes.
  *
- * A query must be empty when nothing is scraped, so that an outage never looks like good news; and it
- * must be 0, not empty, when there is nothing to count.
+ * A query must return nothing if nothing is scraped, so that an outage never looks like good news.
+ * It must return 0, and not nothing, if there is nothing to count.
  */
 
 const INSTANCE = 'instance=~"$instance"';
 const HOSTS = `${INSTANCE}, host=~"$host"`;
 
-/** For one backup a day: the day, and two hours for a backup that takes longer or starts later. */
+/**
+ * For one backup a day: 24 hours, and two hours more for a backup that takes longer or starts
+ * later.
+ */
 export const OVERDUE_HOURS = 26;
 
-/** More lines than this neither an eye nor a browser can follow. */
+/** Maximum number of lines that a viewer and a browser can handle. */
 export const MAX_LINES = 50;
 
-/** The bits of {@link hostState}, the worse the higher; what is after the point is alerts. */
+/** The bits of {@link hostState}; higher bits are worse. The fraction is the number of alerts. */
 export const STATE = { offline: 1, overdue: 2, failed: 4, neverBackedUp: 8 } as const;
 export const MAX_COUNTED_ALERTS = 9;
 
@@ -30,7 +34,7 @@ const fleet = (family: string) => `sum(max by (instance) (${family}{${INSTANCE}}
 export const hostsOnline = fleet('rm_hosts_online');
 export const hostsTotal = fleet('rm_hosts_total');
 
-/** Nothing scraped is 0, an empty fleet has no share. */
+/** Returns 0 if nothing is scraped, and nothing for an empty fleet. */
 export const onlineShare = [
   `${hostsOnline} / (${hostsTotal} > 0)`,
   `or absent(rm_hosts_total{${INSTANCE}}) - 1`,
@@ -38,13 +42,13 @@ export const onlineShare = [
 
 export const openAlerts = `sum by (severity) (max by (instance, severity) (rm_active_alerts{${INSTANCE}}))`;
 
-/** 0 also if no host has had a backup yet. */
+/** Also returns 0 if no host has had a backup yet. */
 export const backupsFailing = [
   `sum(${host('rm_host_last_backup_success')} == bool 0)`,
   `or 0 * sum(${host('rm_host_agent_online')})`,
 ].join('\n');
 
-/** One row a host, however little is known of it; see {@link STATE}. */
+/** One row per host, even if little is known about it; see {@link STATE}. */
 export const hostState = `(
   (${host('rm_host_last_backup_success')} == bool 0) * ${STATE.failed}
   + (time() - ${host('rm_host_last_backup_timestamp_seconds')} > bool ${OVERDUE_HOURS} * 3600) * ${STATE.overdue}
@@ -54,14 +58,17 @@ export const hostState = `(
 + clamp_max(${host('rm_host_open_alerts')}, ${MAX_COUNTED_ALERTS}) / ${MAX_COUNTED_ALERTS + 1}`;
 
 export const hostOnline = host('rm_host_agent_online');
-/** Grafana's times are milliseconds. */
+/** In milliseconds, the unit of times in Grafana. */
 export const hostLastBackup = `${host('rm_host_last_backup_timestamp_seconds')} * 1000`;
 export const hostLastResult = host('rm_host_last_backup_success');
 export const hostRepoSize = host('rm_host_repo_size_bytes');
 export const hostSnapshots = host('rm_host_snapshot_count');
 export const hostAlerts = host('rm_host_open_alerts');
 
-/** Which hosts have a line is decided once for the whole time shown, or lines would come and go. */
+/**
+ * The hosts that have a line are chosen once for the whole time range. Otherwise lines would appear
+ * and disappear.
+ */
 export const repoSizeOverTime = [
   hostRepoSize,
   `and on (host_id, host) topk(${MAX_LINES}, ${byHost(
@@ -70,7 +77,7 @@ export const repoSizeOverTime = [
 ].join('\n');
 
 /**
- * A kind without a job in the window has a quantile of NaN, which compares as false, so it has no line.
- * What is scraped twice doubles every bucket alike, so the quantile stays.
+ * The quantile of a kind without a job in the window is NaN, which compares as false, so that kind
+ * has no line. If rows are scraped twice, all buckets double and the quantile stays the same.
  */
 export const jobDurationP95 = `histogram_quantile(0.95, sum by (kind, le) (rate(rm_job_duration_seconds_bucket{${INSTANCE}}[$window]))) >= 0`;

@@ -48,7 +48,7 @@ function graph(title: string, unit: string, steps: Steps): PanelBuilder {
       .lineInterpolation(LineInterpolation.Linear)
       .lineWidth(2)
       .fillOpacity(0)
-      // A value between two gaps would be no line at all.
+      // Without points, a single value between two gaps would be invisible.
       .showPoints(VisibilityMode.Auto)
       .spanNulls(false)
       .legend(

@@ -6,7 +6,10 @@ import {
   VariableSort,
 } from '@grafana/grafana-foundation-sdk/dashboard';
 
-/** By the variable, so that the dashboard works wherever it is imported. */
+/**
+ * A variable, so that the dashboard works with any data source of the Grafana into which it is
+ * imported.
+ */
 // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
@@ -15,7 +18,7 @@ const DEFAULT_WINDOW = '1h';
 
 export const variables = () => [
   new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'),
-  // No "All": what one sees first is one control plane, whichever is the first.
+  // No "All": the dashboard first shows one control plane, the first in the list.
   labelValues('instance', 'label_values(rm_build_info, instance)')
     .label('Control plane')
     .description(
@@ -30,7 +33,7 @@ export const variables = () => [
     )
     .multi(true)
     .includeAll(true)
-    // Without it, "All" would be an expression that names each host.
+    // Otherwise the expression for "All" would list every host.
     .allValue('.*')
     .current({ selected: true, text: ['All'], value: ['$__all'] }),
   new CustomVariableBuilder('window')

@@ -7,11 +7,14 @@ const ACK = '{"type":"ack"';
 
 export interface Stretch {
   readonly jobsPerSecond: number;
-  /** From sending a finish to its acknowledgement, each. */
+  /** Milliseconds from sending each finish to its acknowledgement. */
   readonly acknowledgedMs: number[];
 }
 
-/** Agents that report one finished job after the other, each with so many unacknowledged at a time. */
+/**
+ * Agents that report finished jobs without a pause, each with a fixed number of unacknowledged
+ * finishes.
+ */
 export class IngestLoad {
   readonly #agents: readonly ReportingAgent[];
 
@@ -29,7 +32,7 @@ export class IngestLoad {
     return new IngestLoad(agents);
   }
 
-  /** Reports for `ms`, and ends with nothing in flight. */
+  /** Reports for `ms` milliseconds, then waits until every finish is acknowledged. */
   async run(inFlight: number, ms: number): Promise<Stretch> {
     const acknowledgedMs: number[] = [];
     const startedAt = performance.now();
@@ -46,7 +49,7 @@ export class IngestLoad {
 
 class ReportingAgent {
   readonly socket: AgentSocket;
-  /** When those in flight were sent: acknowledgements of one socket come in order. */
+  /** Send times of the unacknowledged finishes. The acknowledgements of a socket arrive in order. */
   readonly #sentAt: number[] = [];
 
   constructor(socket: AgentSocket) {
@@ -73,7 +76,10 @@ class ReportingAgent {
   }
 }
 
-/** What follows the ids in a finish that says it all: the job was never announced. */
+/**
+ * The rest of a finish after its ids. It contains kind and start, because the start of the job was
+ * not reported.
+ */
 const details = jobTable().map(({ kind, status, ms }, index) => {
   const finishedAt = NOON + index;
   const [started, finished] = [finishedAt - ms, finishedAt].map((at) => new Date(at).toISOString());

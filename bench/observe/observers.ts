@@ -6,19 +6,20 @@ import { jobTable, TABLE_SIZE } from '../support/jobs.ts';
 import { seededRandom } from '../support/random.ts';
 import type { Role } from '../support/result.ts';
 
-/** As many cells as a histogram of 27 series and 10 buckets has. */
+/** The number of cells of a histogram with 27 series and 10 buckets. */
 export const FLOOR_CELLS = 270;
 
 export interface Observer {
   readonly name: string;
   readonly role: Role;
-  /** Reports every job of the table once. */
+  /** Observes every job of the table once. */
   readonly pass: () => void;
 }
 
 /**
- * For the calling thread. Each has a loop of its own, so that none runs on what the engine learnt from
- * another, and reads what it needs from arrays made before.
+ * Returns the observers for the calling thread. Each has its own loop, so that the engine's
+ * optimizations for one do not affect another. Each reads its input from arrays that were filled
+ * before.
  */
 export function observers(memory: {
   readonly registry: SharedArrayBuffer;

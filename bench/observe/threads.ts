@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-/** How long the threads report jobs at a time: long enough for starting together not to matter. */
+/**
+ * Duration of one measurement. It is long enough that differences in the start of the threads do
+ * not matter.
+ */
 const STRETCH_MS = 10;
 
 export interface ThreadData {
   readonly registry: SharedArrayBuffer;
   readonly floor: SharedArrayBuffer;
-  /** One word: threads that stand ready. */
+  /** One word: the number of threads that are ready. */
   readonly gate: SharedArrayBuffer;
   readonly threads: number;
 }
@@ -17,7 +20,7 @@ export interface Stretch {
   readonly ms: number;
 }
 
-/** Threads that report jobs to the same registry at the same time. */
+/** Threads that observe jobs in the same registry at the same time. */
 export class ContendedThreads {
   readonly #workers: readonly Worker[];
 
@@ -38,7 +41,11 @@ export class ContendedThreads {
     return new ContendedThreads(workers);
   }
 
-  /** @returns for tinybench: the median of what a pass took, the mean over the threads, and what all of it took */
+  /**
+   * Runs all threads once.
+   * @returns for tinybench: the median duration of a pass, averaged over the threads, and the total
+   * duration
+   */
   async run(observer: number) {
     const startedAt = performance.now();
     const stretch: Stretch = { observer, ms: STRETCH_MS };

@@ -18,12 +18,12 @@ parentPort?.on('message', ({ observer, ms }: Stretch) => {
     passes.push(now - at);
     at = now;
   }
-  // Not the mean: it would tell how often the system took the core away.
+  // Not the mean, which would depend on how often the kernel took the core away.
   parentPort?.postMessage(median(passes));
 });
 parentPort?.postMessage('ready');
 
-/** Spins, since a thread that is woken is late. */
+/** Spins, because waking up a thread takes too long. */
 function meetTheOthers(): void {
   const arrived = Atomics.add(gate, 0, 1);
   const all = arrived - (arrived % data.threads) + data.threads;

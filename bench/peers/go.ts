@@ -8,15 +8,15 @@ import { FleetTotals } from '../support/fleet.ts';
 import type { FinishedJob } from '../support/jobs.ts';
 import { BUCKET_SECONDS, BUILD } from './peer.ts';
 
-/** Where Debian's golang-*-dev packages put their sources. */
+/** The directory in which Debian's golang-*-dev packages install their sources. */
 const GOPATH = '/usr/share/gocode';
 const CLIENT = join(GOPATH, 'src/github.com/prometheus/client_golang');
 const SOURCE = fileURLToPath(new URL('./go/main.go', import.meta.url));
 
-/** The compiled program, or why there is none. */
+/** The compiled program, or the reason why there is none. */
 export type GoPeer = { readonly file: string } | { readonly missing: string };
 
-/** Compiles the Go peer, if it is `wanted`, into a directory that is there for as long as `use` runs. */
+/** Compiles the Go peer, if it is `wanted`, and passes it to `use`. Deletes it afterwards. */
 export async function withGoPeer<T>(
   wanted: boolean,
   use: (go: GoPeer | undefined, directory: string) => Promise<T>,
@@ -29,7 +29,7 @@ export async function withGoPeer<T>(
   }
 }
 
-/** What a reader has to know if Go did not take part. */
+/** Notes for the reader of the report if the Go peer did not take part. */
 export function goNotes(go: GoPeer | undefined): string[] {
   return go !== undefined && 'missing' in go
     ? [`Go client_golang is left out: ${go.missing}.`]
@@ -49,7 +49,7 @@ function build(directory: string): GoPeer {
   return status === 0 ? { file } : { missing: `it does not compile: ${stderr}` };
 }
 
-/** What the program reads from its standard input. */
+/** The input of the program, which it reads from standard input. */
 export function goInput(hosts: readonly Host[], jobs: readonly FinishedJob[]): string {
   const build = { ...BUILD, node_version: process.version };
   const totals = new FleetTotals();

@@ -2,12 +2,12 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { BUCKET_SECONDS, type FleetPeer, type Labels, type Loaded, load } from './peer.ts';
 
-/** Without it the SDK folds what is over 2,000 series of a metric into one. */
+/** Without this limit the SDK merges all series of a metric beyond 2,000 into one. */
 const CARDINALITY_LIMIT = 10_000_000;
 
 /**
- * OpenTelemetry's SDK with its Prometheus exporter. Synchronous gauges, since they keep their values
- * from one collection to the next; observable ones would be told all of them again each time.
+ * OpenTelemetry's SDK with its Prometheus exporter. It uses synchronous gauges, which keep their
+ * values between collections. Observable gauges would have to report all values in each collection.
  */
 export function openTelemetryPeer(
   loaded: Loaded,
@@ -40,7 +40,7 @@ export function openTelemetryHistogram(meter = newMeter(newExporter())) {
   });
 }
 
-/** Without the rows about itself, so that all contestants show the same. */
+/** An exporter without the rows about itself, so that all contestants show the same. */
 function newExporter(): PrometheusExporter {
   return new PrometheusExporter({
     preventServerStart: true,

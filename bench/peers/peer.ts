@@ -2,13 +2,13 @@ import type { Host } from '../../src/index.ts';
 import { FleetTotals } from '../support/fleet.ts';
 import type { FinishedJob } from '../support/jobs.ts';
 
-/** What every contestant is loaded with. */
+/** The data that every contestant shows. */
 export interface Loaded {
   readonly hosts: Iterable<Host>;
   readonly jobs: readonly FinishedJob[];
 }
 
-/** Somebody else's way to show a fleet. */
+/** A metrics library of another project that shows the fleet. */
 export interface FleetPeer {
   upsert(host: Host): void;
   render(): Promise<string>;
@@ -18,7 +18,7 @@ export type Labels = Readonly<Record<string, string>>;
 
 export const BUCKET_SECONDS = [1, 5, 30, 60, 300, 1800, 3600, 21600, 86400] as const;
 
-/** Labels of `rm_build_info`, the same for all. */
+/** Labels of `rm_build_info`. All contestants use the same. */
 export const BUILD = { version: '0.1.0', commit: '0123456789abcdef0123456789abcdef01234567' };
 
 type SetGauge = (labels: Labels, value: number) => void;
@@ -28,7 +28,10 @@ interface Library {
   observe(labels: Labels, seconds: number): void;
 }
 
-/** Fills a metrics library with the families of `docs/prometheus.md`; @returns how to change a host */
+/**
+ * Fills a metrics library with the families of `docs/prometheus.md`.
+ * @returns a function that changes a host
+ */
 export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) => void {
   const plain = (name: string, labelNames: readonly string[] = []) =>
     library.gauge(name, `${name}.`, labelNames);

@@ -1,7 +1,7 @@
 import { Gauge, Histogram, Registry } from 'prom-client';
 import { BUCKET_SECONDS, type FleetPeer, type Labels, type Loaded, load } from './peer.ts';
 
-/** prom-client as its documentation has it: gauges with labels, set when something changes. */
+/** prom-client, used as in its documentation: gauges with labels, set when a value changes. */
 export function promClientPeer(loaded: Loaded): FleetPeer & { readonly registry: Registry } {
   const registry = new Registry();
   const histogram = promClientHistogram(registry);

@@ -8,7 +8,8 @@ import type {
 } from './protocol.ts';
 
 /*
- * A contestant in a thread of its own, so that none pays for another's garbage.
+ * Runs a contestant in its own thread, so that garbage of one contestant does not slow down
+ * another.
  */
 const KINDS: Record<
   RenderKind,

@@ -5,7 +5,7 @@ import { type Encoding, Scraper } from '../support/scraper.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import type { ListedTask } from './protocol.ts';
 
-/** client_golang's handler, given a writer that throws away what it is given. */
+/** client_golang's handler, with a writer that discards its input. */
 export class GoRenderProcess {
   readonly tasks: readonly ListedTask[] = [
     { name: 'Go client_golang', role: 'peer', encoding: 'identity' },

@@ -12,13 +12,14 @@ import { jobTable } from '../support/jobs.ts';
 import { seededRandom } from '../support/random.ts';
 import type { RenderBenchData, RenderTask } from './protocol.ts';
 
-/** Shares of the fleet that change between two renders, in percent. 0.02 is a normal 15 s. */
+/** Percentages of the fleet that change between two renders. 0.02 is typical for 15 s. */
 const CHANGED_PERCENT = [0, 0.02, 0.1, 1, 10] as const;
 const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
 
 /**
- * What our render thread does, in this thread: what piscina and the way to the socket add is for `scrape` to
- * tell. A body is done when its pieces are in shared memory, from where they are sent.
+ * Does in this thread what our render thread does. The bench `scrape` measures what piscina and the
+ * socket add. A body is complete when its pieces are in shared memory, because they are sent from
+ * there.
  */
 export async function tasks(data: RenderBenchData): Promise<RenderTask[]> {
   const change = fill(data);
@@ -29,7 +30,8 @@ export async function tasks(data: RenderBenchData): Promise<RenderTask[]> {
     return [
       copyOf(cold.render(), encoding),
       {
-        // As after a start or a crash: nothing is known of the fleet. The memory was used before, as the floor's.
+        // Like the first render after a start or a crash, nothing is kept. The memory was used
+        // before, as that of the floor was.
         name: 'ours, cold',
         role: 'own',
         encoding,
@@ -51,7 +53,7 @@ export async function tasks(data: RenderBenchData): Promise<RenderTask[]> {
   });
 }
 
-/** The floor: into memory that was touched before. */
+/** The floor: it copies into memory that was used before. */
 function copyOf(layout: BodyLayout, encoding: Encoding): RenderTask {
   const body = bytesOf(layout);
   const target = new Uint8Array(new SharedArrayBuffer(body.length)).fill(1);
@@ -91,7 +93,10 @@ function bytesOf(layout: BodyLayout): Uint8Array {
   return body;
 }
 
-/** Fills the shared memory; @returns what makes that many hosts report another backup */
+/**
+ * Fills the shared memory.
+ * @returns a function that makes a number of hosts report another backup
+ */
 function fill({ fleet, jobs, hosts }: RenderBenchData): (count: number) => void {
   const table = new FleetTable(fleet);
   const records = benchFleet(hosts);

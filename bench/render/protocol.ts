@@ -1,22 +1,22 @@
 import type { Role } from '../support/result.ts';
 import type { Encoding } from '../support/scraper.ts';
 
-/** One way to make a body. */
+/** A task: one way to produce a body. */
 export interface RenderTask {
   readonly name: string;
   readonly role: Role;
   readonly encoding: Encoding;
-  /** Before each render, not measured. */
+  /** Runs before each render and is not measured. */
   readonly prepare?: () => void | Promise<void>;
-  /** Measured. */
+  /** Renders. This is measured. */
   readonly render: () => unknown;
-  /** What comes of it, as bytes. */
+  /** The bytes of the body. */
   readonly body: () => Uint8Array | Promise<Uint8Array>;
 }
 
 export type RenderKind = 'ours' | 'prom-client' | 'OpenTelemetry';
 
-/** What a thread that renders is started with. The first three are those of our own render thread. */
+/** Worker data of a rendering thread. The first three are those of our own render thread. */
 export interface RenderBenchData {
   readonly fleet: SharedArrayBuffer;
   readonly jobs: SharedArrayBuffer;
@@ -29,7 +29,7 @@ export interface RenderBenchData {
   readonly hosts: number;
 }
 
-/** Asks for one render of the task with that number: how long it takes, or what comes of it. */
+/** Requests one render of the task with that number. The answer is the duration, or the body. */
 export type RenderQuestion = { readonly time: number } | { readonly body: number };
 
 export type ListedTask = Pick<RenderTask, 'name' | 'role' | 'encoding'>;

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Encoding } from '../support/scraper.ts';
 import type { ListedTask, RenderBenchData, RenderQuestion } from './protocol.ts';
 
-/** A contestant's thread. */
+/** The thread of a contestant. */
 export class RenderBenchThread {
   readonly tasks: readonly ListedTask[];
   readonly #worker: Worker;
@@ -22,7 +22,10 @@ export class RenderBenchThread {
     return new RenderBenchThread(worker, tasks);
   }
 
-  /** @returns for tinybench: what the render took, and what all of it took */
+  /**
+   * Renders once.
+   * @returns for tinybench: the duration of the render, and the total duration
+   */
   async time(task: ListedTask) {
     const startedAt = performance.now();
     const ms = await this.#ask({ time: this.tasks.indexOf(task) });
@@ -32,7 +35,10 @@ export class RenderBenchThread {
     };
   }
 
-  /** The body of the first task of that encoding that is not the floor; undefined if there is none. */
+  /**
+   * Returns the body of the first task for that encoding that is not the floor, or undefined if
+   * there is none.
+   */
   async body(encoding: Encoding): Promise<Buffer | undefined> {
     const index = this.tasks.findIndex(
       (task) => task.role !== 'floor' && task.encoding === encoding,

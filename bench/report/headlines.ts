@@ -1,7 +1,7 @@
 import type { ResultFile, Row } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
-/** Of each bench the one row of ours that says most, for somebody who reads a single line. */
+/** For each bench, our row that matters most to a reader who reads only one line. */
 const HEADLINES: Readonly<Record<string, (row: Row) => boolean>> = {
   observe: ({ scenario, contestant }) => scenario.threads === 1 && contestant === 'ours, strings',
   render: ({ scenario, contestant }) =>
@@ -20,7 +20,7 @@ function isLarge({ hosts }: Row['scenario']): boolean {
   return hosts === 100_000;
 }
 
-/** A line a bench: ours, and everybody else in the same scenario. */
+/** One line per bench: our figure, and those of all other contestants in the same scenario. */
 export function headlines(results: readonly ResultFile[]): string[] {
   return results.flatMap(({ bench, rows }) => {
     const ours = rows.find((row) => row.role === 'own' && HEADLINES[bench]?.(row));

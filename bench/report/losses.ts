@@ -1,7 +1,7 @@
 import type { ResultFile, Row } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
-/** A line for each scenario in which a peer's median is better than that of ours. */
+/** One line for each scenario in which the median of a peer is better than ours. */
 export function losses(results: readonly ResultFile[]): string[] {
   const found = results.flatMap(({ bench, rows }) => {
     const blocks = Map.groupBy(rows, (row) => `${row.measure}: ${scenarioText(row.scenario)}`);
@@ -10,7 +10,10 @@ export function losses(results: readonly ResultFile[]): string[] {
   return found.length === 0 ? ['- nothing that was measured here'] : found;
 }
 
-/** Ours of several variants is told once, by the best: what loses with that one, loses. */
+/**
+ * If we have several variants, only the best is compared: a scenario counts as lost only if even
+ * that one loses.
+ */
 function lossesIn(block: readonly Row[], title: string): string[] {
   const ours = block.filter(({ role }) => role === 'own');
   const best = ours.reduce((a, b) => (isBetter(b, a) ? b : a), ours[0] as Row);

@@ -1,22 +1,23 @@
 import type { ResultFile, Row, Scenario } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
-/** Below that, a 99th percentile is about the one worst sample. */
+/** With fewer samples the 99th percentile is roughly the single worst sample. */
 const SAMPLES_FOR_P99 = 100;
 
-/** A list and the empty line after it. */
+/** A list, followed by an empty line if it has items. */
 export function lines(items: readonly string[]): string[] {
   return items.length === 0 ? [] : [...items, ''];
 }
 
-/** More columns than that do not fit beside one another. */
+/** The maximum number of columns that fit on the page. */
 const MAX_COLUMNS = 4;
 
 type Column = (scenario: Scenario) => string;
 
 /**
- * A table a measure, with a column for each scenario. Where these are too many, a table for each but for the
- * first of what they are made of, such as `hosts`, which has the columns.
+ * One table per measure, with one column per scenario. If there are too many scenarios, their first
+ * property, such as `hosts`, becomes the columns, and there is one table for each combination of
+ * the other properties.
  */
 export function pivotTables(rows: readonly Row[]): string[] {
   const measures = Map.groupBy(rows, ({ measure, unit }) => `${measure}, ${nameOf(unit)}`);
@@ -46,7 +47,8 @@ function withoutFirst(scenario: Scenario): Scenario {
 
 function pivotTable(title: string, rows: readonly Row[], column: Column): string[] {
   const columns = [...new Set(rows.map(({ scenario }) => column(scenario)))];
-  // In the order of the last column: a large fleet has shares of it that a small one has not.
+  // The last column determines the order of the rows: a large fleet has contestants that a small
+  // one lacks.
   const contestants = new Set(rows.toReversed().map(({ contestant }) => contestant));
   const body = [...contestants].reverse().map((contestant) => {
     const own = rows.filter((row) => row.contestant === contestant);
@@ -74,7 +76,7 @@ function cell(row: Row | undefined): string {
     .join(' ');
 }
 
-/** Where and of what the figures of a section are. */
+/** A line that says where and with which versions the figures of a section were measured. */
 export function measuredLines({ measured }: ResultFile): string[] {
   const { date, command, commit, modified, cpu, cores, memoryGb, kernel, load } = measured;
   const versions = Object.entries(measured.versions)

@@ -2,8 +2,9 @@ import type { Role, Row } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
 /*
- * A dot plot: a line a contestant, the median as a dot on a logarithmic axis, the middle half of the
- * samples as a bar through it. One kind of plot for all questions, so that it is learnt once.
+ * A dot plot. Each contestant has a line with its median as a dot on a logarithmic axis and the
+ * middle half of its samples as a bar. All questions use the same kind of plot, so that a reader
+ * learns it only once.
  */
 interface Theme {
   readonly text: string;
@@ -104,7 +105,7 @@ function legend(rows: readonly Row[], colours: Theme): string[] {
   });
 }
 
-/** Powers of ten around all medians and quartiles. */
+/** The powers of ten that enclose all medians and quartiles. */
 function logAxis(rows: readonly Row[]): { ticks: number[]; x: (value: number) => number } {
   const values = rows.flatMap(({ p25, median, p75 }) => [p25, median, p75]).filter((v) => v > 0);
   const low = Math.floor(Math.log10(Math.min(...values)));

@@ -4,7 +4,7 @@ import type { Served } from './protocol.ts';
 
 const ID = '"id":"';
 
-/** Answers each message with an acknowledgement, and does nothing else with it. */
+/** Acknowledges each message and does nothing else. */
 export async function serve(): Promise<Served> {
   const app = uws().App();
   app.ws('/ws/agent', {

@@ -15,7 +15,10 @@ import type { Served, Start } from './protocol.ts';
 
 const HOST_ID_LENGTH = 26;
 
-/** Our agents' endpoint and histogram, with a store that says yes at once and keeps nothing. */
+/**
+ * Our agents' endpoint and histogram, with a store that accepts everything at once and keeps
+ * nothing.
+ */
 export async function serve({ hosts }: Start): Promise<Served> {
   const { registry } = createMetrics({ gates: {} });
   const app = uws().App();
@@ -43,7 +46,7 @@ class ForgetfulStore extends StoreClient {
     });
   }
 
-  /** Each token is that of a host, so each agent has its own share of the store. */
+  /** Each token belongs to its own host, so each agent has its own budget of pending operations. */
   override hostOfToken(tokenDigest: Buffer): string {
     return tokenDigest.toString('hex').slice(0, HOST_ID_LENGTH);
   }

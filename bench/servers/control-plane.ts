@@ -5,7 +5,7 @@ import type { Served, Start } from './protocol.ts';
 
 const AT_A_TIME = 500;
 
-/** All of `restic-manager serve`, on a database of its own, with hosts enrolled. */
+/** The complete `restic-manager serve` with its own database and enrolled hosts. */
 export async function serve({ hosts, dataDir }: Start): Promise<Served> {
   if (dataDir === undefined) throw new Error('a control plane needs a data directory');
   const log = createLog('warn');

@@ -1,6 +1,6 @@
 import type { TemplatedApp } from '../../src/platform/uws.ts';
 
-/** Agents' sockets of the simplest kind: each message comes back. */
+/** The simplest WebSocket server: it echoes each message. */
 export function mountEcho(app: TemplatedApp): void {
   app.ws('/ws/agent', {
     idleTimeout: 0,

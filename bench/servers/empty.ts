@@ -3,7 +3,7 @@ import { mountEcho } from './echo.ts';
 import { listen } from './listen.ts';
 import type { Served } from './protocol.ts';
 
-/** What the runtime and uWS take before anybody adds anything. */
+/** A server that does nothing: the memory of the runtime and of uWebSockets.js alone. */
 export async function serve(): Promise<Served> {
   const app = uws().App();
   mountEcho(app);

@@ -5,7 +5,10 @@ import { listen } from './listen.ts';
 import { LoopWatch } from './loop-watch.ts';
 import type { Served, Start } from './protocol.ts';
 
-/** The same bytes from memory, as uWS sends them fastest: whole, and the rest when the socket has room. */
+/**
+ * Sends the same bytes from memory in the fastest way of uWebSockets.js: all at once, and the rest
+ * when the socket has room.
+ */
 export async function serve({ bodies }: Start): Promise<Served> {
   if (bodies === undefined) throw new Error('the floor needs bodies to serve');
   const identity = readFileSync(bodies.identity);

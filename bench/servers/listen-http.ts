@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 
-/** On a free port of the loopback interface; @returns the port */
+/**
+ * Listens on a free port of the loopback interface.
+ * @returns the port
+ */
 export async function listenHttp(server: Server): Promise<number> {
-  // The benches take their time between two scrapes.
+  // The connection must survive the pauses of the benches between two scrapes.
   server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,6 +1,9 @@
 import { type TemplatedApp, uws } from '../../src/platform/uws.ts';
 
-/** On a free port of the loopback interface; @returns the port */
+/**
+ * Listens on a free port of the loopback interface.
+ * @returns the port
+ */
 export function listen(app: TemplatedApp): Promise<number> {
   return new Promise((resolve, reject) => {
     app.listen('127.0.0.1', 0, (socket) => {

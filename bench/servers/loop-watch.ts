@@ -1,33 +1,36 @@
 import { readFileSync } from 'node:fs';
 import type { MountableApp, ScrapeResponse } from '../../src/platform/uws.ts';
 
-/** What the loop did while it was watched. Milliseconds. */
+/** What was measured of the loop. All times are in milliseconds. */
 export interface LoopReport {
-  /** From the start of a turn to that of the next, sorted. */
+  /** Durations of the turns, sorted. */
   readonly turns: Float64Array;
-  /** Of those over LONG_MS, what they took less what the thread waited for a core in them. */
+  /** Durations of the turns over LONG_MS, minus the time in which the thread waited for a core. */
   readonly longOwn: readonly number[];
-  /** The longest that a callback of the scrape endpoint took, less what it waited for a core. */
+  /** The longest duration of a callback of the scrape endpoint, minus the time it waited for a core. */
   readonly longestCallback: number;
 }
 
 const LONG_MS = 1;
 const SUSPICIOUS_MS = 0.2;
 const MAX_TURNS = 2 ** 17;
-/** Some 250 µs. */
+/** Takes about 250 µs. */
 const SPIN_LOADS = 50_000;
 
 /**
- * Measures the turns of this thread's event loop. It keeps the loop turning without a rest, so that a
- * turn is what the callbacks in it take. Every turn makes garbage (an `Immediate`, a time), and collecting it
- * while other threads have the cores takes milliseconds: with turns as short as they can be that was most of
- * what a run found. So each turn is followed by some 250 µs of work that needs no memory.
+ * Measures the turns of the event loop of this thread. The loop never sleeps, so the duration of a
+ * turn is that of its callbacks.
  *
- * With two cores for server, render thread, scraper and load, some turns are long since the kernel gave the core
- * to another thread. Linux counts that (`run_delay` in /proc/PID/schedstat, nanoseconds), so it is told apart.
+ * Every turn creates garbage (an `Immediate`, a time). Collecting it takes milliseconds while other
+ * threads use the cores. With turns as short as possible, most of the measured time was garbage
+ * collection. So each turn is followed by about 250 µs of work that allocates nothing.
+ *
+ * Server, render thread, scraper and load share two cores, so some turns are long only because the
+ * kernel gave the core to another thread. Linux counts that time (`run_delay` in
+ * /proc/PID/schedstat, nanoseconds), and it is subtracted.
  */
 export class LoopWatch {
-  /** Allocated once: an array that grows is copied, and that takes longer than a turn. */
+  /** Allocated once: growing an array copies it, which takes longer than a turn. */
   readonly #turns = new Float64Array(MAX_TURNS);
   #count = 0;
   #longOwn: number[] = [];
@@ -63,7 +66,7 @@ export class LoopWatch {
     };
   }
 
-  /** An app for the endpoint to mount on: each of its callbacks is timed. */
+  /** Wraps an app so that each callback of the endpoint mounted on it is timed. */
   timed(app: MountableApp): MountableApp {
     return {
       any: (pattern, handler) =>
@@ -101,7 +104,7 @@ export class LoopWatch {
     }
   }
 
-  /** What the main thread has waited for a core since this was asked last. */
+  /** Milliseconds that the main thread has waited for a core since the last call. */
   #waitedSinceLast(): number {
     const before = this.#waitedMs;
     const [, delayNs] = readFileSync(`/proc/${process.pid}/schedstat`, 'utf8').split(' ');

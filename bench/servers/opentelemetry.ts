@@ -5,7 +5,7 @@ import { jobTable } from '../support/jobs.ts';
 import { listenHttp } from './listen-http.ts';
 import type { Served, Start } from './protocol.ts';
 
-/** The exporter's own handler; it knows no gzip. */
+/** The exporter's own handler. It does not support gzip. */
 export async function serve({ hosts }: Start): Promise<Served> {
   const { exporter } = openTelemetryPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const server = createServer((req, res) => exporter.getMetricsRequestHandler(req, res));

@@ -9,7 +9,7 @@ import { listen } from './listen.ts';
 import { LoopWatch } from './loop-watch.ts';
 import type { Served, Start } from './protocol.ts';
 
-/** What an embedder has: the public API on an app of their own. */
+/** What an embedder uses: the public API on an existing app. */
 export async function serve({ hosts, watched }: Start): Promise<Served> {
   const metrics = createMetrics({
     gates: { trustedCidrs: ['127.0.0.1'] },
@@ -21,7 +21,7 @@ export async function serve({ hosts, watched }: Start): Promise<Served> {
   const app = uws().App();
   mountEcho(app);
   const watch = new LoopWatch();
-  // Timing each callback costs a little, so only where somebody wants to know.
+  // Timing the callbacks has a small cost, so it is done only on request.
   metrics.mount(watched ? watch.timed(app) : app);
   return {
     port: await listen(app),
@@ -31,10 +31,10 @@ export async function serve({ hosts, watched }: Start): Promise<Served> {
   };
 }
 
-/** Has that percentage of the hosts report another backup. */
+/** Makes a percentage of the hosts report another backup. */
 function changer(fleet: Fleet, size: number): (percent: number) => void {
   const random = seededRandom(2);
-  // Made when it is first needed: what is measured without changes does not have it in memory.
+  // Created on first use, so that it takes no memory in measurements without changes.
   let hosts: Host[] | undefined;
   return (percent) => {
     hosts ??= benchFleet(size);

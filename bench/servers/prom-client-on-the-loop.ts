@@ -11,7 +11,10 @@ import type { Served, Start } from './protocol.ts';
 
 const compress = promisify(gzip);
 
-/** What one would write first: the agents' own loop renders with prom-client and sends the whole. */
+/**
+ * The obvious implementation: the agents' loop renders with prom-client and sends the whole body at
+ * once.
+ */
 export async function serve({ hosts }: Start): Promise<Served> {
   const { registry } = promClientPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const watch = new LoopWatch();

@@ -9,7 +9,7 @@ import type { Served, Start } from './protocol.ts';
 
 const compress = promisify(gzip);
 
-/** As in prom-client's README; it leaves compression to its user, so at the level that is fastest. */
+/** As in the README of prom-client. It leaves compression to its user; this uses the fastest level. */
 export async function serve({ hosts }: Start): Promise<Served> {
   const { registry } = promClientPeer({ hosts: benchHosts(hosts), jobs: jobTable() });
   const server = createServer(async (req, res) => {

@@ -4,37 +4,37 @@ import type { ServerKind } from './serve.ts';
 export interface Start {
   readonly kind: ServerKind;
   readonly hosts: number;
-  /** For the floor: files with the bodies to serve. */
+  /** Only for the floor: files with the bodies to serve. */
   readonly bodies?: { readonly identity: string; readonly gzip: string };
-  /** For ours: whether the callbacks of the endpoint are to be timed. */
+  /** Only for ours: whether to time the callbacks of the endpoint. */
   readonly watched?: boolean;
-  /** For those that take agents: where to keep things. */
+  /** Only for servers that accept agents: the data directory. */
   readonly dataDir?: string;
 }
 
 /**
- * - `change`: has a percentage of the hosts report another backup
- * - `collect`: has the main thread collect its garbage; known by all
- * - `watch`: measures the turns of the loop from now on
- * - `turns`: ends that; answered with a `LoopReport`
+ * - `change`: makes a percentage of the hosts report another backup
+ * - `collect`: collects the garbage of the main thread; all servers support it
+ * - `watch`: starts to measure the turns of the loop
+ * - `turns`: stops that; the answer is a `LoopReport`
  */
 export type ServerCommand = 'change' | 'collect' | 'watch' | 'turns';
 
 export interface Order {
   readonly command: ServerCommand;
-  /** For `change`: the percentage. */
+  /** Only for `change`: the percentage. */
   readonly value: number;
 }
 
 export interface Listening {
   readonly port: number;
-  /** Of the agents that may connect. */
+  /** Tokens of the agents that may connect. */
   readonly tokens?: readonly string[];
 }
 
 export type ServerReply = Listening | { readonly done: ServerCommand; readonly answer: unknown };
 
-/** A contestant that serves, and the commands that it knows. */
+/** A contestant that serves HTTP, and the commands that it supports. */
 export interface Served
   extends Listening,
     Partial<Record<ServerCommand, (value: number) => unknown>> {}

@@ -3,8 +3,9 @@ import { runInNewContext } from 'node:vm';
 import type { Order, ServerReply, Start } from './protocol.ts';
 
 /*
- * A contestant as a process of its own: told over IPC what to load, it answers with its port. Each kind
- * is loaded only where it is wanted, so that no process holds another's library.
+ * Runs a contestant as a process of its own. It gets its data over IPC and answers with its port.
+ * Each kind of server is imported only when it is used, so that no process contains the library of
+ * another.
  */
 const KINDS = {
   empty: () => import('./empty.ts'),
@@ -34,7 +35,10 @@ process.once('message', async (start: Start) => {
 });
 process.on('disconnect', () => process.exit());
 
-/** What the loading left is nobody's: it is not to be counted as memory, nor collected in somebody's time. */
+/**
+ * Collects the garbage of loading the data, which must neither count as memory of the contestant
+ * nor be collected during a measurement.
+ */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   runInNewContext('gc')({ type: 'major', flavor: 'last-resort' });

@@ -5,20 +5,20 @@ import type { Ledger } from './ledger.ts';
 import { type Job, repoStats, seriesOf } from './reports.ts';
 import type { EnrolledHost } from './server.ts';
 
-/** Messages that an agent leaves unanswered; beyond that it reports nothing new. The server stands 4,000. */
+/** An agent with this many unanswered messages reports nothing new. The server allows 4,000. */
 const MAX_UNANSWERED = 500;
-/** A finish is followed by these so often. */
-const REPEATS = 0.05;
-const STATS = 0.05;
+/** Probabilities with which a repeated finish or statistics follow a finish. */
+const REPEAT_PROBABILITY = 0.05;
+const STATS_PROBABILITY = 0.05;
 const HANDSHAKE_LIMIT_MS = 10_000;
 const POLL_MS = 20;
 
-/** What all agents have in common. */
+/** What all agents share. */
 export interface AgentContext {
   readonly url: string;
   readonly ledger: Ledger;
-  /** Told what a server that does all right would never do. */
-  readonly surprised: (what: string) => void;
+  /** Called with anything that a correct server would never do. */
+  readonly reportUnexpected: (what: string) => void;
 }
 
 interface Unanswered {
@@ -32,24 +32,27 @@ type ServerMessage =
   | { readonly type: 'error'; readonly payload: unknown };
 
 /**
- * - `reporting`: until `retire`
- * - `retired`: nothing new comes, since its host is to be removed or the server is to end
- * - `gone`: the server sent it away, as it was to
+ * - `reporting`: until `retire` is called
+ * - `retired`: it reports nothing new, because its host will be removed or the server will end
+ * - `gone`: the server closed its connection, as expected
  */
 type Stage = 'reporting' | 'retired' | 'gone';
 
-/** An agent that keeps what it reports until that is acknowledged, and sends it again whenever it is welcomed. */
+/**
+ * An agent. It keeps its reports until the server acknowledges them, and sends unacknowledged ones
+ * again after each welcome.
+ */
 export class Agent {
   readonly hostId: string;
   readonly #token: string;
   readonly #context: AgentContext;
-  /** By message id, in the order of sending. */
+  /** Key: message id. In the order of sending. */
   readonly #unanswered = new Map<string, Unanswered>();
   readonly #jobs = new HostJobs();
   #socket: WebSocket | undefined;
   #stage: Stage = 'reporting';
   #isWelcome = false;
-  #isWanted = true;
+  #shouldConnect = true;
   #lastMessage = 0;
 
   constructor({ host_id, token }: EnrolledHost, context: AgentContext) {
@@ -71,12 +74,15 @@ export class Agent {
     return this.#unanswered.size;
   }
 
-  /** A finish, and what goes with it. Nothing if there is too much unanswered already. */
+  /**
+   * Reports a finish, and sometimes a start, statistics or a repeated finish. Does nothing if too
+   * many messages are unanswered.
+   */
   report(): void {
     if (this.#stage !== 'reporting' || this.#unanswered.size >= MAX_UNANSWERED) return;
     for (const report of this.#jobs.next()) this.#send(report);
-    if (Math.random() < STATS) this.#send({ type: 'repo.stats', payload: repoStats() });
-    const repeat = Math.random() < REPEATS ? this.#jobs.repeat() : undefined;
+    if (Math.random() < STATS_PROBABILITY) this.#send({ type: 'repo.stats', payload: repoStats() });
+    const repeat = Math.random() < REPEAT_PROBABILITY ? this.#jobs.repeat() : undefined;
     if (repeat) this.#send(repeat);
   }
 
@@ -86,30 +92,30 @@ export class Agent {
     this.#socket?.send(JSON.stringify({ type: 'heartbeat', payload }));
   }
 
-  /** Leaves, with a goodbye or without one, and comes back. */
+  /** Disconnects, with or without a close frame, and connects again after `awayMs` milliseconds. */
   drop(awayMs: number): void {
     const socket = this.#socket;
     if (socket === undefined) return;
-    this.#left();
+    this.#forgetSocket();
     if (Math.random() < 0.5) socket.close(1000);
     else socket.terminate();
-    this.#comeBack(awayMs);
+    this.#reconnectAfter(awayMs);
   }
 
-  /** Reports nothing new. Resolves when it is connected and everything is answered. */
+  /** Stops reporting. Resolves when the agent is connected and all messages are answered. */
   async retire(): Promise<void> {
     this.#stage = 'retired';
     while (!this.#isWelcome || this.#unanswered.size > 0) await sleep(POLL_MS);
   }
 
-  /** Resolves when the server has sent it away. */
+  /** Resolves when the server has closed the connection of the retired agent. */
   async sentAway(): Promise<void> {
     while (this.#stage !== 'gone') await sleep(POLL_MS);
   }
 
-  /** Ends whatever the server does. */
+  /** Ends the agent, whatever the server does. */
   end(): void {
-    this.#isWanted = false;
+    this.#shouldConnect = false;
     this.#socket?.terminate();
   }
 
@@ -121,7 +127,7 @@ export class Agent {
     });
     this.#socket = socket;
     let failure = '';
-    // What comes by a socket that this agent has left is lost, as it would be in life.
+    // Messages on a socket that this agent has left are lost, as they would be in reality.
     socket.on('message', (data) => {
       if (socket === this.#socket) this.#receive(JSON.parse(String(data)));
     });
@@ -146,14 +152,14 @@ export class Agent {
       case 'ack':
         return this.#acknowledged(message.payload.id);
       case 'error':
-        return this.#context.surprised(`an error: ${JSON.stringify(message.payload)}`);
+        return this.#context.reportUnexpected(`an error: ${JSON.stringify(message.payload)}`);
     }
   }
 
   #acknowledged(id: string): void {
-    const { ledger, surprised } = this.#context;
+    const { ledger, reportUnexpected } = this.#context;
     const message = this.#unanswered.get(id);
-    if (message === undefined) return surprised('an ack of what nobody waits for');
+    if (message === undefined) return reportUnexpected('an ack of what nobody waits for');
     this.#unanswered.delete(id);
     const { finished } = message;
     if (finished === undefined) return;
@@ -161,29 +167,29 @@ export class Agent {
     this.#jobs.acknowledged(finished);
   }
 
-  /** The server closed the socket, or never opened one. */
+  /** The server closed the socket or refused the connection. */
   #closed(code: number, failure: string): void {
-    this.#left();
+    this.#forgetSocket();
     const isRemoved = code === 4002 || failure.endsWith(' 401');
     if (this.#stage === 'retired' && (isRemoved || code === 1012)) {
       this.#stage = 'gone';
       return;
     }
-    // A host that is new may be asked to try again.
+    // The server may ask an agent of a new host to try again.
     if (!failure.endsWith(' 503')) {
-      this.#context.surprised(`a connection that ended with ${failure || `code ${code}`}`);
+      this.#context.reportUnexpected(`a connection that ended with ${failure || `code ${code}`}`);
     }
-    this.#comeBack(1_000 * (0.5 + Math.random()));
+    this.#reconnectAfter(1_000 * (0.5 + Math.random()));
   }
 
-  #left(): void {
+  #forgetSocket(): void {
     this.#socket = undefined;
     this.#isWelcome = false;
   }
 
-  #comeBack(awayMs: number): void {
+  #reconnectAfter(awayMs: number): void {
     setTimeout(() => {
-      if (this.#isWanted && this.#socket === undefined) this.#connect();
+      if (this.#shouldConnect && this.#socket === undefined) this.#connect();
     }, awayMs);
   }
 

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Load } from './load.ts';
 import type { SoakServer } from './server.ts';
 
-/** Hosts that are added, and as many that are removed, at a time. */
+/** The number of hosts that are added, and the number that are removed, in each step. */
 const HOSTS = 2;
 const SENT_AWAY_LIMIT_MS = 10_000;
 
-/** Hosts come and go by the real command line while their neighbours report. */
+/** Adds and removes hosts by the real command line while other hosts report. */
 export class Churn {
   added = 0;
   removed = 0;
@@ -28,15 +28,15 @@ export class Churn {
     await this.#load.tell('add', hosts);
   }
 
-  /** Some new hosts, and some others less. */
+  /** Adds some hosts and removes some others. */
   async step(): Promise<void> {
     await this.#noting(() => this.add(HOSTS));
     for (let n = 0; n < HOSTS; n++) await this.#noting(() => this.#removeOne());
   }
 
   /**
-   * Whether a finish counts that is in flight while its host is removed cannot be told from outside. So its agent
-   * stops reporting before, but stays connected.
+   * Removes a host. If a finish is in flight while its host is removed, a client cannot know
+   * whether it counts. So the agent first stops reporting, but stays connected.
    */
   async #removeOne(): Promise<void> {
     const at = Math.floor(Math.random() * this.#hostIds.length);

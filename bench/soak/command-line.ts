@@ -15,17 +15,20 @@ Runs a real control plane on a temporary directory, at about 350 bytes a job, an
 export interface SoakOptions {
   readonly minutes: number;
   readonly agents: number;
-  /** Finished jobs a second. */
+  /** Finished jobs per second. */
   readonly rate: number;
   readonly threads: number;
   readonly scrapeLimitMs: number;
 }
 
 const LEAST_MINUTES = 0.1;
-/** Agents are chosen by chance, and some jobs never finish, so that a few hosts have more jobs than the average. */
+/**
+ * Agents are chosen at random, and some jobs never finish, so some hosts have more jobs than the
+ * average.
+ */
 const MARGIN = 0.9;
 
-/** @throws Error naming the flag and what would be right */
+/** @throws Error that names the flag and says what would be valid */
 export function parseCommandLine(args: readonly string[]): SoakOptions | 'help' {
   const { values } = parseArgs({
     args: [...args],
@@ -54,7 +57,10 @@ export function parseCommandLine(args: readonly string[]): SoakOptions | 'help' 
   return options;
 }
 
-/** The server forgets the oldest jobs of a host that has very many. Then one could not tell that they were stored. */
+/**
+ * The server forgets the oldest jobs of a host with very many jobs. The soak could not verify
+ * those.
+ */
 function checkJobsPerHost({ minutes, agents, rate }: SoakOptions): void {
   const mostJobs = agents * MAX_REMEMBERED * MARGIN;
   if (rate * minutes * 60 <= mostJobs) return;

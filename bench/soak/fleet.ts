@@ -3,22 +3,25 @@ import type { Ledger } from './ledger.ts';
 import type { EnrolledHost } from './server.ts';
 
 const TICK_MS = 20;
-/** What could not be reported in time, because this thread was late, is made up for up to that. */
+/** If this thread was late, it catches up on the reports of at most this period. */
 const MAX_LATE_MS = 250;
 const HEARTBEAT_MS = 20_000;
-/** How long an agent stays connected on average. */
+/** Average duration of a connection. */
 const SESSION_MS = 20_000;
 const MAX_AWAY_MS = 2_000;
 
 export interface FleetOptions {
   readonly url: string;
-  /** Finishes a second, of all agents together. */
+  /** Finishes per second, over all agents. */
   readonly rate: number;
   readonly ledger: Ledger;
-  readonly surprised: (what: string) => void;
+  readonly reportUnexpected: (what: string) => void;
 }
 
-/** All agents: they report at a steady rate in sum, each at times of chance, and come and go. */
+/**
+ * All agents. Together they report at a steady rate, each at random times. They disconnect and
+ * reconnect.
+ */
 export class Fleet {
   readonly #agents = new Map<string, Agent>();
   readonly #context: AgentContext;
@@ -29,8 +32,8 @@ export class Fleet {
   #due = 0;
   #isSettling = false;
 
-  constructor({ url, rate, ledger, surprised }: FleetOptions) {
-    this.#context = { url, ledger, surprised };
+  constructor({ url, rate, ledger, reportUnexpected }: FleetOptions) {
+    this.#context = { url, ledger, reportUnexpected };
     this.#rate = rate;
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),
@@ -50,7 +53,7 @@ export class Fleet {
     this.#chooseReporting();
   }
 
-  /** Resolves when nothing of that host is in flight, so that it can be removed. */
+  /** Resolves when all messages of the host are answered, so that it can be removed. */
   async retire(hostId: string): Promise<void> {
     const agent = this.#agent(hostId);
     const quiet = agent.retire();
@@ -58,19 +61,25 @@ export class Fleet {
     await quiet;
   }
 
-  /** To be called once the host was removed. Resolves when the server has sent its agent away. */
+  /**
+   * Must be called after the host was removed. Resolves when the server has closed the connection
+   * of its agent.
+   */
   async removed(hostId: string): Promise<void> {
     await this.#agent(hostId).sentAway();
     this.#agents.delete(hostId);
     this.#context.ledger.remove(hostId);
   }
 
-  /** All agents lose their connections at once, and come back at once. */
+  /** Disconnects all agents at once. They also come back at once. */
   storm(): void {
     for (const agent of this.#agents.values()) agent.drop(0);
   }
 
-  /** Resolves when nothing is in flight any more, or `limit` is aborted; @returns how much still is */
+  /**
+   * Resolves when all messages are answered or `limit` is aborted.
+   * @returns the number of messages that are still unanswered
+   */
   async settle(limit: AbortSignal): Promise<number> {
     this.#isSettling = true;
     const agents = [...this.#agents.values()];
@@ -79,7 +88,7 @@ export class Fleet {
     return agents.reduce((sum, { unanswered }) => sum + unanswered, 0);
   }
 
-  /** Resolves when the server has sent all agents away. */
+  /** Resolves when the server has closed the connections of all agents. */
   async farewell(): Promise<void> {
     await Promise.all([...this.#agents.values()].map((agent) => agent.sentAway()));
   }

@@ -3,20 +3,21 @@ import { runInNewContext } from 'node:vm';
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 
 /*
- * Loaded into the server by `--import`, in each of its threads: SIGUSR2 has all of them collect their garbage.
+ * Loaded into the server by `--import`, in each of its threads. SIGUSR2 makes all threads collect
+ * their garbage.
  *
- * The function is taken from V8 here, and not by `--expose-gc`: workers need it too, and Node does not let a worker
- * be started with flags of V8.
+ * V8's `gc` function is enabled here and not by `--expose-gc`, because workers need it too and Node
+ * does not allow V8 flags for workers.
  */
 setFlagsFromString('--expose-gc');
 /*
- * A young generation grows in steps, for minutes, up to a limit, which looks like a leak in a short soak. Here its
- * first step takes it there.
+ * A young generation grows in steps over minutes up to a limit, which looks like a leak in a short
+ * soak. This setting makes it reach the limit in its first step.
  */
 setFlagsFromString('--semi-space-growth-factor=32');
 const collect: () => void = runInNewContext('gc');
 
-// Node delivers signals to the main thread only.
+// Node delivers signals only to the main thread.
 const threads = new BroadcastChannel('gc-on-request');
 if (isMainThread) {
   process.on('SIGUSR2', () => {
@@ -26,10 +27,10 @@ if (isMainThread) {
 } else {
   threads.onmessage = collectTwice;
 }
-// After `onmessage`, which would otherwise keep the thread from ending.
+// Must come after `onmessage`, which would otherwise keep the thread alive.
 threads.unref();
 
-/** What a finalizer lets go is only collected by the next turn. */
+/** Collects twice, because memory that a finalizer releases is freed only by the next collection. */
 function collectTwice(): void {
   collect();
   collect();

@@ -1,23 +1,26 @@
 import { finishOf, type Job, nextJob, repeatOf, startOf } from './reports.ts';
 
-/** Jobs that are announced and not finished yet. */
+/** Maximum number of jobs that are started and not finished. */
 const MAX_RUNNING = 5;
 const MAX_REPEATABLE = 16;
 
 export interface Report {
   readonly type: 'job.started' | 'job.finished' | 'repo.stats';
   readonly payload: object;
-  /** Of a finish that counts, as opposed to a repeated one. */
+  /** Set if the report is a first finish, which counts; undefined for a repeated one. */
   readonly finished?: Job;
 }
 
-/** The jobs of one host, one after the other. */
+/** Creates the jobs of one host. */
 export class HostJobs {
   readonly #running: Job[] = [];
   readonly #repeatable: Job[] = [];
   #jobs = 0;
 
-  /** The finish of a job that was announced or not, and now and then the announcement of another one. */
+  /**
+   * Returns a finish, and sometimes the start of another job. The start of the finished job may or
+   * may not have been reported.
+   */
   next(): Report[] {
     const reports: Report[] = [];
     if (Math.random() < 0.5) {
@@ -37,7 +40,7 @@ export class HostJobs {
     this.#repeatable[job.number % MAX_REPEATABLE] = job;
   }
 
-  /** An acknowledged finish once more, as of an agent that has lost the acknowledgement. */
+  /** Returns an acknowledged finish again, as from an agent that has lost the acknowledgement. */
   repeat(): Report | undefined {
     const job = this.#repeatable[Math.floor(Math.random() * this.#repeatable.length)];
     return job && { type: 'job.finished', payload: repeatOf(job) };

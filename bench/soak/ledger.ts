@@ -1,23 +1,26 @@
 import { SERIES_COUNT } from '../../src/contract/jobs.ts';
 
 /**
- * The finishes of a host: at the number of the job, the series that it counts in (`seriesIndex`). Jobs that have not
- * finished are holes.
+ * The finishes of a host. Index: the number of the job. Value: the series that it counts in
+ * (`seriesIndex`). Jobs that have not finished are holes.
  */
 export type Finishes = readonly (number | undefined)[];
 
-/** What the server has acknowledged, and so must have on disk and in its histogram. */
+/** All finishes that the server has acknowledged. They must be on disk and in its histogram. */
 export interface Acknowledged {
-  /** Of hosts that were not removed, by host id. */
+  /** Finishes of the hosts that are not removed, by host id. */
   readonly hosts: ReadonlyMap<string, Finishes>;
-  /** Of removed hosts together, by series: their jobs are gone from the disk, but were counted. */
+  /**
+   * Counts of all removed hosts, by series. Their jobs are not on disk any more, but they stay
+   * counted.
+   */
   readonly removed: readonly number[];
 }
 
 export class Ledger implements Acknowledged {
   readonly hosts = new Map<string, (number | undefined)[]>();
   readonly removed: number[] = noCounts();
-  /** Finishes, each once, also those of removed hosts. */
+  /** Number of distinct finishes, including those of removed hosts. */
   total = 0;
 
   enrol(hostId: string): void {
@@ -37,7 +40,7 @@ export class Ledger implements Acknowledged {
   }
 }
 
-/** How many finishes of each series were acknowledged, by series. */
+/** The number of acknowledged finishes, by series. */
 export function countsOf({ hosts, removed }: Acknowledged): number[] {
   const counts = [...removed];
   for (const finishes of hosts.values()) addCounts(counts, finishes);

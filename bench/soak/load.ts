@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { LoadData, LoadMessage, LoadState, Orders } from './load.worker.ts';
 
-/** The agents, which run in a thread of their own. */
+/** Runs the agents in their own thread. */
 export class Load {
-  /** As of a moment ago. */
+  /** The last state that the thread sent. */
   state: LoadState = { online: 0, acknowledged: 0, surprises: new Map() };
   /** Rejects if the thread fails. */
   readonly died: Promise<never>;
@@ -22,7 +22,7 @@ export class Load {
       this.#answers.delete(message.answerTo);
     });
     this.died = new Promise((_, reject) => this.#worker.once('error', reject));
-    // The soak awaits it where it matters. Elsewhere a rejection must not end this process.
+    // The soak awaits this promise later. Until then a rejection must not end the process.
     this.died.catch(() => {});
   }
 

@@ -4,7 +4,8 @@ import { type Acknowledged, Ledger } from './ledger.ts';
 import type { EnrolledHost } from './server.ts';
 
 /*
- * The agents, in a thread of their own: what they do must not keep scrapes waiting, whose time is measured.
+ * The agents run in their own thread, so that their work does not delay the scrapes whose time is
+ * measured.
  */
 
 export interface LoadData {
@@ -12,16 +13,16 @@ export interface LoadData {
   readonly rate: number;
 }
 
-/** What this thread can be told, and what it answers once that is done. */
+/** The commands for this thread, with request and answer. It answers when the command is done. */
 export interface Orders {
   add: { request: readonly EnrolledHost[]; answer: undefined };
-  /** A host is to be removed: the answer comes when nothing of it is in flight. */
+  /** The host will be removed. The answer comes when all of its messages are answered. */
   retire: { request: string; answer: undefined };
   removed: { request: string; answer: undefined };
   storm: { request: undefined; answer: undefined };
-  /** No new reports; the answer comes when all are acknowledged, or after a while. */
+  /** Stops all reports. The answer comes when all are acknowledged, or after a time limit. */
   settle: { request: undefined; answer: Settled };
-  /** The server is to end: the answer comes when it has sent all agents away. */
+  /** The server will end. The answer comes when it has closed the connections of all agents. */
   farewell: { request: undefined; answer: undefined };
 }
 
@@ -37,7 +38,7 @@ export interface Settled {
 export interface LoadState {
   readonly online: number;
   readonly acknowledged: number;
-  /** What a server that does all right would never do, and how often it did. */
+  /** Behaviour that a correct server would never show, and how often it occurred. */
   readonly surprises: ReadonlyMap<string, number>;
 }
 
@@ -55,13 +56,13 @@ const fleet = new Fleet({
   url,
   rate,
   ledger,
-  surprised: (what) => surprises.set(what, (surprises.get(what) ?? 0) + 1),
+  reportUnexpected: (what) => surprises.set(what, (surprises.get(what) ?? 0) + 1),
 });
 
 setInterval(tellState, STATE_MS);
 parentPort?.on('message', async ({ number, ...order }: Order & { number: number }) => {
   const answer = await obey(order as Order);
-  // What an answer is about is in the state that comes before it.
+  // The state is sent first, because the receiver of an answer may look at the state.
   tellState();
   tell({ answerTo: number, answer });
 });

@@ -16,7 +16,7 @@ export function progressLine(progress: Progress): string {
   ].join('  ');
 }
 
-/** The figures of a whole soak. */
+/** The figures of a complete soak. */
 export function summary(outcome: Outcome): string {
   const { seconds, memory, acknowledged, shown, onDisk, scrapeMs, exit } = outcome;
   const finishes = sum(countsOf(acknowledged));

@@ -5,7 +5,7 @@ import { pick } from '../support/random.ts';
 
 /** One job of a host, as its agent reports it. */
 export interface Job extends FinishedJob {
-  /** Counts up within the host. */
+  /** Number of the job within its host. */
   readonly number: number;
   readonly finishedAt: number;
 }
@@ -13,16 +13,19 @@ export interface Job extends FinishedJob {
 const { random } = Math;
 const table = jobTable();
 const AN_HOUR_MS = 3_600_000;
-/** Longer than what the server keeps of an error. */
+/** Longer than the part of an error that the server keeps. */
 const LONG_ERROR = 'Fatal: unable to open repository: ключ 🔑 not found\n'.repeat(150);
 
-/** Any kind and status, finished some time within the last hour: reports come late and in any order. */
+/**
+ * Creates a job of a random kind and status that finished within the last hour: reports arrive late
+ * and in any order.
+ */
 export function nextJob(number: number): Job {
   const { kind, status, ms } = pick(random, table as [FinishedJob, ...FinishedJob[]]);
   return { number, kind, status, ms, finishedAt: Date.now() - Math.floor(random() * AN_HOUR_MS) };
 }
 
-/** The series of the histogram that it counts in. */
+/** The series in which the job counts. */
 export function seriesOf({ kind, status }: Job): number {
   return seriesIndex(kind, status);
 }
@@ -31,7 +34,7 @@ export function jobId(number: number): string {
   return `job-${number}`;
 }
 
-/** The number in a job id; NaN for one that is none of ours. */
+/** The number in a job id; NaN if the soak did not create that id. */
 export function jobNumber(id: string): number {
   return Number(/^job-(\d+)$/.exec(id)?.[1] ?? Number.NaN);
 }
@@ -40,7 +43,7 @@ export function startOf(job: Job): object {
   return { job_id: jobId(job.number), ...announcement(job) };
 }
 
-/** @param announced whether the server knows the kind and the start */
+/** @param announced whether the start was reported, so that the server knows kind and start */
 export function finishOf(job: Job, announced: boolean): object {
   return {
     job_id: jobId(job.number),
@@ -52,7 +55,7 @@ export function finishOf(job: Job, announced: boolean): object {
   };
 }
 
-/** The same job as if it had ended in some other way, maybe: the server has to keep to what it heard first. */
+/** The finish of the same job, possibly with another outcome: the server must keep the first one. */
 export function repeatOf(job: Job): object {
   return finishOf({ ...job, status: pick(random, JOB_STATUSES) }, false);
 }

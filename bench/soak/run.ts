@@ -8,7 +8,7 @@ import { countsIn, Scrapes } from './scrapes.ts';
 import { SoakServer } from './server.ts';
 import type { Findings, MemorySample } from './verdict.ts';
 
-/** How often things happen; and in a short soak so many times, so that they happen at all. */
+/** Intervals of the actions, and the minimum number of times in a short soak. */
 const PACES = {
   gzipScrape: { ms: 1_000, times: 10 },
   plainScrape: { ms: 7_000, times: 3 },
@@ -18,12 +18,12 @@ const PACES = {
 } as const;
 const FAREWELL_LIMIT_MS = 15_000;
 
-/** What is told while it runs. */
+/** Progress that is reported during the soak. */
 export interface Progress {
   readonly seconds: number;
   readonly online: number;
   readonly acknowledged: number;
-  /** Finishes acknowledged a second, since the last time. */
+  /** Finishes acknowledged per second since the last report. */
   readonly rate: number;
   readonly residentBytes: number;
   readonly scrapeMs: readonly number[];
@@ -34,7 +34,10 @@ export interface Outcome extends Findings {
   readonly hostsRemoved: number;
 }
 
-/** Runs the soak. @throws Error if it could not be run to its end, for example since the server died */
+/**
+ * Runs the soak.
+ * @throws Error if it could not complete, for example because the server died
+ */
 export async function soak(
   options: SoakOptions,
   tell: (progress: Progress) => void,
@@ -93,7 +96,7 @@ class Soak {
     return this.#end();
   }
 
-  /** First what is in flight, then the last scrape, then the server, then its database. */
+  /** Ends in this order: unanswered messages, the last scrape, the server, its database. */
   async #end(): Promise<Outcome> {
     const { acknowledged, unanswered } = await this.#load.tell('settle', undefined);
     const body = await this.#scrapes.scrape('gzip');
@@ -127,7 +130,10 @@ class Soak {
     };
   }
 
-  /** What is acknowledged is shown by the next scrape, so a scrape cannot show less than was known before. */
+  /**
+   * The next scrape must show every acknowledged finish, so the count in a scrape cannot be lower
+   * than the number acknowledged before it.
+   */
   async #scrape(encoding: 'gzip' | 'identity'): Promise<void> {
     const { acknowledged } = this.#load.state;
     const body = await this.#scrapes.scrape(encoding);
@@ -156,7 +162,7 @@ class Soak {
     return { at, acknowledged };
   }
 
-  /** Begins `work` whether that before is done or not, as Prometheus scrapes. */
+  /** Starts `work` at each interval even if the previous one has not ended, as Prometheus does. */
   async #atPace(pace: keyof typeof PACES, work: () => Promise<void>): Promise<void> {
     const works: Promise<void>[] = [];
     await this.#oneByOne(pace, async () => void works.push(work()));

@@ -7,19 +7,22 @@ import { METRICS_TOKEN } from './server.ts';
 const LIMIT_MS = 15_000;
 const COUNT = /^rm_job_duration_seconds_count\{kind="(\w+)",status="(\w+)"\} (\d+)$/gm;
 
-/** Scrapes, and how long each took: on the client, from the request until the last byte of the body. */
+/**
+ * Scrapes the server. Durations are measured on the client, from the request until the last byte of
+ * the body.
+ */
 export class Scrapes {
   readonly ms: number[] = [];
   readonly failures: string[] = [];
   readonly #url: string;
-  /** Prometheus keeps its connection, and asks for gzip. */
+  /** Like Prometheus, it keeps its connection and asks for gzip. */
   readonly #kept = new Agent({ keepAlive: true });
 
   constructor(url: string) {
     this.#url = `${url}/metrics`;
   }
 
-  /** @returns the body, or undefined if that failed, which is noted */
+  /** @returns the body, or undefined if the scrape failed, which is recorded */
   async scrape(encoding: 'gzip' | 'identity'): Promise<string | undefined> {
     const startedAt = performance.now();
     try {
@@ -41,7 +44,7 @@ export class Scrapes {
   #get(encoding: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const headers = { Authorization: `Bearer ${METRICS_TOKEN}`, 'Accept-Encoding': encoding };
-      // Who looks by hand has a connection of their own.
+      // A person with curl uses a new connection.
       const agent = encoding === 'gzip' ? this.#kept : false;
       const signal = AbortSignal.timeout(LIMIT_MS);
       request(this.#url, { headers, agent, signal }, (response) => {
@@ -60,7 +63,7 @@ export class Scrapes {
   }
 }
 
-/** How many finishes the histogram shows, by series. */
+/** The number of finishes in the histogram, by series. */
 export function countsIn(body: string): number[] {
   const counts = noCounts();
   for (const [line, kind = '', status = '', count] of body.matchAll(COUNT)) {

@@ -9,14 +9,17 @@ import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const GC_ON_REQUEST = new URL('./gc-on-request.ts', import.meta.url).href;
-/** As `npm start` has it. */
+/** The V8 flags of `npm start`. */
 const FLAGS = ['--max-semi-space-size=4'];
-/** Threads collect in tens of milliseconds; one that waits for the store begins up to 100 ms later. */
+/**
+ * Threads collect in tens of milliseconds. A thread that waits for the store starts up to 100 ms
+ * later.
+ */
 const GC_MS = 300;
 const STOP_LIMIT_MS = 20_000;
-/** Of a command; 15,000 hosts are 3 MB. */
+/** Maximum output of a command. 15,000 hosts are 3 MB. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
-/** Of its log, when the server dies. */
+/** Number of log lines to show when the server dies. */
 const SHOWN_LINES = 20;
 export const METRICS_TOKEN = 'the-token-of-the-soak';
 
@@ -31,20 +34,23 @@ export interface Exit {
   readonly ms: number;
 }
 
-/** What has to go when this process ends. */
+/** What must be removed when this process ends. */
 interface Running {
   readonly dataDir: string;
   readonly process: ChildProcess;
   readonly commands: Set<ChildProcess>;
 }
 
-/** A real `restic-manager serve` on a data directory of its own. Both go with this process. */
+/**
+ * A real `restic-manager serve` with its own data directory. Both are removed when this process
+ * ends.
+ */
 export class SoakServer {
   /** `http://HOST:PORT` */
   readonly url: string;
-  /** Each line of its standard error. */
+  /** The lines of its standard error. */
   readonly stderr: readonly string[];
-  /** Rejects if the server ends without having been told to. */
+  /** Rejects if the server ends before `stop` was called. */
   readonly died: Promise<never>;
   readonly #running: Running;
   #stopping = false;
@@ -58,7 +64,7 @@ export class SoakServer {
         if (!this.#stopping) reject(new Error(endedWith(code ?? signal, stderr)));
       });
     });
-    // The soak awaits it where it matters. Elsewhere a rejection must not end this process.
+    // The soak awaits this promise later. Until then a rejection must not end the process.
     this.died.catch(() => {});
   }
 
@@ -96,7 +102,7 @@ export class SoakServer {
     return `${this.url.replace('http', 'ws')}/ws/agent`;
   }
 
-  /** Resident memory in bytes, once all threads of the server have collected their garbage. */
+  /** Resident memory in bytes, after all threads of the server have collected their garbage. */
   async residentBytes(): Promise<number> {
     this.#running.process.kill('SIGUSR2');
     await setTimeout(GC_MS);
@@ -123,7 +129,7 @@ export class SoakServer {
   async stop(): Promise<Exit> {
     this.#stopping = true;
     const startedAt = performance.now();
-    // Not `exit`: its last lines may come after that.
+    // Not `exit`: the last lines of the log may arrive after that event.
     const closed = once(this.#running.process, 'close');
     this.#running.process.kill('SIGTERM');
     const limit = new AbortController();
@@ -158,13 +164,13 @@ export class SoakServer {
   }
 }
 
-/** A command that is still running would make the directory anew. */
+/** Commands must end first, because a running one would create the directory again. */
 function cleanUp({ dataDir, process, commands }: Running): void {
   for (const child of [process, ...commands]) child.kill('SIGKILL');
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** The environment without RM_* variables: the server must not take settings from the shell. */
+/** The environment without RM_* variables, so that the server takes no settings from the shell. */
 function ownVariables(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('RM_')),

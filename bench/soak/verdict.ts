@@ -3,28 +3,28 @@ import { median, quantile } from '../support/samples.ts';
 import { type Acknowledged, countsOf, type Finishes, sum } from './ledger.ts';
 import type { Exit } from './server.ts';
 
-/** All that a soak found out. */
+/** Everything that a soak measured. */
 export interface Findings {
   readonly seconds: number;
   readonly memory: readonly MemorySample[];
   readonly acknowledged: Acknowledged;
-  /** Finishes that the server did not acknowledge, though it was left in peace. */
+  /** Number of finishes that the server did not acknowledge although it had enough time. */
   readonly unanswered: number;
-  /** Of the histogram when nothing was in flight, by series. */
+  /** The counts of the histogram, by series, when no message was unanswered. */
   readonly shown: readonly number[];
   readonly onDisk: ReadonlyMap<string, Finishes>;
   readonly scrapeMs: readonly number[];
   readonly scrapeLimitMs: number;
   readonly stderr: readonly string[];
   readonly exit: Exit;
-  /** What else went wrong meanwhile. */
+  /** Everything else that went wrong. */
   readonly faults: readonly string[];
 }
 
 export interface MemorySample {
-  /** Since the start of the soak. */
+  /** Seconds since the start of the soak. */
   readonly seconds: number;
-  /** Resident, after a garbage collection. */
+  /** Resident memory in bytes after a garbage collection. */
   readonly bytes: number;
 }
 
@@ -34,7 +34,7 @@ const EXIT_LIMIT_MS = 10_000;
 /** https://github.com/pinojs/pino/blob/main/docs/api.md#loggerlevels-object */
 const LEVEL_ERROR = 50;
 
-/** @returns why the soak failed; nothing if it passed */
+/** @returns the reasons why the soak failed; empty if it passed */
 export function verdict(findings: Findings): string[] {
   const { acknowledged, unanswered, shown, onDisk } = findings;
   return [
@@ -50,11 +50,13 @@ export function verdict(findings: Findings): string[] {
 }
 
 /**
- * Memory has to be flat. The jobs that are remembered are in files, so they are no reason to grow, and the number of
- * hosts stays what it is. The first fifth does not count: in it code is compiled, and heaps and caches are filled.
- * The last fifth is compared with the second one, by medians, since single samples catch a burst of messages. Some
- * growth is allowed: V8 keeps pages that are half empty, and glibc what it may use again. A leak that matters goes on
- * growing, so that a longer soak finds it.
+ * Memory must stay flat. Jobs are stored in files and the number of hosts is constant, so neither
+ * is a reason to grow.
+ *
+ * The first fifth of the time is ignored, because code is compiled and heaps and caches fill up.
+ * The last fifth is compared with the second one. Medians are used, since single samples may catch
+ * a burst of messages. Some growth is allowed: V8 keeps pages that are half empty, and glibc keeps
+ * memory that it may use again. A relevant leak goes on growing, so a longer soak finds it.
  */
 export function memoryFaults(samples: readonly MemorySample[], seconds: number): string[] {
   const { early, late } = memoryOf(samples, seconds);
@@ -64,7 +66,7 @@ export function memoryFaults(samples: readonly MemorySample[], seconds: number):
   return [`memory grew from ${mib(early)} to ${mib(late)}, by more than ${mib(allowed)}`];
 }
 
-/** Medians of the second fifth of the time and of the last one; NaN without samples. */
+/** Medians of the second and of the last fifth of the time; NaN without samples. */
 export function memoryOf(samples: readonly MemorySample[], seconds: number) {
   const ofFifth = (fifth: number) =>
     median(
@@ -75,7 +77,7 @@ export function memoryOf(samples: readonly MemorySample[], seconds: number) {
   return { early: ofFifth(1), late: ofFifth(4) };
 }
 
-/** Every acknowledged finish counts once, in its series. */
+/** Every acknowledged finish must count once, in its series. */
 export function countFaults(acknowledged: readonly number[], shown: readonly number[]): string[] {
   const faults: string[] = [];
   const [expected, found] = [sum(acknowledged), sum(shown)];
@@ -93,7 +95,7 @@ export function countFaults(acknowledged: readonly number[], shown: readonly num
   return faults;
 }
 
-/** Every acknowledged finish is on disk as it was reported first, and nothing else is. */
+/** Every acknowledged finish must be on disk as it was first reported, and no other finish may be. */
 export function diskFaults(
   acknowledged: Acknowledged['hosts'],
   onDisk: ReadonlyMap<string, Finishes>,
@@ -119,7 +121,7 @@ export function diskFaults(
   return faults;
 }
 
-/** As measured on the client, where the load takes its share of the machine: the server itself is faster. */
+/** Durations on the client, where the load also uses the cores. The server itself is faster. */
 export function scrapeFaults(ms: readonly number[], limitMs: number): string[] {
   if (ms.length === 0) return ['no scrape succeeded'];
   const p99 = scrapeP99(ms);
@@ -131,7 +133,7 @@ export function scrapeP99(ms: readonly number[]): number {
   return quantile(Float64Array.from(ms).sort(), 0.99);
 }
 
-/** The server logs JSON, and nothing here is a reason for an error. */
+/** The server logs JSON, and nothing in the soak should cause an error. */
 export function stderrFaults(lines: readonly string[]): string[] {
   return lines
     .filter((line) => !isLogLine(line) || JSON.parse(line).level >= LEVEL_ERROR)

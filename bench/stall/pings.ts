@@ -3,8 +3,8 @@ import { AgentSocket } from '../support/agent-socket.ts';
 const EVERY_MS = 2;
 
 /**
- * Round trips of one WebSocket. Pings leave by the clock and not when the last one is back, so that one
- * long wait counts for all that came into it.
+ * Measures round trips of one WebSocket. Pings are sent at fixed times, whether or not the previous
+ * one was answered. So one long stall counts for every ping that was due during it.
  */
 export class Pings {
   readonly #socket: AgentSocket;
@@ -17,7 +17,7 @@ export class Pings {
     return new Pings(await AgentSocket.open(port));
   }
 
-  /** @returns milliseconds from when each ping was due until it was back */
+  /** @returns milliseconds from the time each ping was due until its answer arrived */
   run(forMs: number): Promise<number[]> {
     return new Promise((resolve) => {
       const trips: number[] = [];

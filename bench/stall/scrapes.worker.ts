@@ -4,12 +4,13 @@ import { parentPort } from 'node:worker_threads';
 import { type Encoding, Scraper } from '../support/scraper.ts';
 
 /*
- * Scrapes one after the other, with a short rest in between, in a thread of its own: what it does with
- * the bodies must not keep the pings waiting.
+ * Scrapes again and again, with a short pause in between. This runs in its own thread, so that
+ * processing the bodies does not delay the pings.
  */
 const REST_MS = 250;
 
-// A Prometheus is on a machine of its own: here it must not take the core from those who are measured.
+// In production Prometheus runs on another machine, so here it must not take a core from the
+// measured threads.
 setPriority(constants.priority.PRIORITY_LOW);
 
 export interface Scrapes {

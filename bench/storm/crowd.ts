@@ -1,9 +1,11 @@
 import { WebSocket } from 'ws';
 
 /*
- * The agents of a storm, in a process of their own: sockets of both ends in one process would be too many open files.
- * It is told where to connect, and the tokens; all agents connect at once. It tells when all were welcomed, and when
- * all were closed, with their close codes.
+ * The agents of a storm. They run in their own process, because both ends of all sockets would be
+ * too many open files for one.
+ *
+ * The process receives the address and the tokens. All agents connect at once. It reports when all
+ * were welcomed, and when all were closed, with the close codes.
  */
 export interface CrowdOrder {
   readonly url: string;
@@ -37,7 +39,7 @@ process.once('message', ({ url, tokens }: CrowdOrder) => {
       if (welcomed === tokens.length) tell({ welcomedMs: performance.now() - startedAt });
     });
     socket.on('close', (code) => {
-      // As agents do: one that could not connect tries again.
+      // Like real agents, one that could not connect tries again.
       if (!isWelcome) return void setTimeout(() => connect(token), RETRY_MS);
       closeCodes[code] = (closeCodes[code] ?? 0) + 1;
       closed++;

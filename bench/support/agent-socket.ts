@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 /*
- * An agent's WebSocket with as little of a client as will do, so that it is the server that is measured:
- * text frames up to 64 KiB, no fragments. It masks with zeros, which the protocol allows.
+ * The WebSocket of an agent, with a minimal client so that the server is measured and not the
+ * client. It supports only unfragmented text frames of up to 64 KiB. It masks with zeros, which the
+ * protocol allows.
  */
 const TEXT = 0x81;
 const MASKED = 0x80;
@@ -13,7 +14,7 @@ const HELLO = JSON.stringify({
 });
 
 export class AgentSocket {
-  /** Told each message of the server, once the first has come. */
+  /** Called with each message of the server after the first. */
   onMessage: (text: string) => void = () => {};
   readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
@@ -41,7 +42,7 @@ export class AgentSocket {
     return agent;
   }
 
-  /** Says hello and waits for the answer. */
+  /** Sends a hello and waits for the answer. */
   greet(): Promise<void> {
     return new Promise((resolve) => {
       this.onMessage = () => resolve();
@@ -69,7 +70,7 @@ export class AgentSocket {
 
   #receive(bytes: Buffer): void {
     let rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    // What is sent in answer leaves together, in one system call.
+    // Messages that are sent in response are written in one system call.
     this.#socket.cork();
     for (;;) {
       const [opcode, short] = [rest[0], rest[1]];

@@ -2,23 +2,26 @@ import type { Progress } from './progress.ts';
 import type { BenchResult } from './result.ts';
 
 export interface BenchOptions {
-  /** Sizes of fleets to take instead of the bench's own. */
+  /** Fleet sizes that replace those of the bench. */
   readonly hosts: number | undefined;
-  /** Rough figures in seconds, to see that all runs; not to be quoted. */
+  /**
+   * Makes a run of seconds, with rough figures, to see that everything runs. The figures must not
+   * be quoted.
+   */
   readonly quick: boolean;
-  /** Whether the peers take part, or only ours and the floor. */
+  /** Whether to measure peers, or only ours and the floor. */
   readonly peers: boolean;
   readonly progress: Progress;
 }
 
-/** One question and how to answer it. */
+/** A question and how to measure the answer. */
 export interface BenchDefinition {
   readonly name: string;
   readonly question: string;
   run(options: BenchOptions): Promise<BenchResult>;
 }
 
-/** The sizes of fleets that a bench takes. */
+/** The fleet sizes of a bench. */
 export function fleetSizes(
   { hosts, quick }: BenchOptions,
   all: readonly number[] = [100, 1_000, 10_000, 100_000],

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '../..');
 
 /**
- * The sources and the benches as JavaScript, for as long as `use` runs: as an installed package runs, without
- * Node's own compiler in memory. They are put where packages are still found.
+ * Compiles the sources and the benches to JavaScript, as an installed package runs, so that Node's
+ * TypeScript compiler is not in memory. The files exist as long as `use` runs. They are in a place
+ * from which packages can be imported.
  */
 export async function withCompiled<T>(use: (serve: string) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(ROOT, 'node_modules/.bench-'));

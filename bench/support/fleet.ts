@@ -3,8 +3,9 @@ import type { Host } from '../../src/index.ts';
 import { logNormal, pick, type Random, seededRandom } from './random.ts';
 
 /*
- * The fleet that every contestant shows: believable names and values, the same in every run. What a
- * body costs depends on both: names outside of ASCII, times with milliseconds, sizes of 13 digits.
+ * The fleet that every contestant shows. Names and values are realistic and the same in every run.
+ * Both affect the cost of a body: names that are not ASCII, times with milliseconds, sizes of 13
+ * digits.
  */
 
 const NOON = Date.UTC(2026, 0, 15, 12);
@@ -24,7 +25,7 @@ const PEOPLE = ['zoë', 'amir', 'björn', 'елена', 'grace', 'håkon', 'jos�
 /** The percentage of a fleet that changes in 15 s if each host is backed up about once a day. */
 export const CHANGED_IN_15_S = 0.02;
 
-/** Hosts in the order of their ids, which is that of their enrolment. */
+/** Hosts in the order of their ids, which is also the order of their enrolment. */
 export function* benchHosts(size: number): Generator<Host> {
   const random = seededRandom(size);
   for (let index = 0; index < size; index++) {
@@ -37,7 +38,7 @@ export function benchFleet(size: number): Host[] {
   return [...benchHosts(size)];
 }
 
-/** The same host after its next backup: the change that a fleet sees most. */
+/** The same host after its next backup. This is the most frequent change in a fleet. */
 export function afterBackup(host: Host, random: Random): Host {
   return {
     ...host,
@@ -47,7 +48,7 @@ export function afterBackup(host: Host, random: Random): Host {
   };
 }
 
-/** What the families about the fleet as a whole say of the hosts that were counted. */
+/** Values of the families about the whole fleet, over the hosts that were added. */
 export class FleetTotals {
   hosts = 0;
   online = 0;
@@ -79,7 +80,7 @@ function host(random: Random, hostId: string, index: number): Host {
   };
 }
 
-/** `db-fra1-0042.backup.example.net`, `laptop-zoë-17` */
+/** Names such as `db-fra1-0042.backup.example.net` and `laptop-zoë-17`. */
 function nameAndSize(random: Random, index: number): { name: string; gib: number } {
   if (random() < 0.3) return { name: `laptop-${pick(random, PEOPLE)}-${index}`, gib: 60 };
   const { role, gib } = pick(random, ROLES);

@@ -11,8 +11,8 @@ export interface FinishedJob {
 export const TABLE_SIZE = 4096;
 
 /**
- * Jobs in random order, each series alike, with durations from milliseconds to days: neither branch
- * predictor nor cache can learn what comes next, as they could not in life.
+ * Jobs in random order, with all series equally frequent and durations from milliseconds to days.
+ * As in reality, neither the branch predictor nor the cache can learn what comes next.
  */
 export function jobTable(): FinishedJob[] {
   const random = seededRandom(TABLE_SIZE);

@@ -4,18 +4,18 @@ import { createRequire } from 'node:module';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
-/** Where and of what figures were taken. */
+/** The machine and the revision that were measured. */
 export interface Circumstances {
   readonly date: string;
   readonly command: string;
   readonly commit: string;
-  /** Whether sources differ from that commit. */
+  /** Whether the sources differ from that commit. */
   readonly modified: boolean;
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGb: number;
   readonly kernel: string;
-  /** Of the minute before: other people's work on the machine. */
+  /** Load average of the minute before: other work on the machine. */
   readonly load: number;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -46,7 +46,7 @@ export function circumstances(command: string): Circumstances {
   };
 }
 
-/** Its package.json may be hidden by `exports`, so it is looked for on the disk. */
+/** Searches the disk, because `exports` may hide the package.json. */
 function packageVersion(name: string): string {
   const paths = createRequire(import.meta.url).resolve.paths(name) ?? [];
   for (const path of paths) {

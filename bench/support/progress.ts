@@ -1,4 +1,7 @@
-/** What a long run is doing, on standard error: one line that is written over, if somebody watches. */
+/**
+ * Shows the progress of a long run on standard error: one line that is overwritten, if standard
+ * error is a terminal.
+ */
 export class Progress {
   readonly #name: string;
   #scenario = '';

@@ -1,4 +1,7 @@
-/** Numbers from 0 up to 1, the same in every run: what is compared gets the same fleet and jobs. */
+/**
+ * Random numbers from 0 up to 1. They are the same in every run, so that all contestants get the
+ * same fleet and jobs.
+ */
 export type Random = () => number;
 
 /** mulberry32 */
@@ -12,7 +15,10 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** Half of the time below `median`, never negative, with the long tail of real durations and sizes. */
+/**
+ * A log-normally distributed number: never negative, with a long tail like real durations and
+ * sizes, and half of the time below `median`.
+ */
 export function logNormal(random: Random, median: number, spread: number): number {
   const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   return median * Math.exp(spread * normal);

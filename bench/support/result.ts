@@ -1,18 +1,18 @@
 import type { Circumstances } from './machine.ts';
 import { median, type Summary, summarise } from './samples.ts';
 
-/** - `floor`: what no contestant can be faster than */
+/** The role of a contestant. No contestant can be faster than the `floor`. */
 export type Role = 'floor' | 'own' | 'peer';
 
-/** One contestant's figures for one measure under one set of circumstances. */
+/** The figures of one contestant for one measure in one scenario. */
 export interface Row extends Summary {
   readonly measure: string;
   readonly unit: Unit;
-  /** Rows of one scenario were measured in turn and can be compared. */
+  /** Rows of the same scenario were measured in turn and can be compared. */
   readonly scenario: Scenario;
   readonly contestant: string;
   readonly role: Role;
-  /** How many times the floor it is, round by round; absent where there is no floor. */
+  /** Ratio to the floor, by round; absent if there is no floor. */
   readonly toFloor?: Summary;
 }
 
@@ -21,11 +21,11 @@ export type Scenario = Readonly<Record<string, string | number>>;
 
 export interface BenchResult {
   readonly rows: readonly Row[];
-  /** What a reader has to know: who was left out, and why. */
+  /** Notes for the reader, such as who was left out and why. */
   readonly notes: readonly string[];
 }
 
-/** A contestant's samples, kept apart by round. */
+/** The samples of a contestant, by round. */
 export interface Measured {
   readonly contestant: string;
   readonly role: Role;
@@ -33,8 +33,8 @@ export interface Measured {
 }
 
 /**
- * Summaries over the samples of all rounds. The ratio to the floor is taken within each round, so that
- * a machine that is slow for a while slows both.
+ * Summarizes the samples of all rounds. The ratio to the floor is computed within each round,
+ * because a machine that is slow for a while slows down both.
  */
 export function rowsOf(
   { measure, unit, scenario }: Pick<Row, 'measure' | 'unit' | 'scenario'>,
@@ -48,12 +48,12 @@ export function rowsOf(
       const base = floor.rounds[round] ?? [];
       return samples.length === 0 || base.length === 0 ? [] : [median(samples) / median(base)];
     });
-    // Nothing is a multiple of none, as where an idle loop is never late.
+    // A ratio to a floor of 0 is undefined. That occurs where an idle loop is never late.
     return ratios.every(Number.isFinite) ? { ...row, toFloor: summarise(ratios) } : row;
   });
 }
 
-/** What `--json` writes and the report reads. */
+/** The file that `--json` writes and the report reads. */
 export interface ResultFile extends BenchResult {
   readonly bench: string;
   readonly question: string;

@@ -5,29 +5,32 @@ import type { Measured, Role } from './result.ts';
 export interface Contestant {
   readonly name: string;
   readonly role: Role;
-  /** Runs once, measured. */
+  /** Runs once. This is measured. */
   readonly run: () => unknown;
-  /** Whether `run` returns a promise. tinybench would call it once to find out. Default: false. */
+  /**
+   * Whether `run` returns a promise. Without this, tinybench would call `run` once to find out.
+   * Default: false.
+   */
   readonly async?: boolean;
-  /** Before each run, not measured. */
+  /** Called before each run and not measured. */
   readonly prepare?: () => unknown;
-  /** Operations that one run is; the samples are per operation. Default: 1. */
+  /** Operations per run. Samples are per operation. Default: 1. */
   readonly operations?: number;
 }
 
 export interface Pace {
   readonly rounds: number;
-  /** For which each contestant runs in a round, at least once. */
+  /** Milliseconds that each contestant runs in a round. It runs at least once. */
   readonly roundMs: number;
-  /** A contestant that has taken longer than this leaves after its third round. */
+  /** A contestant that has taken longer than this in total leaves after its third round. */
   readonly patienceMs: number;
 }
 
 const MIN_ROUNDS = 3;
 
 /**
- * Visits all in turn, round after round, each time starting with another one: what happens to the
- * machine meanwhile happens to all of them. Round -1 comes before the first and is to warm up.
+ * Visits all items in turn in each round, and starts each round with a different one. Disturbances
+ * of the machine therefore affect all of them. Round -1 is a warm-up.
  */
 export async function inTurn<T>(
   items: readonly T[],
@@ -45,8 +48,8 @@ export async function inTurn<T>(
 }
 
 /**
- * Has tinybench run the contestants in turn.
- * @returns samples in milliseconds an operation
+ * Runs the contestants in turn with tinybench.
+ * @returns samples in milliseconds per operation
  */
 export async function rotate(
   contestants: readonly Contestant[],

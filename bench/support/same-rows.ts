@@ -1,10 +1,16 @@
-/** What only ours says, and says otherwise each time: about its own scrapes, and about the server. */
+/**
+ * Rows that only our contestant has and that change with each scrape: about its scrapes and about
+ * the server.
+ */
 const ABOUT_SERVER = /^(nodejs_|process_|rm_agent_|rm_scrape|rm_store_)/;
-/** Sums are added up in another order, or as floating-point seconds, by some. */
+/**
+ * Relative tolerance for sums: some contestants add in another order, or add floating-point
+ * seconds.
+ */
 const TOLERANCE = 1e-9;
 
 /**
- * Whether two bodies show the same samples, in whatever order and spelling.
+ * Checks that two bodies show the same samples, in any order and notation.
  * @throws Error that names a few of the differences
  */
 export function assertSameRows(expected: string, actual: string, who: string): void {
@@ -32,7 +38,7 @@ function samples(body: string): Map<string, number> {
   return found;
 }
 
-/** The series with its labels in the order of their names. */
+/** The series, with its labels sorted by name. */
 function ordered(series: string): string {
   const brace = series.indexOf('{');
   if (brace === -1) return series;

@@ -1,4 +1,4 @@
-/** What is told of many samples. */
+/** A summary of samples. */
 export interface Summary {
   readonly median: number;
   readonly p25: number;
@@ -22,7 +22,7 @@ export function median(samples: readonly number[]): number {
   return quantile(Float64Array.from(samples).sort(), 0.5);
 }
 
-/** Between the two nearest samples of a sorted array, by their distance. */
+/** A quantile of a sorted array, interpolated between the two nearest samples. */
 export function quantile(sorted: Float64Array, q: number): number {
   const at = (sorted.length - 1) * q;
   const below = sorted[Math.floor(at)] ?? Number.NaN;

@@ -7,9 +7,9 @@ const READ_BYTES = 256 * 1024;
 const HEAD_END = '\r\n\r\n';
 
 /**
- * One keep-alive connection that asks for `/metrics` and reads each body to its end. No HTTP library:
- * at bodies of a few kilobytes, and again at those of many megabytes, its own work would be most of
- * what is measured.
+ * A keep-alive connection that requests `/metrics` and reads each body to its end. It uses no HTTP
+ * library: with bodies of a few kilobytes, and with bodies of many megabytes, most of the measured
+ * time would be that of the library.
  */
 export class Scraper {
   readonly #port: number;
@@ -29,7 +29,7 @@ export class Scraper {
     return scraper;
   }
 
-  /** Connects again if need be: servers close what has been idle for some seconds. */
+  /** Connects again if needed, because servers close connections that are idle for some seconds. */
   async connected(): Promise<void> {
     if (this.#socket !== undefined) return;
     const socket = connect({
@@ -54,14 +54,17 @@ export class Scraper {
     socket.on('close', () => gone(new Error('the server closed the connection')));
   }
 
-  /** Scrapes once and forgets the body; @returns its length, as sent */
+  /**
+   * Scrapes once and discards the body.
+   * @returns its length in bytes, as sent
+   */
   scrape(): Promise<number> {
     return this.#get(() => {});
   }
 
   async body(): Promise<Buffer> {
     const parts: Buffer[] = [];
-    // The read buffer is used again.
+    // The read buffer is reused, so the chunk must be copied.
     await this.#get((part) => parts.push(Buffer.from(part)));
     return Buffer.concat(parts);
   }
@@ -89,7 +92,7 @@ export class Scraper {
   }
 }
 
-/** What of a response has arrived. */
+/** The part of a response that has arrived so far. */
 class Response {
   length = 0;
   readonly #take: (part: Buffer) => void;
@@ -103,7 +106,7 @@ class Response {
     this.#take = take;
   }
 
-  /** @returns whether that was the end */
+  /** @returns whether the response is complete */
   receive(chunk: Buffer): boolean {
     let rest = chunk;
     while (rest.length > 0) {
@@ -137,7 +140,10 @@ class Response {
     return bytes.subarray(part.length);
   }
 
-  /** Line by line: the end of the chunk before, a size; after the size 0, an empty line. */
+  /**
+   * Handles one line: the end of the previous chunk, the size of the next, or the empty line after
+   * the size 0.
+   */
   #readSize(bytes: Buffer): Buffer {
     const end = bytes.indexOf('\n');
     if (end === -1) {

@@ -5,7 +5,7 @@ import type { Listening, Order, ServerCommand, ServerReply, Start } from '../ser
 
 const SERVE = fileURLToPath(new URL('../servers/serve.ts', import.meta.url));
 
-/** A server in another process, which ends with this one. */
+/** A server in another process. It ends with this process. */
 export class ServerProcess {
   readonly port: number;
   readonly tokens: readonly string[];
@@ -17,22 +17,23 @@ export class ServerProcess {
     this.tokens = tokens;
   }
 
-  /** @param serve the file to run, if not the source itself */
+  /** @param serve the file to run; default: the source */
   static async start(start: Start, serve: string = SERVE): Promise<ServerProcess> {
     const child = fork(serve, {
-      // For the peers at 100,000 hosts. In the environment, since not every thread takes it as a flag.
+      // The peers need this heap at 100,000 hosts. It is set in the environment because not every
+      // thread accepts it as a flag.
       env: { ...process.env, NODE_OPTIONS: nodeOptions(start.kind) },
-      // Reports of many numbers.
+      // A `LoopReport` contains a typed array, which JSON would not preserve.
       serialization: 'advanced',
     });
     child.send(start);
     return new ServerProcess(child, await listening(child, start.kind));
   }
 
-  /** A program of another language: it reads `input` and writes its port to standard output. */
+  /** A program in another language. It reads `input` and writes its port to standard output. */
   static async startProgram(file: string, input: string): Promise<ServerProcess> {
     const child = spawn(file, { stdio: ['pipe', 'pipe', 'inherit'] });
-    // Its standard input stays open: a server that sees it end has lost us, and ends too.
+    // Standard input stays open. If it closes, this process is gone, and the server ends.
     child.stdin.write(`${input}\n`);
     const [line] = await once(child.stdout, 'data');
     return new ServerProcess(child, { port: Number(String(line)) });
@@ -42,7 +43,7 @@ export class ServerProcess {
     return this.#process.pid ?? 0;
   }
 
-  /** @returns its answer, if the command has one */
+  /** @returns the answer, if the command has one */
   tell(command: ServerCommand, value = 0): Promise<unknown> {
     return new Promise((resolve) => {
       const listen = (reply: ServerReply) => {
@@ -56,7 +57,10 @@ export class ServerProcess {
     });
   }
 
-  /** For a program of another language: writes a line to it; @returns the line that it answers with */
+  /**
+   * For a program in another language: writes a line to it.
+   * @returns the line that it answers
+   */
   async ask(line: string): Promise<string> {
     const { stdin, stdout } = this.#process;
     if (stdin === null || stdout === null) throw new Error('this server takes commands, not lines');
@@ -73,7 +77,7 @@ export class ServerProcess {
   }
 }
 
-/** `restic-manager` runs with the second of these. */
+/** The control plane also gets the flag with which `restic-manager` runs: `--max-semi-space-size`. */
 function nodeOptions(kind: Start['kind']): string {
   const ofPeers = '--max-old-space-size=8192';
   return kind === 'control plane' ? `${ofPeers} --max-semi-space-size=4` : ofPeers;

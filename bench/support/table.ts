@@ -1,6 +1,6 @@
 import type { Row, Scenario } from './result.ts';
 
-/** Rows as a text table, one block a measure and scenario. */
+/** Formats rows as a text table with one block per measure and scenario. */
 export function table(rows: readonly Row[]): string {
   const blocks = Map.groupBy(rows, (row) => `${row.measure}: ${scenarioText(row.scenario)}`);
   return [...blocks].map(([title, block]) => `${title}\n${columns(block)}`).join('\n\n');
@@ -17,7 +17,7 @@ export function scenarioText(scenario: Scenario): string {
     .join(', ');
 }
 
-/** Three significant digits, and all of those before the point. */
+/** Formats a number with three significant digits, and with all digits before the point. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');

@@ -6,13 +6,13 @@ import type {
 } from '@grafana/grafana-foundation-sdk/dashboard';
 import { format } from './format.ts';
 
-/** What is shown of a value. */
+/** How a value is displayed. */
 export interface Shown {
   readonly text: string;
   readonly color: string;
 }
 
-/** The settings of a field: the panel's own, and over them the overrides for fields of this name. */
+/** The settings of a field: those of the panel, with the overrides for fields of this name on top. */
 export function fieldConfig(panel: Panel, name: string): FieldConfig {
   const { defaults = {}, overrides = [] } = panel.fieldConfig ?? {};
   const properties = overrides
@@ -21,7 +21,7 @@ export function fieldConfig(panel: Panel, name: string): FieldConfig {
   return { ...defaults, ...Object.fromEntries(properties) };
 }
 
-/** Undefined: there is no value, as of a host that lacks a row. */
+/** An undefined value is missing, such as that of a host without a row. */
 export function show(value: number | undefined, config: FieldConfig, nowMs: number): Shown {
   const mapped = mapping(value, config.mappings ?? []);
   const color = mapped?.color ?? colorOf(value, config);

@@ -1,10 +1,8 @@
-/*
- * Numbers as Grafana shows them, as far as this dashboard has units.
- */
+/* Formats numbers as Grafana does. Only the units of this dashboard are supported. */
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** @throws Error for a unit that the dashboard does not have so far */
+/** @throws Error for a unit that the dashboard does not use so far */
 export function format(value: number, unit: string, nowMs: number): string {
   switch (unit) {
     case 'locale':

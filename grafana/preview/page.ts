@@ -2,7 +2,7 @@ import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
 import { fieldConfig, type Shown, show } from './field.ts';
 import type { Table } from './table.ts';
 
-/** A line of a plot: Unix seconds and values, `null` where there is none. */
+/** A line of a plot: times in Unix seconds, and values, which are `null` where there is none. */
 export interface Line {
   readonly name: string;
   readonly points: readonly (readonly [time: number, value: number])[];
@@ -23,7 +23,7 @@ const COLORS: Readonly<Record<string, string>> = {
 };
 const LINE_COLORS = ['#2f6fb3', '#3a9c4d', '#d9741f', '#8e5bb5', '#cc3340', '#1a9a9a', '#c8961c'];
 
-/** The page that the browser shows: the panels where the dashboard has them, drawn by uPlot and HTML. */
+/** The HTML page: the panels in the layout of the dashboard, drawn by uPlot and HTML. */
 export function pageOf(panels: readonly (readonly [Panel, Drawn])[], nowMs: number): string {
   return `<!doctype html><meta charset="utf-8"><title>Dashboard preview</title>
 <link rel="stylesheet" href="/uPlot.min.css"><script src="/uPlot.iife.min.js"></script>
@@ -95,7 +95,7 @@ function plot(lines: readonly Line[], panel: Panel, index: number, nowMs: number
     stroke: LINE_COLORS[line % LINE_COLORS.length],
     width: 1.5,
   }));
-  // The labels of the axis as Grafana would write them, for as many values as an axis can have ticks.
+  // The labels of the axis as Grafana writes them, for as many values as an axis can have ticks.
   const highest = Math.max(...lines.flatMap(({ points }) => points.map(([, value]) => value)));
   const ticks = [0, 1, 2, 3, 4].map((quarter) => (highest * quarter) / 4);
   const labels = ticks.map(
@@ -111,7 +111,7 @@ function plot(lines: readonly Line[], panel: Panel, index: number, nowMs: number
   }</script>`;
 }
 
-/** Grafana's names of colours come in shades; one of each is enough here. */
+/** Grafana's colour names include shades. One shade of each colour is enough here. */
 function colorOf(name: string): string {
   const plain = name.replace(/^(super-light|light|semi-dark|dark)-/, '');
   return COLORS[plain] ?? (name.startsWith('#') ? name : String(COLORS.text));

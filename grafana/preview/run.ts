@@ -1,6 +1,7 @@
 /*
- * Draws the dashboard's panels from the committed JSON and a live Prometheus that scrapes the demo, and has
- * headless Chromium take a picture of them: docs/images/dashboard-preview.png. A preview, not Grafana.
+ * Draws the panels of the committed dashboard with data of a live Prometheus that scrapes the demo.
+ * A headless Chromium takes a picture of them: docs/images/dashboard-preview.png. This is a preview
+ * and does not use Grafana.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
 import { fieldConfig, type Shown, show } from './field.ts';
 
-/** The answer to an instant query. */
+/** The result of an instant query. */
 export type Frame = readonly {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -20,7 +20,10 @@ interface OrganizeOptions {
 
 type Row = Map<string, string | number>;
 
-/** A table as Grafana makes it of the frames by the panel's transformations: merge, organize, sortBy. */
+/**
+ * Builds a table from frames as Grafana does with the transformations of the panel: merge,
+ * organize, sortBy.
+ */
 export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs: number): Table {
   const [merge, organize, sortBy, ...more] = panel.transformations ?? [];
   if (merge?.id !== 'merge' || organize?.id !== 'organize' || sortBy?.id !== 'sortBy' || more[0]) {
@@ -49,7 +52,7 @@ export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs:
   };
 }
 
-/** One row for all values with the same labels. */
+/** Puts all values with the same labels into one row. */
 function merged(frames: ReadonlyMap<string, Frame>): Row[] {
   const rows = new Map<string, Row>();
   for (const [refId, frame] of frames) {

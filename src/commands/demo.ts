@@ -72,7 +72,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 /**
- * Returns a signal that is aborted when the demo must end: a signal of the system arrived, or
+ * Returns an AbortSignal that fires when the demo must end: the process received a signal, or
  * standard output is closed. A second signal changes nothing: npm passes on a Ctrl-C that the
  * terminal has already sent to this process.
  */

@@ -1,6 +1,11 @@
 /**
  * The kinds and statuses of restic jobs. They are sorted, and the exposition lists them in this
  * order.
+ *
+ * @example
+ * ```ts
+ * const isKnownKind = JOB_KINDS.some((kind) => kind === name);
+ * ```
  */
 export const JOB_KINDS = [
   'backup',

@@ -45,12 +45,14 @@ const headers = new Map(
 );
 const LONGEST_NAME = Math.max(...FAMILIES.map(({ name }) => name.length));
 const LONGEST_STATUS_LABEL = 32;
-const TEXT_PART_BYTES = 64 * 1024; // a header with the rows of the fleet, or the histogram of one kind
+const MAX_TEXT_PART_BYTES = 64 * 1024; // a header with the rows of the fleet, or the histogram of one kind
 const BUILD_LABEL_FACTOR = 2; // escaping at most doubles a value
 
 /** Upper bound of the bytes of any text part. A test checks that it is high enough. */
 export function textBound({ version, commit, nodeVersion }: BuildInfo): number {
-  return TEXT_PART_BYTES + Buffer.byteLength(version + commit + nodeVersion) * BUILD_LABEL_FACTOR;
+  return (
+    MAX_TEXT_PART_BYTES + Buffer.byteLength(version + commit + nodeVersion) * BUILD_LABEL_FACTOR
+  );
 }
 
 /** Upper bound of the bytes of the rows of one page in one family. */

@@ -110,8 +110,8 @@ export class KeptBody {
     for (const piece of this.#outdated.splice(0)) this.#pieces.drop(piece);
     this.#pieces.tidy();
     const layout = this.#pieces.layOut(pieces);
-    // No later body has the same tail. Its bytes stay valid until the last reader releases this
-    // body.
+    // No later body has the same tail. The bytes of this one stay valid until its last reader releases
+    // the body.
     if (tail !== undefined) this.#pieces.drop(tail);
     return layout;
   }

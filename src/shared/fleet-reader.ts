@@ -91,7 +91,10 @@ export class FleetReader {
       visit(blocks);
       if (this.#settled(control, STRUCTURE_VERSION, version)) return;
     }
-    throw new RmError('reading_contended', 'hosts were added or removed under every reading');
+    throw new RmError(
+      'reading_contended',
+      'hosts were added or removed during every attempt to read the fleet table',
+    );
   }
 
   /**
@@ -110,7 +113,7 @@ export class FleetReader {
       copy.version = version;
       if (this.#copyTexts(copy) && this.#settled(words, versionAt, version)) return true;
     }
-    throw new RmError('reading_contended', `page ${block} changed under every reading`);
+    throw new RmError('reading_contended', `page ${block} changed during every attempt to read it`);
   }
 
   /**
@@ -158,5 +161,5 @@ function evenVersion(words: Int32Array, index: number): number {
     if ((version & 1) === 0) return version;
     if (wait >= MAX_SPINS) Atomics.wait(words, index, version, 1);
   }
-  throw new RmError('reading_contended', 'a change of the fleet table was never finished');
+  throw new RmError('reading_contended', 'the writer never finished a change of the fleet table');
 }

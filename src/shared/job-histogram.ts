@@ -20,8 +20,9 @@ import { RmError } from '../errors.ts';
  * in milliseconds. Readers may use the published bank, which is bank `version & 1`. The only writer
  * of the shard observes a job like this:
  *
- *   1. It brings the unpublished bank up to date. That bank lacks only the previous observation, so only one bucket and the sum differ.
- *   2. It adds the new observation to the unpublished bank.
+ *   1. It brings the lagging bank up to date. That bank lacks only the previous observation, so
+ *      only one bucket and the sum differ.
+ *   2. It adds the new observation to the lagging bank.
  *   3. It publishes that bank by storing version + 1.
  *
  * A reader loads the version, copies the published bank and loads the version again. The writer
@@ -152,13 +153,19 @@ export class JobWriter {
 /**
  * One series in the shard of one thread. A handle may only be used in the thread that owns the
  * shard.
+ *
+ * @example
+ * ```ts
+ * const prunes = metrics.registry.series('prune', 'succeeded');
+ * prunes.observe(61_000); // one prune that took 61 s
+ * ```
  */
 export class JobSeries {
   readonly #cells: Float64Array;
   readonly #versions: Int32Array;
   readonly #versionIndex: number;
   #published: number;
-  #unpublished: number;
+  #lagging: number;
   #version = 0;
   #lastBucket = 0;
 
@@ -168,7 +175,7 @@ export class JobSeries {
     this.#versions = versions;
     this.#versionIndex = versionWord(shardCell, series);
     this.#published = bankCell(shardCell, series, 0);
-    this.#unpublished = bankCell(shardCell, series, 1);
+    this.#lagging = bankCell(shardCell, series, 1);
   }
 
   /**
@@ -185,7 +192,7 @@ export class JobSeries {
     const bucket = bucketOf(ms);
     const cells = this.#cells;
     const from = this.#published;
-    const to = this.#unpublished;
+    const to = this.#lagging;
     const last = this.#lastBucket;
     cells[to + last] = cells[from + last] as number;
     cells[to + bucket] = (cells[to + bucket] as number) + 1;
@@ -194,7 +201,7 @@ export class JobSeries {
     Atomics.exchange(this.#versions, this.#versionIndex, this.#version);
     this.#lastBucket = bucket;
     this.#published = to;
-    this.#unpublished = from;
+    this.#lagging = from;
   }
 }
 
@@ -248,7 +255,7 @@ function copyPublishedBank(
   }
   throw new RmError(
     'reading_contended',
-    `series ${series} changed under ${READ_ATTEMPTS} readings`,
+    `series ${series} changed during ${READ_ATTEMPTS} attempts to read it`,
   );
 }
 

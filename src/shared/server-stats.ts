@@ -64,7 +64,7 @@ export const DURATION_SUM = DURATION_BOUNDS_SECONDS.length + 1;
 const DURATION_CELLS = DURATION_SUM + 1;
 
 let cells = 0;
-function take(count: number): number {
+function reserveCells(count: number): number {
   const first = cells;
   cells += count;
   return first;
@@ -72,20 +72,20 @@ function take(count: number): number {
 
 /** The first cell of each counter, gauge or histogram. */
 export const CELL = {
-  connections: take(1),
-  messages: take(MESSAGE_TYPES.length),
-  refusals: take(REFUSALS.length),
-  scrapes: take(SCRAPE_CODES.length),
-  scrapeDuration: take(DURATION_CELLS),
-  commitDuration: take(DURATION_CELLS),
-  storeFailures: take(1),
-  forgottenJobs: take(1),
-  scrapesCutOff: take(1),
-  submitted: take(1),
-  answered: take(1),
-  loopLagSeconds: take(1),
-  loopLagP99Seconds: take(1),
-  heapUsedBytes: take(1),
+  connections: reserveCells(1),
+  messages: reserveCells(MESSAGE_TYPES.length),
+  refusals: reserveCells(REFUSALS.length),
+  scrapes: reserveCells(SCRAPE_CODES.length),
+  scrapeDuration: reserveCells(DURATION_CELLS),
+  commitDuration: reserveCells(DURATION_CELLS),
+  storeFailures: reserveCells(1),
+  forgottenJobs: reserveCells(1),
+  scrapesCutOff: reserveCells(1),
+  submitted: reserveCells(1),
+  answered: reserveCells(1),
+  loopLagSeconds: reserveCells(1),
+  loopLagP99Seconds: reserveCells(1),
+  heapUsedBytes: reserveCells(1),
 } as const;
 
 export const STATS_CELLS = cells;

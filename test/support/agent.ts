@@ -11,7 +11,10 @@ export interface Closed {
   readonly reason: string;
 }
 
-/** A plain agent over a real WebSocket: sends what a test tells it, and keeps what comes back. */
+/**
+ * A minimal agent over a real WebSocket. It sends what a test tells it to and keeps all messages of
+ * the server.
+ */
 export class TestAgent {
   readonly #socket: WebSocket;
   readonly #received: Envelope[] = [];
@@ -36,7 +39,10 @@ export class TestAgent {
     socket.on('error', () => {});
   }
 
-  /** Connects without a hello. @throws Error with the HTTP status if the upgrade is refused */
+  /**
+   * Connects without a hello.
+   * @throws Error with the HTTP status if the upgrade is refused
+   */
   static async connect(url: string, token: string, options: object = {}): Promise<TestAgent> {
     const headers = { Authorization: `Bearer ${token}` };
     const socket = new WebSocket(url, { headers, ...options });
@@ -81,7 +87,7 @@ export class TestAgent {
     this.#socket.send(data);
   }
 
-  /** The next message, which must be of this type. */
+  /** Returns the next message, which must have this type. */
   async receive(type: string): Promise<Envelope> {
     const message = await this.receiveAny(type);
     if (message.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(message)}`);
@@ -103,14 +109,17 @@ export class TestAgent {
     }
   }
 
-  /** Sends and waits for the acknowledgement. */
+  /** Sends a message and waits for its acknowledgement. */
   async report(type: string, payload: object, id: string): Promise<void> {
     this.send(type, payload, id);
     const { payload: ack } = await this.receive('ack');
     if (ack.id !== id) throw new Error(`expected an ack of ${id}, got ${ack.id}`);
   }
 
-  /** A whole job of the given duration, announced or not, acknowledged. */
+  /**
+   * Reports a complete job of the given duration, with or without its start, and waits for the
+   * acknowledgement.
+   */
   async job(job: {
     id: string;
     kind: string;
@@ -127,7 +136,7 @@ export class TestAgent {
     await this.report('job.finished', finish, `${id}-finish`);
   }
 
-  /** Stops reading from the socket, as a stuck agent would. */
+  /** Stops reading from the socket, like an agent that hangs. */
   pause(): void {
     this.#socket.pause();
   }

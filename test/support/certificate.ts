@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Certificate {
-  /** Paths. */
+  /** Paths of the files. */
   readonly cert: string;
   readonly key: string;
   readonly certPem: string;
   readonly keyPem: string;
 }
 
-/** Makes a self-signed certificate for localhost with a key of its own. */
+/** Creates a self-signed certificate for localhost, with a new key. */
 export function createCertificate(dir: string, name = 'localhost'): Certificate {
   const cert = join(dir, `${name}.pem`);
   const key = join(dir, `${name}.key`);

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
-/** `restic-manager ARGS` as a process of its own, ended with the test at the latest. */
+/** `restic-manager ARGS` as a process. It is killed at the end of the test if it still runs. */
 export class RunningCli {
   readonly process: ChildProcess;
   /** The exit code, or the signal that ended it. */
@@ -30,7 +30,10 @@ export class RunningCli {
     onTestFinished(() => void this.process.kill('SIGKILL'));
   }
 
-  /** What `pattern` finds in the standard output, as soon as it does. @throws Error if it ends before */
+  /**
+   * Resolves with the match of `pattern` as soon as the standard output contains one.
+   * @throws Error if the process ends before
+   */
   output(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const look = () => {

@@ -1,6 +1,6 @@
 import { FleetReader, PageCopy } from '../../src/shared/fleet-reader.ts';
 
-/** A page that a test keeps. */
+/** A copy of a page that a test keeps. */
 export class KeptCopy extends PageCopy {
   readonly block: number;
 
@@ -10,7 +10,7 @@ export class KeptCopy extends PageCopy {
   }
 }
 
-/** Keeps a copy of each page from one reading to the next, and takes another one only of those that changed. */
+/** Keeps a copy of each page between readings and replaces only the copies of pages that changed. */
 export class CopyingReader {
   readonly #reader: FleetReader;
   #kept = new Map<number, KeptCopy>();
@@ -19,7 +19,7 @@ export class CopyingReader {
     this.#reader = new FleetReader(buffer);
   }
 
-  /** All pages in the order of their hosts. */
+  /** Returns all pages in the order of their hosts. */
   read(): KeptCopy[] {
     let pages: KeptCopy[] = [];
     this.#reader.read((blocks) => {
@@ -33,7 +33,7 @@ export class CopyingReader {
     const known = this.#kept.get(block);
     const copy = new KeptCopy(block);
     if (!this.#reader.copyIfChanged(block, known?.version, copy)) return known as KeptCopy;
-    // Known from now on, even if all are read once more because hosts moved.
+    // Stored even if the visit is repeated because hosts moved.
     this.#kept.set(block, copy);
     return copy;
   }

@@ -20,7 +20,7 @@ import {
 } from '../../src/shared/fleet-layout.ts';
 import type { PageCopy } from '../../src/shared/fleet-reader.ts';
 
-/** A host with every default spelled out, so that two of them can be compared. */
+/** A host with all defaults filled in, so that two hosts can be compared. */
 export interface ShownHost {
   readonly hostId: string;
   readonly host: string;
@@ -39,7 +39,7 @@ export interface ShownHost {
   readonly openAlerts: { critical: number; info: number; warning: number };
 }
 
-/** What a scrape must show of `host`. */
+/** What the exposition must show about `host`. */
 export function shown(host: Host): ShownHost {
   const { lastBackup } = host;
   const escaped = (text = '') => text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
@@ -64,7 +64,7 @@ export function shown(host: Host): ShownHost {
   };
 }
 
-/** The rows of a reading in its order, read naively. */
+/** Decodes the rows of a reading, in its order, in the simplest way. */
 export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
   return pages.flatMap(({ page, text, labelEnds, textEnds }) =>
     Array.from({ length: page.rowCount }, (_, row) => {
@@ -113,7 +113,7 @@ export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
 function decodeLabels(labels: string): { hostId: string; host: string } {
   const match = /^host_id="([0-9A-Z]{26})",host="((?:[^"\\\n]|\\["\\n])*)"$/.exec(labels);
   const [, hostId, host] = match ?? [];
-  // Torn text is a finding of the test that sees it, not a crash of this helper.
+  // Torn text must fail the test that reads it, and not crash this helper.
   if (hostId === undefined || host === undefined) return { hostId: 'unreadable', host: labels };
   return {
     hostId,

@@ -1,10 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** Below the ports that Linux gives to outgoing connections, which could be on it before it is used. */
+/**
+ * Below the range of ports for outgoing connections on Linux, one of which could take the port
+ * before it is used.
+ */
 const RANGE = [15_000, 32_000] as const;
 
-/** Free a moment ago, for who does not say which port it took, or is to come back to it. */
+/**
+ * Returns a port that was free a moment ago. For servers that do not report their port, or that
+ * must return to it.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(...RANGE);

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** As it came: still compressed if it was sent so. */
+  /** The bytes as received, so still compressed if the body was. */
   readonly body: Buffer;
 }
 
@@ -15,11 +15,11 @@ export interface Ask {
   readonly headers?: OutgoingHttpHeaders;
 }
 
-/** One request on a connection of its own, with no headers but `Host` and those given. */
+/** Sends one request on a new connection, with no headers but `Host` and the given ones. */
 export function ask(url: string, { method = 'GET', headers = {} }: Ask = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = url.startsWith('https:') ? tls : plain;
-    // The certificates of tests are signed by nobody.
+    // Test certificates are self-signed.
     const options = { method, headers, agent: false, rejectUnauthorized: false };
     const sent = request(url, options, (response) => {
       const chunks: Buffer[] = [];
@@ -35,7 +35,7 @@ export function ask(url: string, { method = 'GET', headers = {} }: Ask = {}): Pr
   });
 }
 
-/** A TCP connection that says exactly what it is told, and keeps every byte that comes back. */
+/** A TCP connection that sends exactly what it is told and keeps every byte it receives. */
 export class RawConnection {
   readonly #socket: Socket;
   readonly #chunks: Buffer[] = [];
@@ -81,13 +81,16 @@ export class RawConnection {
     return this.#closed;
   }
 
-  /** `METHOD TARGET` and header lines, as text, followed by the empty line. */
+  /** Sends `METHOD TARGET` and header lines as text, followed by the empty line. */
   send(method: string, target: string, headers: readonly string[] = [], body = ''): void {
     const lines = [`${method} ${target} HTTP/1.1`, 'Host: test', ...headers];
     this.#socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
   }
 
-  /** Waits until `enough` of what came. @throws Error if the connection is closed before */
+  /**
+   * Waits until `enough` returns true for what was received.
+   * @throws Error if the connection is closed before
+   */
   async until(enough: (connection: RawConnection) => boolean): Promise<void> {
     while (!enough(this)) {
       if (this.#closed) throw new Error(`closed after ${JSON.stringify(this.text.slice(0, 500))}`);
@@ -97,7 +100,7 @@ export class RawConnection {
     }
   }
 
-  /** Stops reading, as a stuck client would. */
+  /** Stops reading, like a client that hangs. */
   pause(): void {
     this.#socket.pause();
   }
@@ -106,7 +109,7 @@ export class RawConnection {
     this.#socket.resume();
   }
 
-  /** Goes away without a word: the server sees a reset. */
+  /** Resets the connection. */
   vanish(): void {
     this.#socket.resetAndDestroy();
   }

@@ -12,15 +12,15 @@ import { COPY_SLACK_BYTES, TextWriter } from '../../src/shared/text-format.ts';
 
 export interface BodyInput extends Pick<ExpositionInput, 'jobs' | 'build'> {
   readonly pages: readonly PageCopy[];
-  /** Default: nothing counted, nothing known of the process. */
+  /** Default: no counts, and no values of the process. */
   readonly server?: Float64Array;
-  /** Default: 0. */
+  /** Enrolled hosts without a row. Default: 0. */
   readonly pending?: number;
-  /** Families not to show; default: none. */
+  /** Families to leave out. Default: none. */
   readonly exclude?: readonly string[];
 }
 
-/** The whole body, piece after piece, with nothing kept. */
+/** Renders a whole body, part by part, and keeps nothing. */
 export function naiveBody({ pages, jobs, build, server, pending = 0, exclude }: BodyInput): string {
   const pieces: Buffer[] = [];
   const add = (bound: number, write: (out: TextWriter) => void) => {
@@ -38,7 +38,7 @@ export function naiveBody({ pages, jobs, build, server, pending = 0, exclude }: 
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));
 }
 
-/** @throws Error if more is written than `bound` bytes, and the slack that copying takes */
+/** @throws Error if more than `bound` bytes are written, plus the slack of `copyByEights` */
 function within(bound: number, write: (out: TextWriter) => void): Buffer {
   const target = Buffer.alloc(bound + 4_096, 0xff);
   const out = new TextWriter(target);

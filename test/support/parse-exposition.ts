@@ -19,9 +19,10 @@ const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\["\\n])*)"(,(?=.)|$)/s;
 const NUMBER = /^(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?Inf|NaN)$/;
 
 /**
- * Reads the text format 0.0.4, and refuses what Prometheus would refuse and what an exposition of ours
- * must not have though Prometheus would take it: timestamps, blank lines, comments, families without
- * HELP and TYPE in this order, families in two places, spaces and commas that could be left out.
+ * Parses the text format 0.0.4. It rejects what Prometheus rejects. It also rejects what Prometheus
+ * accepts but our exposition must not contain: timestamps, blank lines, comments, families without
+ * HELP and TYPE in this order, families in two places, and superfluous spaces and commas.
+ *
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  * @throws Error naming the line
  */

@@ -8,18 +8,21 @@ import { eventually, temporaryDirectory } from './serve.ts';
 const PROMETHEUS = '/usr/bin/prometheus';
 const PROMTOOL = '/usr/bin/promtool';
 
-/** Why a test that needs Debian's `prometheus` package cannot run here, if it cannot. */
+/**
+ * The reason why tests that need Debian's `prometheus` package cannot run here; undefined if they
+ * can.
+ */
 export const NO_PROMETHEUS = [PROMETHEUS, PROMTOOL].every((file) => existsSync(file))
   ? undefined
   : `${PROMETHEUS} and ${PROMTOOL} are not installed`;
 
 export interface Target {
-  /** The `job` that Prometheus puts on its series. */
+  /** The label `job` that Prometheus adds to the series of this target. */
   readonly job: string;
   /** `HOST:PORT`. */
   readonly address: string;
   readonly token: string;
-  /** Labels of all its series; `instance` is the address otherwise. */
+  /** Labels that Prometheus adds to all series of this target. Default of `instance`: the address. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -34,7 +37,7 @@ export interface RangeSeries {
   readonly points: readonly (readonly [time: number, value: number])[];
 }
 
-/** A real Prometheus that scrapes each target every second, ended with the test. */
+/** A real Prometheus that scrapes each target every second. It ends with the test. */
 export class Prometheus {
   readonly #url: string;
 
@@ -45,7 +48,7 @@ export class Prometheus {
   static async start(targets: readonly Target[]): Promise<Prometheus> {
     const dir = temporaryDirectory();
     const config = join(dir, 'prometheus.yml');
-    // JSON is YAML.
+    // Every JSON text is valid YAML.
     writeFileSync(config, JSON.stringify(configuration(dir, targets)));
     const address = `127.0.0.1:${await freePort()}`;
     const args = [
@@ -68,13 +71,13 @@ export class Prometheus {
     return new Prometheus(url);
   }
 
-  /** An instant query. */
+  /** Runs an instant query. */
   async query(expression: string): Promise<Series[]> {
     const result = await this.#ask<VectorEntry>('query', { query: expression });
     return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   }
 
-  /** A range query; times in Unix seconds. */
+  /** Runs a range query with times in Unix seconds. */
   async queryRange(
     expression: string,
     range: { readonly start: number; readonly end: number; readonly step: number },
@@ -91,14 +94,14 @@ export class Prometheus {
     }));
   }
 
-  /** The value of a query that has one series at the most. */
+  /** Returns the value of an instant query with at most one series. */
   async value(expression: string): Promise<number | undefined> {
     const series = await this.query(expression);
     if (series.length > 1) throw new Error(`${expression}: ${series.length} series`);
     return series[0]?.value;
   }
 
-  /** What went wrong at the last scrape of each target; empty if nothing did. */
+  /** The errors of the last scrapes of all targets; empty if there were none. */
   async lastErrors(): Promise<Record<string, string>> {
     const response = await fetch(`${this.#url}/api/v1/targets?state=active`);
     const answer = (await response.json()) as TargetsAnswer;
@@ -138,7 +141,7 @@ interface TargetsAnswer {
   };
 }
 
-/** What `promtool check metrics` has to say about an exposition, by metric name. */
+/** The findings of `promtool check metrics` about an exposition, by metric name. */
 export function lint(exposition: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(PROMTOOL, ['check', 'metrics'], { stdio: 'pipe' });
@@ -173,6 +176,6 @@ async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return;
   const exited = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
-  // Its directory goes next, and it must not write to it any more.
+  // Wait for the end: its directory is deleted next, and it must not write to it any more.
   await exited;
 }

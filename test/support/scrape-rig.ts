@@ -14,15 +14,16 @@ import { ServerStats } from '../../src/shared/server-stats.ts';
 import { TOKEN } from './serve.ts';
 
 /**
- * The scrape endpoint on a uWebSockets.js app of the test's own process, wired as `createMetrics` does
- * it, with handles on what `createMetrics` hides: when a render starts, and the thread that runs it.
+ * The scrape endpoint on a uWebSockets.js app in the test's process. It is wired as in
+ * `createMetrics`, but gives access to what that hides: the start of a render, and the render
+ * thread.
  */
 export class ScrapeRig {
   readonly fleet = new FleetTable();
   readonly thread: RenderThread;
-  /** Called when the thread is about to be given a render. */
+  /** Called just before a render starts. */
   onRender: () => void = () => {};
-  /** What the endpoint did not tell the clients. */
+  /** The causes of the answers with 503. */
   readonly failures: unknown[] = [];
   #url = '';
   #held: Promise<void> | undefined;
@@ -38,8 +39,8 @@ export class ScrapeRig {
   }
 
   /**
-   * With so many hosts; a thousand of them are a megabyte of exposition. `remote`: the endpoint gets its bodies
-   * by a port, as those in extra agent loops do.
+   * Starts a rig. A thousand hosts are a megabyte of exposition. With `remote`, the endpoint gets
+   * its bodies through a port, as in an additional agent loop.
    */
   static async start(hosts: number, { remote = false } = {}): Promise<ScrapeRig> {
     const rig = new ScrapeRig();
@@ -85,7 +86,7 @@ export class ScrapeRig {
     return this.#url;
   }
 
-  /** Lets no render start until the returned function is called. */
+  /** Delays all renders until the returned function is called. */
   hold(): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#held = promise;
@@ -93,12 +94,12 @@ export class ScrapeRig {
   }
 }
 
-/** A ULID for a number; they sort alike. */
+/** A ULID for a number. ULIDs sort like their numbers. */
 export function hostId(host: number): string {
   return `01J${String(host).padStart(23, '0')}`;
 }
 
-/** Long enough to make a fleet's exposition large. */
+/** Long enough for a large exposition. */
 export function hostName(host: number): string {
   return `host-${host}-${'n'.repeat(160)}`;
 }

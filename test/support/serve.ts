@@ -10,17 +10,17 @@ export const TOKEN = 'a-token-for-tests';
 
 export type Variables = Readonly<Record<string, string>>;
 
-/** Has `end` called when what owns a resource is over: a test, unless something else is said. */
+/** Registers `end` to be called when the owner of a resource ends. The default owner is the test. */
 export type AtEnd = (end: () => void) => void;
 
-/** A directory that goes with the test. */
+/** Creates a directory that is deleted after the test. */
 export function temporaryDirectory(atEnd: AtEnd = onTestFinished): string {
   const directory = mkdtempSync(join(tmpdir(), 'restic-manager-test-'));
   atEnd(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** `restic-manager serve` as a process of its own, ended with the test. */
+/** `restic-manager serve` as a process. It ends with the test. */
 export class Served {
   readonly dataDir: string;
   readonly url: string;
@@ -41,7 +41,7 @@ export class Served {
     this.#log = log;
   }
 
-  /** @param runBy a program, with arguments, that runs the command behind it in its own place */
+  /** @param runBy a program with arguments that replaces itself by the command that follows them */
   static async start(
     variables: Variables = {},
     dataDir = temporaryDirectory(),
@@ -83,7 +83,7 @@ export class Served {
   /** @returns the exit code, or the signal that ended it */
   async exited(): Promise<number | NodeJS.Signals | null> {
     if (this.#process.exitCode !== null) return this.#process.exitCode;
-    // `close` comes when the last of the log was read.
+    // `close` is emitted after the end of the log was read.
     return new Promise((resolve) => this.#process.once('close', (code, by) => resolve(code ?? by)));
   }
 
@@ -94,7 +94,7 @@ export class Served {
     return exited;
   }
 
-  /** The body of a scrape that passes the gate. */
+  /** Scrapes with valid credentials and returns the body. */
   async scrape(): Promise<string> {
     const response = await fetch(this.metricsUrl, {
       headers: { Authorization: `Bearer ${TOKEN}` },
@@ -110,8 +110,9 @@ export class Served {
 }
 
 /**
- * One server for all tests of the enclosing `describe`, for those that leave nothing behind that another
- * one could see. @returns how a test gets at it
+ * Starts one server for all tests of the enclosing `describe`. For tests that leave nothing behind
+ * that another one could notice.
+ * @returns a function that returns the server
  */
 export function servedForAll(variables: Variables | (() => Variables) = {}): () => Served {
   const ends: (() => void)[] = [];
@@ -136,7 +137,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs `restic-manager ARGS` to its end. */
+/** Runs `restic-manager ARGS` and waits for its end. */
 export function cli(
   args: readonly string[],
   variables: Variables = {},
@@ -144,7 +145,7 @@ export function cli(
 ): Promise<CliResult> {
   return new Promise((resolve) => {
     const env = { ...ownVariables(), ...variables };
-    // What should end and does not is killed, so that it shows as an exit code of -1.
+    // A process that does not end is killed, and its exit code is -1.
     const options = {
       env,
       timeout: 30_000,
@@ -164,7 +165,7 @@ export interface AddedHost {
   readonly token: string;
 }
 
-/** Enrols so many hosts by one command. */
+/** Enrols a number of hosts by one command. */
 export async function addHosts(dataDir: string, count: number): Promise<AddedHost[]> {
   const names = Array.from({ length: count }, (_, index) => `host-${index}`);
   const { stdout } = await cli(['hosts', 'add', ...names], { RM_DATA_DIR: dataDir });
@@ -174,7 +175,7 @@ export async function addHosts(dataDir: string, count: number): Promise<AddedHos
     .map((line) => JSON.parse(line));
 }
 
-/** Tries until `check` returns something, and gives up after a while with what it last threw. */
+/** Retries until `check` returns a value. After a time limit it throws the last error of `check`. */
 export async function eventually<T>(check: () => T | Promise<T>, patienceMs = 20_000): Promise<T> {
   const giveUpAt = Date.now() + patienceMs;
   for (;;) {
@@ -187,15 +188,15 @@ export async function eventually<T>(check: () => T | Promise<T>, patienceMs = 20
   }
 }
 
-/** The value of one series of a scrape, by its exact text; undefined if it has no row. */
+/** The value of a series in a body, by its exact text; undefined if there is no such row. */
 export function sample(body: string, series: string): number | undefined {
   const line = body.split('\n').find((row) => row.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
 
 /**
- * A body without what it says about the server itself, and about scrapes: two scrapes of the same fleet are the same
- * in the rest.
+ * Removes the rows about the server and about scrapes from a body. The rest is the same in two
+ * scrapes of the same fleet.
  */
 export function aboutFleet(body: string): string {
   const aboutServer = /^(# (HELP|TYPE) )?(nodejs_|process_|rm_agent_|rm_scrape|rm_store_)/;
@@ -205,7 +206,7 @@ export function aboutFleet(body: string): string {
     .join('\n');
 }
 
-/** Without the settings of whoever runs the tests. */
+/** The environment without RM_* variables, so that the server takes no settings from the shell. */
 function ownVariables(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('RM_')),

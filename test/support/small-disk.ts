@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { messageOf } from '../../src/errors.ts';
 
-/** A file system of two megabytes, gone with the test. */
+/** A file system of two megabytes. It is unmounted after the test. */
 export class SmallDisk {
   readonly path: string;
 
@@ -15,7 +15,7 @@ export class SmallDisk {
     mount(this.path);
   }
 
-  /** Takes every byte that is left. */
+  /** Fills all remaining space. */
   fill(): void {
     const { bavail, bsize } = statfsSync(this.path);
     writeFileSync(this.#filler, Buffer.alloc(Number(bavail) * Number(bsize)));
@@ -31,7 +31,7 @@ export class SmallDisk {
   }
 }
 
-/** Why no file system can be mounted here, found out by trying; undefined if one can. */
+/** The reason why no file system can be mounted here, found by trying; undefined if one can. */
 export function whyNoSmallDisk(): string | undefined {
   const path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
   try {
@@ -50,10 +50,10 @@ function mount(path: string): void {
 
 function unmount(path: string): void {
   try {
-    // Lazily: a server that was killed a moment ago may still hold its files.
+    // Lazy unmount, because a server that was just killed may still have files open.
     execFileSync('umount', ['-l', path], { stdio: 'pipe' });
   } catch {
-    // Was never mounted.
+    // It was never mounted.
   }
   rmSync(path, { recursive: true, force: true });
 }

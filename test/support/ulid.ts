@@ -1,6 +1,6 @@
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
-/** The n-th of a rising row of ULIDs: rising numbers give rising ids. */
+/** The ULID with number `n`. ULIDs sort like their numbers. */
 export function ulidOf(n: number): string {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`no ULID number ${n}`);
   let digits = '';

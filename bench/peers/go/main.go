@@ -1,4 +1,4 @@
-// The fleet shown by client_golang, as its documentation has it: gauges with labels, promhttp.
+// Shows the fleet with client_golang, used as in its documentation: gauges with labels, promhttp.
 package main
 
 import (
@@ -46,7 +46,7 @@ type job struct {
 }
 
 func main() {
-	// Standard input stays open; when it ends, the bench is gone.
+	// Standard input stays open. If it closes, the bench has ended.
 	stdin := bufio.NewReaderSize(os.Stdin, 1<<20)
 	line, err := stdin.ReadBytes('\n')
 	if err != nil {
@@ -59,7 +59,7 @@ func main() {
 	registry := prometheus.NewRegistry()
 	fill(registry, in)
 	in = input{}
-	debug.FreeOSMemory() // what the loading left
+	debug.FreeOSMemory() // of loading the input
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +72,7 @@ func main() {
 	log.Fatal(http.Serve(listener, nil))
 }
 
-// Makes a body for each line, which names its encoding, and answers with how long that took, in nanoseconds.
+// Renders one body for each line, which names the encoding, and answers with the duration in nanoseconds.
 func renderOnDemand(stdin *bufio.Reader, handler http.Handler) {
 	for {
 		encoding, err := stdin.ReadString('\n')

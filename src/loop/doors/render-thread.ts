@@ -110,7 +110,7 @@ export class RenderThread {
       RENDER_LIMIT_MS,
     );
     const { threads } = this.#pool;
-    const onExit = () => controller.abort(new Error('the thread died'));
+    const onExit = () => controller.abort(new Error('the render thread died'));
     for (const thread of threads) thread.once('exit', onExit);
     try {
       return await running;

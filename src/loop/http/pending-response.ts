@@ -23,12 +23,12 @@ export class PendingResponse {
   readonly #requests: RequestBudget;
   readonly #isHead: boolean;
   readonly hasBody: boolean;
-  #state: 'open' | 'responding' | 'sending' | 'gone' = 'open';
+  #state: 'open' | 'responding' | 'sending' | 'ended' = 'open';
   #isBodyComplete = true;
   #isPostponed = false;
   #closesConnection = false;
   #writeResponse: () => void = () => {};
-  #onGone: (complete: boolean) => void = () => {};
+  #onEnd: (complete: boolean) => void = () => {};
 
   /** Must be constructed synchronously in the request handler. */
   constructor(res: ScrapeResponse, req: ScrapeRequest, requests: RequestBudget) {
@@ -70,13 +70,13 @@ export class PendingResponse {
   /**
    * Streams a body. `write` is called now and whenever the socket is ready for more.
    * @param write sends some of the body; returns whether the socket took all bytes it was given
-   * @param onGone called once: `complete` is true if `finish` was called, and false if the client
+   * @param onEnd called once: `complete` is true if `finish` was called, and false if the client
    * left before
    */
-  stream(headers: Headers, write: () => boolean, onGone: (complete: boolean) => void): void {
-    if (this.#state !== 'open') return onGone(false);
+  stream(headers: Headers, write: () => boolean, onEnd: (complete: boolean) => void): void {
+    if (this.#state !== 'open') return onEnd(false);
     this.#state = 'sending';
-    this.#onGone = onGone;
+    this.#onEnd = onEnd;
     this.#res.onWritable(write);
     this.#res.cork(() => {
       this.#writeHead('200 OK', headers);
@@ -113,7 +113,7 @@ export class PendingResponse {
 
   #writeNow(): void {
     if (this.#state !== 'responding') return;
-    this.#state = 'gone';
+    this.#state = 'ended';
     this.#isPostponed = false;
     this.#res.cork(this.#writeResponse);
   }
@@ -146,10 +146,10 @@ export class PendingResponse {
   }
 
   #end(complete: boolean): void {
-    this.#state = 'gone';
-    const onGone = this.#onGone;
-    this.#onGone = () => {};
-    onGone(complete);
+    this.#state = 'ended';
+    const onEnd = this.#onEnd;
+    this.#onEnd = () => {};
+    onEnd(complete);
   }
 }
 

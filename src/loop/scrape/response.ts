@@ -10,7 +10,7 @@ import type { Headers, PendingResponse } from '../http/pending-response.ts';
 const MAX_SENDING_MS_PER_TURN = 0.3;
 
 /**
- * Sends `body` in slices. `onGone` is called once, when the bytes are no longer needed. `complete`
+ * Sends `body` in slices. `onEnd` is called once, when the bytes are no longer needed. `complete`
  * is false if the client left before the socket took all of them.
  */
 export function sendBody(
@@ -18,10 +18,10 @@ export function sendBody(
   res: ScrapeResponse,
   headers: Headers,
   body: BodyBytes,
-  onGone: (complete: boolean) => void,
+  onEnd: (complete: boolean) => void,
 ): void {
   const reader = new BodyReader(body);
-  response.stream(headers, sendSlices, onGone);
+  response.stream(headers, sendSlices, onEnd);
 
   /**
    * @returns whether the socket took all bytes it was given, as uWebSockets.js requires of an
