@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { type GoPeer, goInput, goNotes, withGoPeer } from './peers/go.ts';
+import { type GoPeers, goInput, withGoPeers } from './peers/go.ts';
 import type { ServerKind } from './servers/serve.ts';
 import { AgentSocket } from './support/agent-socket.ts';
 import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
@@ -22,7 +22,7 @@ export const memory: BenchDefinition = {
   name: 'memory',
   question: 'How much memory does a process take that shows a fleet, and how much an idle agent?',
   run: (options) =>
-    withGoPeer(options.peers, (go, directory) =>
+    withGoPeers(options.peers, (go, directory) =>
       withCompiled(async (serve) => {
         const rows: Row[] = [];
         for (const hosts of fleetSizes(options, [1_000, 10_000, 100_000])) {
@@ -35,7 +35,7 @@ export const memory: BenchDefinition = {
             `Resident memory (VmRSS) after ${SCRAPES} scrapes by gzip, which is what Prometheus asks for; ours also after as many of the plain body. Processes are started anew for each round.`,
             'Node runs JavaScript here, as from an installed package. What loading the fleet left is collected first, in Node and in Go.',
             'An idle agent: what the process grew by, divided by the number of sockets. It includes the row of the host in the fleet table and in both bodies. Garbage of the main thread is collected before and after.',
-            ...goNotes(go),
+            ...go.notes,
           ],
         };
       }),
@@ -51,7 +51,7 @@ interface Contestant {
 
 async function ofFleets(
   hosts: number,
-  go: GoPeer | undefined,
+  go: GoPeers,
   serve: string,
   { quick, peers, progress }: BenchOptions,
 ): Promise<Row[]> {
@@ -71,12 +71,13 @@ async function ofFleets(
     node('empty server', 'floor', 'empty', []),
     node('ours', 'own', 'ours'),
     node('ours, also plain', 'own', 'ours', ['identity', 'gzip']),
+    node('ours, without the new families', 'own', 'ours, fewer families'),
     ...(peers ? [node('prom-client', 'peer', 'prom-client')] : []),
   ];
-  if (go !== undefined && 'file' in go) {
+  for (const { name, file } of go.peers) {
     const input = goInput(benchFleet(hosts), jobTable());
-    const start = () => ServerProcess.startProgram(go.file, input);
-    contestants.push({ name: 'Go client_golang', role: 'peer', start, scraped: ['gzip'] });
+    const start = () => ServerProcess.startProgram(file, input);
+    contestants.push({ name, role: 'peer', start, scraped: ['gzip'] });
   }
   const scenario = { hosts };
   return measure('resident memory', 'MB', scenario, contestants, quick, progress, async (one) => {

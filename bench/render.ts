@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { allocateFleetBuffer } from '../src/shared/fleet-layout.ts';
 import { JobHistogram } from '../src/shared/job-histogram.ts';
-import { type GoPeer, goNotes, withGoPeer } from './peers/go.ts';
+import { type GoPeers, withGoPeers } from './peers/go.ts';
 import { BUILD } from './peers/peer.ts';
 import { GoRenderProcess } from './render/go.ts';
 import type { ListedTask, RenderKind } from './render/protocol.ts';
@@ -19,7 +19,7 @@ export const render: BenchDefinition = {
   name: 'render',
   question: 'What does a body cost, cold and with some of the hosts changed?',
   run: (options) =>
-    withGoPeer(options.peers, async (go) => {
+    withGoPeers(options.peers, async (go) => {
       const rows: Row[] = [];
       for (const hosts of fleetSizes(options)) rows.push(...(await ofSize(hosts, go, options)));
       return {
@@ -27,7 +27,7 @@ export const render: BenchDefinition = {
         notes: [
           'Ours, cold: nothing is known of an earlier render; into memory that was used before, as the floor copies.',
           'Node libraries: their text as bytes; for gzip compressed by zlib at level 1. Go: its handler, into a writer that throws away. What changed in between makes no difference to them.',
-          ...goNotes(go),
+          ...go.notes,
         ],
       };
     }),
@@ -49,7 +49,7 @@ function pace(hosts: number, quick: boolean): Pace {
 
 async function ofSize(
   hosts: number,
-  go: GoPeer | undefined,
+  go: GoPeers,
   { quick, peers, progress }: BenchOptions,
 ): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
@@ -63,9 +63,7 @@ async function ofSize(
     for (const kind of peers ? KINDS : KINDS.slice(0, 1)) {
       contestants.push(await RenderBenchThread.start({ ...shared, kind, hosts }));
     }
-    if (go !== undefined && 'file' in go) {
-      contestants.push(await GoRenderProcess.start(go.file, hosts));
-    }
+    for (const peer of go.peers) contestants.push(await GoRenderProcess.start(peer, hosts));
     await assertSame(contestants);
     const rows: Row[] = [];
     for (const encoding of ENCODINGS) {

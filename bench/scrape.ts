@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type GoPeer, goInput, goNotes, withGoPeer } from './peers/go.ts';
+import { type GoPeers, goInput, withGoPeers } from './peers/go.ts';
 import type { ServerKind } from './servers/serve.ts';
 import { type BenchDefinition, type BenchOptions, fleetSizes } from './support/bench.ts';
 import { benchFleet, CHANGED_IN_15_S } from './support/fleet.ts';
@@ -16,7 +16,7 @@ export const scrape: BenchDefinition = {
   name: 'scrape',
   question: 'How long does Prometheus wait for the whole body, over loopback HTTP?',
   run: (options) =>
-    withGoPeer(options.peers, async (go, directory) => {
+    withGoPeers(options.peers, async (go, directory) => {
       const rows: Row[] = [];
       for (const hosts of fleetSizes(options)) {
         rows.push(...(await ofSize(hosts, directory, go, options)));
@@ -26,7 +26,7 @@ export const scrape: BenchDefinition = {
         notes: [
           'OpenTelemetry: its exporter does not compress.',
           'Ours: between two scrapes that share of the hosts reports a backup; 0.02 % is a normal 15 s, and of 100 or 1,000 hosts none. The others do the same work whatever changes.',
-          ...goNotes(go),
+          ...go.notes,
         ],
       };
     }),
@@ -55,7 +55,7 @@ function pace(hosts: number, quick: boolean): Pace {
 async function ofSize(
   hosts: number,
   directory: string,
-  go: GoPeer | undefined,
+  go: GoPeers,
   { quick, peers, progress }: BenchOptions,
 ): Promise<Row[]> {
   progress.scenario(`${hosts} hosts, loading`);
@@ -111,7 +111,7 @@ async function ofSize(
   }
 }
 
-async function addPeers(hosts: number, go: GoPeer | undefined, add: Add): Promise<void> {
+async function addPeers(hosts: number, go: GoPeers, add: Add): Promise<void> {
   const node = (kind: ServerKind) => ServerProcess.start({ kind, hosts });
   add({ name: 'prom-client', role: 'peer', server: await node('prom-client') });
   add({
@@ -120,10 +120,10 @@ async function addPeers(hosts: number, go: GoPeer | undefined, add: Add): Promis
     server: await node('OpenTelemetry'),
     encodings: ['identity'],
   });
-  if (go === undefined || 'missing' in go) return;
   const input = goInput(benchFleet(hosts), jobTable());
-  const server = await ServerProcess.startProgram(go.file, input);
-  add({ name: 'Go client_golang', role: 'peer', server });
+  for (const { name, file } of go.peers) {
+    add({ name, role: 'peer', server: await ServerProcess.startProgram(file, input) });
+  }
 }
 
 /** Writes our bodies to files, after checking that all contestants show the same samples. */

@@ -10,39 +10,72 @@ import { BUCKET_SECONDS, BUILD } from './peer.ts';
 
 /** The directory in which Debian's golang-*-dev packages install their sources. */
 const GOPATH = '/usr/share/gocode';
-const CLIENT = join(GOPATH, 'src/github.com/prometheus/client_golang');
-const SOURCE = fileURLToPath(new URL('./go/main.go', import.meta.url));
+const SOURCES = fileURLToPath(new URL('./go/', import.meta.url));
 
-/** The compiled program, or the reason why there is none. */
-export type GoPeer = { readonly file: string } | { readonly missing: string };
+/** A library, the Debian package that has it, and the source of our program that uses it. */
+const LIBRARIES = [
+  {
+    name: 'Go client_golang',
+    path: 'github.com/prometheus/client_golang',
+    debian: 'golang-github-prometheus-client-golang-dev',
+    source: 'client_golang.go',
+  },
+  {
+    name: 'Go VictoriaMetrics',
+    path: 'github.com/VictoriaMetrics/metrics',
+    debian: 'golang-github-victoriametrics-metrics-dev',
+    source: 'victoriametrics.go',
+  },
+] as const;
 
-/** Compiles the Go peer, if it is `wanted`, and passes it to `use`. Deletes it afterwards. */
-export async function withGoPeer<T>(
+type Library = (typeof LIBRARIES)[number];
+
+/** A compiled program. */
+export interface GoPeer {
+  readonly name: Library['name'];
+  readonly file: string;
+}
+
+export interface GoPeers {
+  readonly peers: readonly GoPeer[];
+  /** For the reader of the report: why a library does not take part. */
+  readonly notes: readonly string[];
+}
+
+/** Compiles the Go peers, if they are `wanted`, and passes them to `use`. Deletes them afterwards. */
+export async function withGoPeers<T>(
   wanted: boolean,
-  use: (go: GoPeer | undefined, directory: string) => Promise<T>,
+  use: (go: GoPeers, directory: string) => Promise<T>,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
   try {
-    return await use(wanted ? build(directory) : undefined, directory);
+    return await use(wanted ? build(directory) : { peers: [], notes: [] }, directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** Notes for the reader of the report if the Go peer did not take part. */
-export function goNotes(go: GoPeer | undefined): string[] {
-  return go !== undefined && 'missing' in go
-    ? [`Go client_golang is left out: ${go.missing}.`]
-    : [];
+function build(directory: string): GoPeers {
+  const built = LIBRARIES.map((library) => ({ library, ...compile(library, directory) }));
+  return {
+    peers: built.flatMap(({ library: { name }, file }) =>
+      file === undefined ? [] : { name, file },
+    ),
+    notes: built.flatMap(({ library: { name }, missing }) =>
+      missing === undefined ? [] : `${name} is left out: ${missing}.`,
+    ),
+  };
 }
 
-function build(directory: string): GoPeer {
+function compile(
+  { path, debian, source }: Library,
+  directory: string,
+): { file?: string; missing?: string } {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'go is not installed' };
-  if (!existsSync(CLIENT)) {
-    return { missing: 'golang-github-prometheus-client-golang-dev is not installed' };
-  }
-  const file = join(directory, 'go-peer');
-  const { status, stderr } = spawnSync('go', ['build', '-o', file, SOURCE], {
+  if (!existsSync(join(GOPATH, 'src', path))) return { missing: `${debian} is not installed` };
+  const file = join(directory, source.replace('.go', ''));
+  const sources = ['common.go', source].map((name) => join(SOURCES, name));
+  const { status, stderr } = spawnSync('go', ['build', '-o', file, ...sources], {
     env: { ...process.env, GO111MODULE: 'off', GOPATH },
     encoding: 'utf8',
   });

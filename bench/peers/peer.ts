@@ -42,6 +42,19 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
     1,
   );
   const online = ofHost('rm_host_agent_online');
+  const interval = ofHost('rm_host_backup_interval_seconds');
+  const info = plain('rm_host_info', [
+    'host_id',
+    'host',
+    'agent_version',
+    'restic_version',
+    'os',
+    'arch',
+  ]);
+  const addedBytes = ofHost('rm_host_last_backup_added_bytes');
+  const duration = ofHost('rm_host_last_backup_duration_seconds');
+  const successTimestamp = ofHost('rm_host_last_backup_success_timestamp_seconds');
+  const checkTimestamp = ofHost('rm_host_last_check_success_timestamp_seconds');
   const success = ofHost('rm_host_last_backup_success');
   const timestamp = ofHost('rm_host_last_backup_timestamp_seconds');
   const openAlerts = ofHost('rm_host_open_alerts');
@@ -54,6 +67,17 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
     const labels = { host_id: host.hostId, host: host.host };
     const { lastBackup, openAlerts: open = {} } = host;
     online(labels, Number(host.online));
+    const { agentVersion = '', resticVersion = '', os = '', arch = '' } = host;
+    const runs = { agent_version: agentVersion, restic_version: resticVersion, os, arch };
+    info({ ...labels, ...runs }, 1);
+    const setIfKnown = (set: SetGauge, value: number | undefined) => {
+      if (value !== undefined) set(labels, value);
+    };
+    setIfKnown(interval, host.backupIntervalSeconds);
+    setIfKnown(addedBytes, host.lastBackupAddedBytes);
+    setIfKnown(duration, seconds(lastBackup?.durationMs));
+    setIfKnown(successTimestamp, seconds(host.lastBackupSuccessMs));
+    setIfKnown(checkTimestamp, seconds(host.lastCheckSuccessMs));
     if (lastBackup !== undefined) {
       success(labels, Number(lastBackup.succeeded));
       timestamp(labels, lastBackup.finishedAtMs / 1000);
@@ -73,6 +97,11 @@ export function load({ hosts, jobs }: Loaded, library: Library): (host: Host) =>
     alerts({ severity }, totals[severity]);
   }
   plain('rm_hosts_online')({}, totals.online);
+  plain('rm_hosts_pending')({}, 0);
   plain('rm_hosts_total')({}, totals.hosts);
   return upsert;
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
 }

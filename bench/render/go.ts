@@ -1,25 +1,26 @@
-import { goInput } from '../peers/go.ts';
+import { type GoPeer, goInput } from '../peers/go.ts';
 import { benchFleet } from '../support/fleet.ts';
 import { jobTable } from '../support/jobs.ts';
 import { type Encoding, Scraper } from '../support/scraper.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import type { ListedTask } from './protocol.ts';
 
-/** client_golang's handler, with a writer that discards its input. */
+/** The handler of a Go library, with a writer that discards its input. */
 export class GoRenderProcess {
-  readonly tasks: readonly ListedTask[] = [
-    { name: 'Go client_golang', role: 'peer', encoding: 'identity' },
-    { name: 'Go client_golang', role: 'peer', encoding: 'gzip' },
-  ];
+  readonly tasks: readonly ListedTask[];
   readonly #process: ServerProcess;
 
-  private constructor(process: ServerProcess) {
+  private constructor(name: string, process: ServerProcess) {
     this.#process = process;
+    this.tasks = [
+      { name, role: 'peer', encoding: 'identity' },
+      { name, role: 'peer', encoding: 'gzip' },
+    ];
   }
 
-  static async start(file: string, hosts: number): Promise<GoRenderProcess> {
+  static async start({ name, file }: GoPeer, hosts: number): Promise<GoRenderProcess> {
     const input = goInput(benchFleet(hosts), jobTable());
-    return new GoRenderProcess(await ServerProcess.startProgram(file, input));
+    return new GoRenderProcess(name, await ServerProcess.startProgram(file, input));
   }
 
   async time({ encoding }: ListedTask) {

@@ -10,9 +10,18 @@ import { LoopWatch } from './loop-watch.ts';
 import type { Served, Start } from './protocol.ts';
 
 /** What an embedder uses: the public API on an existing app. */
-export async function serve({ hosts, watched }: Start): Promise<Served> {
+export function serve(start: Start): Promise<Served> {
+  return serveWithout([], start);
+}
+
+/** @param exclude families to leave out */
+export async function serveWithout(
+  exclude: readonly string[],
+  { hosts, watched }: Start,
+): Promise<Served> {
   const metrics = createMetrics({
     gates: { trustedCidrs: ['127.0.0.1'] },
+    exclude,
     buildInfo: BUILD,
     onScrapeFailure: (error) => console.error(error),
   });

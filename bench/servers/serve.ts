@@ -11,6 +11,7 @@ const KINDS = {
   empty: () => import('./empty.ts'),
   floor: () => import('./floor.ts'),
   ours: () => import('./ours.ts'),
+  'ours, fewer families': () => import('./ours-fewer-families.ts'),
   'prom-client': () => import('./prom-client.ts'),
   'prom-client on the loop': () => import('./prom-client-on-the-loop.ts'),
   OpenTelemetry: () => import('./opentelemetry.ts'),

@@ -22,6 +22,9 @@ const ROLES = [
 ] as const;
 const PEOPLE = ['zoë', 'amir', 'björn', 'елена', 'grace', 'håkon', 'josé', '健二', 'linh'] as const;
 
+const AGENTS = ['1.4.0', '1.4.1', '1.5.0-rc.1'] as const;
+const RESTICS = ['0.16.4', '0.17.3', '0.18.1'] as const;
+
 /** The percentage of a fleet that changes in 15 s if each host is backed up about once a day. */
 export const CHANGED_IN_15_S = 0.02;
 
@@ -40,9 +43,13 @@ export function benchFleet(size: number): Host[] {
 
 /** The same host after its next backup. This is the most frequent change in a fleet. */
 export function afterBackup(host: Host, random: Random): Host {
+  const finishedAtMs = NOON + Math.floor(random() * DAY_MS);
+  const durationMs = Math.floor(logNormal(random, 90_000, 1));
   return {
     ...host,
-    lastBackup: { finishedAtMs: NOON + Math.floor(random() * DAY_MS), succeeded: true },
+    lastBackup: { finishedAtMs, succeeded: true, durationMs },
+    lastBackupSuccessMs: finishedAtMs,
+    lastBackupAddedBytes: Math.floor(logNormal(random, 200, 1.5) * 2 ** 20),
     repoSizeBytes: Math.floor((host.repoSizeBytes ?? 2 ** 30) * (1 + random() / 1000)),
     snapshotCount: (host.snapshotCount ?? 0) + 1,
   };
@@ -67,12 +74,25 @@ export class FleetTotals {
 
 function host(random: Random, hostId: string, index: number): Host {
   const { name, gib } = nameAndSize(random, index);
-  const known = { hostId, host: name, online: random() < 0.95 };
+  const known = {
+    hostId,
+    host: name,
+    online: random() < 0.95,
+    agentVersion: pick(random, AGENTS),
+    resticVersion: pick(random, RESTICS),
+    os: 'linux',
+    arch: random() < 0.8 ? 'amd64' : 'arm64',
+    backupIntervalSeconds: 86_400,
+  };
   if (random() < 0.03) return { ...known, repoStatus: 'init_failed', openAlerts: { critical: 1 } };
   const succeeded = random() < 0.96;
+  const finishedAtMs = NOON - Math.floor(random() * DAY_MS);
   return {
     ...known,
-    lastBackup: { finishedAtMs: NOON - Math.floor(random() * DAY_MS), succeeded },
+    lastBackup: { finishedAtMs, succeeded, durationMs: Math.floor(logNormal(random, 90_000, 1)) },
+    lastBackupSuccessMs: succeeded ? finishedAtMs : finishedAtMs - DAY_MS,
+    lastBackupAddedBytes: Math.floor(logNormal(random, 200, 1.5) * 2 ** 20),
+    ...(random() < 0.7 && { lastCheckSuccessMs: NOON - Math.floor(random() * 7 * DAY_MS) }),
     repoSizeBytes: Math.floor(logNormal(random, gib, 0.8) * 2 ** 30),
     repoStatus: 'ready',
     snapshotCount: 1 + Math.floor(random() * 400),
