@@ -6,8 +6,8 @@ import {
   type VariableModel,
 } from '@grafana/grafana-foundation-sdk/dashboard';
 import { hosts } from './hosts-panel.ts';
-import { backupsFailing, fleetStatus, openAlerts } from './stat-panels.ts';
-import { jobDurationP95, repoSizeOverTime } from './time-panels.ts';
+import { fleetStatus, openAlerts } from './stat-panels.ts';
+import { backupsFailing, jobDurationP95, repoSizeOverTime } from './time-panels.ts';
 import { variables } from './variables.ts';
 
 /** The schema version of Grafana 11.0. Later versions of Grafana migrate the dashboard on import. */
@@ -34,32 +34,32 @@ export function buildDashboard(): Dashboard {
     .withPanel(
       fleetStatus()
         .id(1)
-        .gridPos(at(0, 0, 10, 5)),
+        .gridPos(at(0, 0, 8, 7)),
     )
     .withPanel(
       openAlerts()
         .id(2)
-        .gridPos(at(10, 0, 8, 5)),
+        .gridPos(at(8, 0, 7, 7)),
     )
     .withPanel(
       backupsFailing()
         .id(3)
-        .gridPos(at(18, 0, 6, 5)),
+        .gridPos(at(15, 0, 9, 7)),
     )
     .withPanel(
       hosts()
         .id(4)
-        .gridPos(at(0, 5, 24, 12)),
+        .gridPos(at(0, 7, 24, 12)),
     )
     .withPanel(
       repoSizeOverTime()
         .id(5)
-        .gridPos(at(0, 17, 12, 9)),
+        .gridPos(at(0, 19, 12, 9)),
     )
     .withPanel(
       jobDurationP95()
         .id(6)
-        .gridPos(at(12, 17, 12, 9)),
+        .gridPos(at(12, 19, 12, 9)),
     )
     .build();
   const { list = [] } = dashboard.templating;

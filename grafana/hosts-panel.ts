@@ -11,19 +11,25 @@ const COLUMNS = [
   ['State', promql.hostState],
   ['Online', promql.hostOnline],
   ['Last backup', promql.hostLastBackup],
+  ['Last success', promql.hostLastSuccess],
   ['Last result', promql.hostLastResult],
   ['Repo size', promql.hostRepoSize],
   ['Snapshots', promql.hostSnapshots],
   ['Alerts', promql.hostAlerts],
+  ['Versions', promql.hostVersions],
 ] as const;
+/** The last query has what it tells in labels. */
+const LABEL_COLUMNS = { agent_version: 'Agent', restic_version: 'restic' } as const;
 const refId = (column: number) => String.fromCharCode('A'.charCodeAt(0) + column);
 const valueField = (column: number) => `Value #${refId(column)}`;
+const SHOWN = COLUMNS.slice(0, -1);
+const VERSIONS = COLUMNS.length - 1;
 
 export const hosts = () =>
   new PanelBuilder()
     .title('Hosts')
     .description(
-      `The worst first. Never backed up: see that the agent has a schedule and the repository was initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup has finished for ${promql.OVERDUE_HOURS} hours; see that the schedule runs and nothing hangs. Offline: the agent is not connected, so what is shown of the host is the last that it told; is it switched off, or is the network down? Alerts: all of that is well, but something else failed, such as a check.`,
+      `The worst first. Never backed up: see that the agent has a schedule and the repository was initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup has finished for longer than the interval of the host and a tenth, or for ${promql.OVERDUE_HOURS} hours if it did not tell one; see that the schedule runs and nothing hangs. Offline: the agent is not connected, so what is shown of the host is the last that it told; is it switched off, or is the network down? Alerts: all of that is well, but something else failed, such as a check.`,
     )
     .datasource(DATASOURCE)
     .targets(COLUMNS.map(([, expr], column) => tableQuery(refId(column), expr)))
@@ -32,16 +38,18 @@ export const hosts = () =>
       {
         id: 'organize',
         options: {
-          excludeByName: { Time: true, host_id: true },
+          excludeByName: { Time: true, host_id: true, [valueField(VERSIONS)]: true },
           indexByName: Object.fromEntries(
-            ['host', ...COLUMNS.map((_, column) => valueField(column))].map((name, at) => [
-              name,
-              at,
-            ]),
+            [
+              'host',
+              ...SHOWN.map((_, column) => valueField(column)),
+              ...Object.keys(LABEL_COLUMNS),
+            ].map((name, at) => [name, at]),
           ),
           renameByName: {
             host: 'Host',
-            ...Object.fromEntries(COLUMNS.map(([name], column) => [valueField(column), name])),
+            ...Object.fromEntries(SHOWN.map(([name], column) => [valueField(column), name])),
+            ...LABEL_COLUMNS,
           },
         },
       },
@@ -70,6 +78,12 @@ export const hosts = () =>
       override.mappings(wordForNothing('never', 'red')),
       override.cell('color-text'),
     ])
+    .overrideByName('Last success', [
+      override.unit('dateTimeFromNow'),
+      override.fixedColor('text'),
+      override.mappings(wordForNothing('never', 'red')),
+      override.cell('color-text'),
+    ])
     .overrideByName('Last result', [
       override.mappings(
         words([1, 'succeeded', 'green'], [0, 'failed', 'red']),
@@ -82,6 +96,8 @@ export const hosts = () =>
       override.decimals(1),
       override.mappings(wordForNothing('unknown', 'text')),
     ])
+    .overrideByName('Agent', [override.mappings(wordForNothing('unknown', 'text'))])
+    .overrideByName('restic', [override.mappings(wordForNothing('unknown', 'text'))])
     .overrideByName('Alerts', [
       override.thresholds(['green', [1, 'orange']]),
       override.cell('color-text'),

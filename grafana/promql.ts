@@ -11,14 +11,22 @@
  * It must return 0, and not nothing, if there is nothing to count.
  */
 
-const INSTANCE = 'instance=~"$instance"';
-const HOSTS = `${INSTANCE}, host=~"$host"`;
+/*
+ * The format `regex` has Grafana escape each value for a regular expression, and nothing else. Between backticks PromQL
+ * takes it as it is. Without the format, Grafana escapes for a text in double quotes, but not the double quotes and
+ * backslashes that a name may have. https://grafana.com/docs/grafana/latest/dashboards/variables/variable-syntax/#regex
+ */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder
+const INSTANCE = 'instance=~`${instance:regex}`';
+const HOSTS = `${INSTANCE}, host=~\`\${host:regex}\``;
 
 /**
- * For one backup a day: 24 hours, and two hours more for a backup that takes longer or starts
- * later.
+ * For hosts that do not say how often they mean to be backed up: one backup a day, and two hours more for a backup that
+ * takes longer or starts later.
  */
 export const OVERDUE_HOURS = 26;
+/** Of the interval that a host has told: a tenth more. */
+const OVERDUE_INTERVALS = 1.1;
 
 /** Maximum number of lines that a viewer and a browser can handle. */
 export const MAX_LINES = 50;
@@ -48,10 +56,16 @@ export const backupsFailing = [
   `or 0 * sum(${host('rm_host_agent_online')})`,
 ].join('\n');
 
+const lastBackup = host('rm_host_last_backup_timestamp_seconds');
+const overdueAfter = `(
+    ${host('rm_host_backup_interval_seconds')} * ${OVERDUE_INTERVALS}
+    or ${lastBackup} * 0 + ${OVERDUE_HOURS} * 3600
+  )`;
+
 /** One row per host, even if little is known about it; see {@link STATE}. */
 export const hostState = `(
   (${host('rm_host_last_backup_success')} == bool 0) * ${STATE.failed}
-  + (time() - ${host('rm_host_last_backup_timestamp_seconds')} > bool ${OVERDUE_HOURS} * 3600) * ${STATE.overdue}
+  + (time() - ${lastBackup} > bool ${overdueAfter}) * ${STATE.overdue}
   or ${host('rm_host_agent_online')} * 0 + ${STATE.neverBackedUp}
 )
 + (${host('rm_host_agent_online')} == bool 0) * ${STATE.offline}
@@ -59,10 +73,13 @@ export const hostState = `(
 
 export const hostOnline = host('rm_host_agent_online');
 /** In milliseconds, the unit of times in Grafana. */
-export const hostLastBackup = `${host('rm_host_last_backup_timestamp_seconds')} * 1000`;
+export const hostLastBackup = `${lastBackup} * 1000`;
+export const hostLastSuccess = `${host('rm_host_last_backup_success_timestamp_seconds')} * 1000`;
 export const hostLastResult = host('rm_host_last_backup_success');
 export const hostRepoSize = host('rm_host_repo_size_bytes');
 export const hostSnapshots = host('rm_host_snapshot_count');
+/** Its labels are what the agent said that it runs. */
+export const hostVersions = `max by (host_id, host, agent_version, restic_version) (rm_host_info{${HOSTS}})`;
 export const hostAlerts = host('rm_host_open_alerts');
 
 /**

@@ -41,15 +41,6 @@ export const openAlerts = () =>
     .thresholds(thresholds(['green', [1, 'orange']]))
     .withTarget(instantQuery('A', promql.openAlerts, '{{severity}}'));
 
-export const backupsFailing = () =>
-  stat('Backups failing')
-    .description(
-      'Hosts whose last finished backup did not succeed: it failed or was cancelled. Hosts that have never been backed up are not among them, see Hosts. Red: the hosts are at the top of Hosts as "failed"; the reason is in the log of the agent. Mostly it is a full or unreachable repository, a lock or a wrong password.',
-    )
-    .colorMode(BigValueColorMode.Background)
-    .thresholds(thresholds(['green', [1, 'red']]))
-    .withTarget(instantQuery('A', promql.backupsFailing, 'Last backup did not succeed'));
-
 function stat(title: string): PanelBuilder {
   return new PanelBuilder()
     .title(title)

@@ -18,15 +18,17 @@ const DEFAULT_WINDOW = '1h';
 
 export const variables = () => [
   new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'),
-  // No "All": the dashboard first shows one control plane, the first in the list.
+  // "All" is the default. With a single one, the first in the list, the dashboard of a control plane that was restarted
+  // under another name would show the dead one.
   labelValues('instance', 'label_values(rm_build_info, instance)')
     .label('Control plane')
-    .description(
-      'Choose several to see them together; of replicas that show the same fleet, choose one.',
-    )
+    .description('All are shown together. Of replicas that show the same fleet, choose one.')
     .multi(true)
-    .includeAll(false),
-  labelValues('host', 'label_values(rm_host_agent_online{instance=~"$instance"}, host)')
+    .includeAll(true)
+    .allValue('.*')
+    .current({ selected: true, text: ['All'], value: ['$__all'] }),
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder
+  labelValues('host', 'label_values(rm_host_agent_online{instance=~`${instance:regex}`}, host)')
     .label('Host')
     .description(
       'Narrows down what is shown by host. Fleet status, Open alerts and p95 are always of all.',

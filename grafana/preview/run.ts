@@ -1,7 +1,7 @@
 /*
  * Draws the panels of the committed dashboard with data of a live Prometheus that scrapes the demo.
- * A headless Chromium takes a picture of them: docs/images/dashboard-preview.png. This is a preview
- * and does not use Grafana.
+ * A headless Chromium takes a picture of them. This is a preview and does not use Grafana. With
+ * `--write` the picture replaces the one in docs/images, otherwise it is a temporary file.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,8 +19,10 @@ import { type Frame, tableOf } from './table.ts';
 
 const HOSTS = '14';
 const SECONDS = 90;
-const PICTURE = fileURLToPath(new URL('../../docs/images/dashboard-preview.png', import.meta.url));
 const root = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const PICTURE = process.argv.includes('--write')
+  ? root('docs/images/dashboard-preview.png')
+  : join(tmpdir(), 'dashboard-preview.png');
 
 const directory = mkdtempSync(join(tmpdir(), 'restic-manager-preview-'));
 const children: ChildProcess[] = [];

@@ -52,13 +52,18 @@ export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs:
   };
 }
 
-/** Puts all values with the same labels into one row. */
+/** Puts all values into one row that agree in the labels which all frames have. */
 function merged(frames: ReadonlyMap<string, Frame>): Row[] {
   const rows = new Map<string, Row>();
+  const all = [...frames.values()].flat();
+  const shared = Object.keys(all[0]?.labels ?? {}).filter((label) =>
+    all.every(({ labels }) => label in labels),
+  );
   for (const [refId, frame] of frames) {
     for (const { labels, value } of frame) {
-      const key = JSON.stringify(Object.entries(labels).sort());
-      const row: Row = rows.get(key) ?? new Map(Object.entries(labels));
+      const key = JSON.stringify(shared.map((label) => labels[label]));
+      const row: Row = rows.get(key) ?? new Map();
+      for (const [label, text] of Object.entries(labels)) row.set(label, text);
       rows.set(key, row.set(`Value #${refId}`, value));
     }
   }

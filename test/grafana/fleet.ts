@@ -12,12 +12,34 @@ interface Story {
   readonly backup?: { readonly status: string; readonly agoMs: number };
   readonly failedCheck?: boolean;
   readonly leaves?: boolean;
+  readonly hello?: object;
+  /** A successful backup before the last one. */
+  readonly succeededAgoMs?: number;
 }
 
 /** One host of everything that the dashboard has a word for. */
 export const STORIES = {
   'web-01': { size: 12e9, snapshots: 31, backup: { status: 'succeeded', agoMs: 10 * MINUTE } },
-  'db-01': { size: 240e9, snapshots: 7, backup: { status: 'failed', agoMs: 20 * MINUTE } },
+  'db-01': {
+    size: 240e9,
+    snapshots: 7,
+    backup: { status: 'failed', agoMs: 20 * MINUTE },
+    succeededAgoMs: 2 * DAY,
+    hello: { restic_version: '0.18.1' },
+  },
+  // Overdue by its own interval only, and not overdue by its own interval only.
+  'hourly-01': {
+    size: 10e9,
+    snapshots: 400,
+    backup: { status: 'succeeded', agoMs: 70 * MINUTE },
+    hello: { restic_version: '0.17.3', backup_interval_seconds: 3_600 },
+  },
+  'weekly-01': {
+    size: 100e9,
+    snapshots: 4,
+    backup: { status: 'succeeded', agoMs: 3 * DAY },
+    hello: { backup_interval_seconds: 7 * 86_400 },
+  },
   'laptop-zoë "2"': {
     size: 60e9,
     snapshots: 12,
@@ -44,9 +66,12 @@ export interface Host {
 /** Enrols the hosts and connects their agents; nothing has happened to them yet. */
 export async function enrol(served: Served): Promise<Map<string, Host>> {
   const hosts = new Map<string, Host>();
-  for (const name of Object.keys(STORIES)) {
+  for (const [name, { hello }] of Object.entries<Story>(STORIES)) {
     const { host_id: id, token } = await served.addHost(name);
-    hosts.set(name, { id, token, agent: await TestAgent.online(served.agentUrl, token) });
+    const agent = await TestAgent.connect(served.agentUrl, token);
+    agent.hello(hello);
+    await agent.receive('welcome');
+    hosts.set(name, { id, token, agent });
   }
   return hosts;
 }
@@ -65,6 +90,11 @@ export async function tell(hosts: ReadonlyMap<string, Host>, nowMs: number): Pro
       const finishedAt = new Date(nowMs - backup.agoMs).toISOString();
       const { status } = backup;
       await agent.job({ id: 'backup', kind: 'backup', status, finishedAt, durationMs: BACKUP_MS });
+    }
+    if (story.succeededAgoMs !== undefined) {
+      const finishedAt = new Date(nowMs - story.succeededAgoMs).toISOString();
+      const job = { id: 'before', kind: 'backup', status: 'succeeded', finishedAt };
+      await agent.job({ ...job, durationMs: BACKUP_MS });
     }
     if (story.failedCheck) {
       await agent.job({ id: 'check', kind: 'check', status: 'failed', durationMs: CHECK_MS });

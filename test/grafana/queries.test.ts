@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { interpolate } from '../../grafana/interpolate.ts';
 import { tableOf } from '../../grafana/preview/table.ts';
 import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
@@ -8,7 +9,7 @@ import { DASHBOARD, panel, type Query, queries } from './committed.ts';
 import { BACKUP_MS, CHECK_MS, enrol, type Host, STORIES, tell } from './fleet.ts';
 
 const ONE = { instance: 'one:8080' };
-const chosen = (instance: readonly string[], host: readonly string[] | 'all' = 'all') =>
+const chosen = (instance: readonly string[] | 'all', host: readonly string[] | 'all' = 'all') =>
   queries({ instance, host, window: '1h', rangeSeconds: 3600 });
 const OF_ONE = chosen([ONE.instance]);
 
@@ -34,13 +35,15 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
     await tell(hosts, now);
     await eventually(async () => {
       expect(await table(prometheus, now)).toEqual([
-        'new-01 | never backed up | online | never | none yet | unknown | 0 | 0',
-        'db-01 | failed | online | 20 min ago | failed | 223.5 GiB | 7 | 1',
-        'gone-01 | failed | online | 12 hours ago | failed | 8.2 TiB | 99 | 1',
-        'nas-01 | overdue | online | 3 days ago | succeeded | 2.7 TiB | 90 | 0',
-        'laptop-zoë "2" | offline | offline | 30 min ago | succeeded | 55.9 GiB | 12 | 0',
-        'mail-01 | alerts | online | 40 min ago | succeeded | 372.5 GiB | 5 | 1',
-        'web-01 | ok | online | 10 min ago | succeeded | 11.2 GiB | 31 | 0',
+        'new-01 | never backed up | online | never | never | none yet | unknown | 0 | 0 | 1.0.0 | unknown',
+        'db-01 | failed | online | 20 min ago | 2 days ago | failed | 223.5 GiB | 7 | 1 | 1.0.0 | 0.18.1',
+        'gone-01 | failed | online | 12 hours ago | never | failed | 8.2 TiB | 99 | 1 | 1.0.0 | unknown',
+        'hourly-01 | overdue | online | 1.2 hour ago | 1.2 hour ago | succeeded | 9.3 GiB | 400 | 0 | 1.0.0 | 0.17.3',
+        'nas-01 | overdue | online | 3 days ago | 3 days ago | succeeded | 2.7 TiB | 90 | 0 | 1.0.0 | unknown',
+        'laptop-zoë "2" | offline | offline | 30 min ago | 30 min ago | succeeded | 55.9 GiB | 12 | 0 | 1.0.0 | unknown',
+        'mail-01 | alerts | online | 40 min ago | 40 min ago | succeeded | 372.5 GiB | 5 | 1 | 1.0.0 | unknown',
+        'web-01 | ok | online | 10 min ago | 10 min ago | succeeded | 11.2 GiB | 31 | 0 | 1.0.0 | unknown',
+        'weekly-01 | ok | online | 3 days ago | 3 days ago | succeeded | 93.1 GiB | 4 | 0 | 1.0.0 | unknown',
       ]);
       expect(await values(prometheus, OF_ONE)).toEqual({
         'Fleet status A': [TOTAL - 1],
@@ -55,6 +58,8 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
           'nas-01',
           'mail-01',
           'gone-01',
+          'hourly-01',
+          'weekly-01',
         ),
         'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
       });
@@ -75,7 +80,15 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
         'Fleet status C': [expect.closeTo((TOTAL - 2) / (TOTAL - 1))],
         'Open alerts A': ['critical 1', 'info 0', 'warning 1'],
         'Backups failing A': [1],
-        'Repo size over time A': sizes('web-01', 'db-01', 'laptop-zoë "2"', 'nas-01', 'mail-01'),
+        'Repo size over time A': sizes(
+          'web-01',
+          'db-01',
+          'laptop-zoë "2"',
+          'nas-01',
+          'mail-01',
+          'hourly-01',
+          'weekly-01',
+        ),
         'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
       });
     });
@@ -127,6 +140,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
     const largest = new Map<string, number>();
     for (const query of OF_ONE) {
       const points = flat(await prometheus.queryRange(query.expr, range));
+      expect(points.length, `${query.panel} ${query.refId}`).toBeGreaterThan(0);
       expect(points.filter((value) => !Number.isFinite(value) || value < 0)).toEqual([]);
       largest.set(`${query.panel} ${query.refId}`, Math.max(...points));
     }
@@ -139,10 +153,12 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
       'Hosts A': expect.toSatisfy((value) => value < 10),
       'Hosts B': 1,
       'Hosts C': expect.toSatisfy((value) => value <= Date.now()),
-      'Hosts D': 1,
-      'Hosts E': STORIES['gone-01'].size,
-      'Hosts F': STORIES['gone-01'].snapshots,
-      'Hosts G': 1,
+      'Hosts D': expect.toSatisfy((value) => value <= Date.now()),
+      'Hosts E': 1,
+      'Hosts F': STORIES['gone-01'].size,
+      'Hosts G': STORIES['hourly-01'].snapshots,
+      'Hosts H': 1,
+      'Hosts I': 1,
       'Repo size over time A': STORIES['gone-01'].size,
       'Job duration p95 A': expect.closeTo(CHECK_P95, 6),
     });
@@ -201,6 +217,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
       'Backups failing A': [2],
       'Repo size over time A': [`${name} 5`, `${name} 8`],
     });
+    expect(await seen(chosen('all'))).toMatchObject({ 'Fleet status A': [3] });
     expect(await seen(chosen(['nowhere:1']))).toMatchObject({ 'Fleet status C': [0] });
   });
 
@@ -247,8 +264,14 @@ async function variableValues(prometheus: Prometheus) {
   const offered: Record<string, string[]> = {};
   for (const { name, type, query } of DASHBOARD.templating.list ?? []) {
     if (type !== 'query' || typeof query !== 'object') continue;
+    expect(DASHBOARD.templating.list?.find((one) => one.name === name)).toMatchObject({
+      includeAll: true,
+      allValue: '.*',
+      current: { value: ['$__all'] },
+    });
     const [, selector = '', label = ''] = /^label_values\((.+), (\w+)\)$/.exec(query.query) ?? [];
-    const series = await prometheus.query(selector.replace('$instance', ONE.instance));
+    const choices = { instance: 'all', host: 'all', window: '1h', rangeSeconds: 1 } as const;
+    const series = await prometheus.query(interpolate(selector, choices));
     offered[name] = [...new Set(series.map(({ labels }) => labels[label] ?? ''))].sort();
   }
   return offered;

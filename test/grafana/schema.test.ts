@@ -34,7 +34,7 @@ const VERSIONS: Readonly<Record<string, Version>> = {
 const BROKEN: Readonly<Record<string, readonly [from: string, to: string]>> = {
   'a kind of panel that there is not': ['"type": "stat"', '"type": "singlestat"'],
   'a misspelt key of a panel': ['"gridPos": {', '"gridPosition": {'],
-  'a number in quotes': ['"h": 5', '"h": "5"'],
+  'a number in quotes': ['"h": 7', '"h": "7"'],
   'an unknown colour mode': ['"mode": "thresholds"', '"mode": "threshold"'],
   'an unknown kind of threshold': ['"mode": "absolute"', '"mode": "relative"'],
   'a threshold without a colour': ['"color": "blue"', '"colour": "blue"'],
