@@ -65,7 +65,7 @@ async function ofSize(
     }
     for (const peer of go.peers) contestants.push(await GoRenderProcess.start(peer, hosts));
     await assertSame(contestants);
-    const rows: Row[] = [];
+    const rows = await bodySizes(hosts, contestants[0]);
     for (const encoding of ENCODINGS) {
       progress.scenario(`${hosts} hosts, ${encoding}`);
       const taking = contestants.flatMap((contestant) =>
@@ -88,6 +88,31 @@ async function ofSize(
   } finally {
     await Promise.all(contestants.map((contestant) => contestant.close()));
   }
+}
+
+/** The size of our body. The others show the same rows, in about as many bytes. */
+async function bodySizes(hosts: number, ours: Rendering | undefined): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const encoding of ENCODINGS) {
+    const body = await ours?.body(encoding);
+    if (body === undefined) continue;
+    const measured = { contestant: 'ours', role: 'own', rounds: [[body.length / 1e6]] } as const;
+    rows.push(
+      ...rowsOf({ measure: 'size of a body', unit: 'MB', scenario: { hosts, encoding } }, [
+        measured,
+      ]),
+    );
+    if (encoding !== 'identity') continue;
+    const samples = body
+      .toString()
+      .split('\n')
+      .filter((line) => /^[^#]/.test(line)).length;
+    const counted = { ...measured, rounds: [[samples]] };
+    rows.push(
+      ...rowsOf({ measure: 'samples in a body', unit: 'samples', scenario: { hosts } }, [counted]),
+    );
+  }
+  return rows;
 }
 
 async function assertSame(contestants: readonly Rendering[]): Promise<void> {

@@ -16,7 +16,7 @@ export interface Row extends Summary {
   readonly toFloor?: Summary;
 }
 
-export type Unit = 'ns' | 'ms' | 'MB' | 'KiB' | 'jobs/s' | 'times';
+export type Unit = 'ns' | 'ms' | 'MB' | 'KiB' | 'jobs/s' | 'times' | 'samples';
 export type Scenario = Readonly<Record<string, string | number>>;
 
 export interface BenchResult {

@@ -104,6 +104,7 @@ export class HostLife {
       this.#fate === 'stale' ? between(8, 12) * DAY_MS : between(0.1, 20) * HOUR_MS;
     const jobs = [
       made,
+      past('check', lastBackup + 2 * DAY_MS, 'succeeded'),
       past('backup', lastBackup + DAY_MS, 'succeeded'),
       past('backup', lastBackup),
     ];

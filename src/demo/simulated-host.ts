@@ -44,6 +44,7 @@ export class SimulatedHost {
         restic_version: '0.18.1',
         os: 'linux',
         arch: 'amd64',
+        backup_interval_seconds: 86_400,
         boot_time: isoTime(Date.now() - between(1, 60) * 86_400_000),
       },
       onPresence: (connected) => activity.add('connected', connected ? 1 : -1),
@@ -103,6 +104,7 @@ export class SimulatedHost {
       finished_at: isoTime(finishedAt),
       exit_code: job.exitCode,
       error: job.error,
+      summary: job.kind === 'backup' ? { bytes_added: addedBytes() } : undefined,
       ...unannounced,
     });
     this.#activity.add('jobsFinished', 1);
@@ -130,6 +132,11 @@ export class SimulatedHost {
   #newJobId(): string {
     return `demo-${++this.#lastJob}`;
   }
+}
+
+/** From 1 MB to 1 GB, mostly little. */
+function addedBytes(): number {
+  return Math.round(10 ** between(6, 9));
 }
 
 function isoTime(ms: number): string {

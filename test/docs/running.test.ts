@@ -1,9 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../src/config/load.ts';
+import { TestAgent } from '../support/agent.ts';
 import { readPage } from '../support/page.ts';
-import { temporaryDirectory } from '../support/serve.ts';
+import { Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 test('the settings of docs/running.md are good', () => {
   const config = /config\.yaml <<'END'\n([\s\S]*?)END/.exec(readPage('docs/running.md'))?.[1] ?? '';
@@ -19,4 +21,41 @@ test('the settings of docs/running.md are good', () => {
     access: { token: 'secret' },
     dataDir: '/var/lib/restic-manager',
   });
+});
+
+test('the backup of docs/running.md is taken under writes, and restored as it says', async () => {
+  const page = readPage('docs/running.md');
+  const vacuum = /fleet\.db "(VACUUM INTO '[^']*backup\.db')"/.exec(page)?.[1] ?? '';
+  expect(page).toContain('sudo rm -f fleet.db-wal fleet.db-shm\n');
+  const served = await Served.start();
+  const { token } = await served.addHost('db');
+  const agent = await TestAgent.online(served.agentUrl, token);
+  await agent.job({ id: 'before', kind: 'check', status: 'failed' });
+  const backup = join(served.dataDir, 'backup.db');
+  let stop = false;
+  const writing = (async () => {
+    for (let n = 0; !stop; n++) await agent.job({ id: `${n}`, kind: 'diff', status: 'failed' });
+    return true;
+  })();
+  const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { timeout: 5_000 });
+  db.exec(vacuum.replace('/var/lib/restic-manager/backup.db', backup));
+  db.close();
+  stop = true;
+  expect(await writing).toBe(true);
+  await agent.job({ id: 'after', kind: 'backup', status: 'failed' });
+  await served.stop('SIGKILL');
+
+  for (const file of ['fleet.db-wal', 'fleet.db-shm']) rmSync(join(served.dataDir, file));
+  renameSync(backup, join(served.dataDir, 'fleet.db'));
+  const again = await Served.start({}, served.dataDir);
+  expect(sample(await again.scrape(), 'rm_active_alerts{severity="critical"}')).toBe(1);
+  expect(sample(await again.scrape(), 'rm_active_alerts{severity="warning"}')).toBe(0);
+  const back = await TestAgent.online(again.agentUrl, token);
+  await back.job({ id: 'before', kind: 'check', status: 'failed' });
+  const counted = 'rm_job_duration_seconds_count{kind="check",status="failed"}';
+  expect(sample(await again.scrape(), counted), 'it is remembered').toBe(0);
+  await again.stop();
+  const check = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
+  expect(check.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' });
+  check.close();
 });
