@@ -1,9 +1,8 @@
-import { MessageChannel } from 'node:worker_threads';
 import { Networks } from '../../src/access/networks.ts';
 import type { Answer, OperationName, Request } from '../../src/contract/operations.ts';
 import { createMetrics } from '../../src/index.ts';
+import type { AgentStore } from '../../src/loop/agents/agent-store.ts';
 import { AgentEndpoint } from '../../src/loop/agents/endpoint.ts';
-import { StoreClient } from '../../src/loop/doors/store-client.ts';
 import { RequestBudget } from '../../src/loop/http/request-budget.ts';
 import { SocketLimit } from '../../src/loop/http/socket-limit.ts';
 import { EventLog } from '../../src/platform/event-log.ts';
@@ -35,23 +34,21 @@ export async function serve({ hosts }: Start): Promise<Served> {
   return { port: await listen(app), tokens };
 }
 
-class ForgetfulStore extends StoreClient {
-  constructor() {
-    const { port1 } = new MessageChannel();
-    super({
-      loop: 0,
-      port: port1,
-      progress: new Int32Array(new SharedArrayBuffer(4)),
-      connections: new BigInt64Array(1),
-    });
-  }
+class ForgetfulStore implements AgentStore {
+  onDisconnect = () => {};
+  onRevoked = () => {};
+  #connections = 0;
 
   /** Each token belongs to its own host, so each agent has its own budget of pending operations. */
-  override hostOfToken(tokenDigest: Buffer): string {
+  hostOfToken(tokenDigest: Buffer): string {
     return tokenDigest.toString('hex').slice(0, HOST_ID_LENGTH);
   }
 
-  override async submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
+  numberConnection(): number {
+    return ++this.#connections;
+  }
+
+  async submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
     return answer(name, request) as Answer<N>;
   }
 }

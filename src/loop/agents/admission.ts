@@ -3,13 +3,13 @@ import { allForwardedFor, clientAddress } from '../../access/client-address.ts';
 import type { Networks } from '../../access/networks.ts';
 import type { HttpRequest, HttpResponse } from '../../platform/uws.ts';
 import type { Refusal } from '../../shared/server-stats.ts';
-import type { StoreClient } from '../doors/store-client.ts';
 import type { PendingResponse } from '../http/pending-response.ts';
+import type { AgentStore } from './agent-store.ts';
 import { MAX_LOOKUPS } from './limits.ts';
 import type { RefusalContext } from './refusals.ts';
 
 export interface AdmissionOptions extends RefusalContext {
-  readonly store: StoreClient;
+  readonly store: AgentStore;
   /** Proxies whose `X-Forwarded-For` counts, for the addresses in the log. */
   readonly proxies: Networks;
 }

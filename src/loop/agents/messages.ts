@@ -1,5 +1,5 @@
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
-import type { StoreClient } from '../doors/store-client.ts';
+import type { AgentStore } from './agent-store.ts';
 import type { AgentConnection } from './connection.ts';
 import type { HostQueues } from './host-queues.ts';
 import {
@@ -18,7 +18,7 @@ import {
 import { closeFor, noteRefusedMessage, type RefusalContext } from './refusals.ts';
 
 export interface MessageContext extends RefusalContext {
-  readonly store: StoreClient;
+  readonly store: AgentStore;
   readonly queues: HostQueues;
   readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
 }
