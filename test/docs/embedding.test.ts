@@ -3,6 +3,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Host } from '../../src/contract/host.ts';
+import { ERROR_CODES } from '../../src/errors.ts';
 import { codeBlock, readPage } from '../support/page.ts';
 import { sample, temporaryDirectory } from '../support/serve.ts';
 
@@ -60,4 +62,34 @@ test('the program of docs/embedding.md runs as it stands', async () => {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   expect(await ended, 'nothing keeps the process alive after close()').toBe(0);
+});
+
+test('every error code is explained', () => {
+  const page = readPage('docs/embedding.md');
+  for (const [code, meaning] of Object.entries(ERROR_CODES)) {
+    expect(page).toContain(`| \`${code}\` | ${meaning} |`);
+  }
+});
+
+test('every field of a host is explained', () => {
+  const page = readPage('docs/embedding.md');
+  const fields = Object.keys({
+    hostId: '',
+    host: '',
+    online: true,
+    lastBackup: { finishedAtMs: 0, succeeded: true },
+    lastBackupSuccessMs: 0,
+    lastBackupAddedBytes: 0,
+    lastCheckSuccessMs: 0,
+    backupIntervalSeconds: 0,
+    repoSizeBytes: 0,
+    repoStatus: 'ready',
+    snapshotCount: 0,
+    openAlerts: {},
+    agentVersion: '',
+    resticVersion: '',
+    os: '',
+    arch: '',
+  } satisfies Required<Host>);
+  for (const field of fields) expect(page).toMatch(new RegExp(`^\\| .*\`${field}\``, 'm'));
 });
