@@ -100,11 +100,12 @@ export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
 const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
 const oneIf = (condition: boolean) => (condition ? 1 : 0);
 
-/** Evaluates a column in which NaN says that there is no row. */
-function evaluateColumn(column: number): HostFamily['evaluate'] {
+/** Evaluates a column of the details, in which NaN says that there is no row. */
+function evaluateDetail(column: number): HostFamily['evaluate'] {
   return (page, from, to, values) => {
     const first = column * PAGE_ROWS;
-    values.set(page.doubles.subarray(first + from, first + to), from);
+    if (page.details === undefined) values.fill(Number.NaN, from, to);
+    else values.set(page.details.subarray(first + from, first + to), from);
   };
 }
 
@@ -142,7 +143,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     help: 'How often the host means to be backed up, as its agent said; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    evaluate: evaluateColumn(BACKUP_INTERVAL_SECONDS),
+    evaluate: evaluateDetail(BACKUP_INTERVAL_SECONDS),
   },
   {
     name: 'rm_host_info',
@@ -161,7 +162,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     help: 'Bytes that the last backup which reported them added to the repository; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    evaluate: evaluateColumn(BACKUP_ADDED_BYTES),
+    evaluate: evaluateDetail(BACKUP_ADDED_BYTES),
   },
   {
     name: 'rm_host_last_backup_duration_seconds',
@@ -170,7 +171,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateColumn(BACKUP_DURATION_MS),
+    evaluate: evaluateDetail(BACKUP_DURATION_MS),
   },
   {
     name: 'rm_host_last_backup_success',
@@ -192,7 +193,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateColumn(BACKUP_SUCCESS_MS),
+    evaluate: evaluateDetail(BACKUP_SUCCESS_MS),
   },
   {
     name: 'rm_host_last_backup_timestamp_seconds',
@@ -215,7 +216,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateColumn(CHECK_SUCCESS_MS),
+    evaluate: evaluateDetail(CHECK_SUCCESS_MS),
   },
   {
     name: 'rm_host_open_alerts',
@@ -317,6 +318,15 @@ export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
 
 /** The index of the family whose rows have the second text of a host. */
 export const INFO_FAMILY = HOST_FAMILIES.findIndex((family) => family.hasInfoLabels);
+
+/** Families whose values are the details of a page. */
+export const DETAIL_FAMILIES: readonly string[] = [
+  'rm_host_backup_interval_seconds',
+  'rm_host_last_backup_added_bytes',
+  'rm_host_last_backup_duration_seconds',
+  'rm_host_last_backup_success_timestamp_seconds',
+  'rm_host_last_check_success_timestamp_seconds',
+];
 
 /** The totals of the hosts of one page. */
 export function pageTotals(page: Page): FleetTotals {

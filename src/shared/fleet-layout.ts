@@ -5,6 +5,7 @@
  *   control    a few 32-bit words
  *   directory  the blocks of the pages in use, in the order of their hosts
  *   pages      PAGE_ROWS hosts each, sorted by ULID: a block of numbers, column after column
+ *   details    further columns of each page, by the same block; not used if no family shows them
  *   text       two texts of each host, escaped, in units of TEXT_UNIT bytes: its labels `host_id="…",host="…"`,
  *              and behind them the further labels of `rm_host_info`, `,agent_version="…",…`
  *
@@ -47,16 +48,18 @@ export const ALERTS_INFO = 4;
 export const ALERTS_WARNING = 5;
 export const INFO_LENGTH = 6; // in bytes, of the second text
 
-export const DOUBLE_COLUMNS = 8;
+export const DOUBLE_COLUMNS = 3;
 export const LAST_BACKUP_MS = 0;
 export const REPO_SIZE = 1;
 export const SNAPSHOTS = 2;
-// These are NaN where the family has no row.
-export const BACKUP_INTERVAL_SECONDS = 3;
-export const BACKUP_ADDED_BYTES = 4;
-export const BACKUP_DURATION_MS = 5;
-export const BACKUP_SUCCESS_MS = 6;
-export const CHECK_SUCCESS_MS = 7;
+
+// the details of a page: columns of doubles, NaN where the family has no row
+export const DETAIL_COLUMNS = 5;
+export const BACKUP_INTERVAL_SECONDS = 0;
+export const BACKUP_ADDED_BYTES = 1;
+export const BACKUP_DURATION_MS = 2;
+export const BACKUP_SUCCESS_MS = 3;
+export const CHECK_SUCCESS_MS = 4;
 
 export const FLAG_ONLINE = 1;
 export const FLAG_HAS_BACKUP = 2;
@@ -68,9 +71,12 @@ export const PAGE_WORDS = PAGE_HEADER_WORDS + WORD_COLUMNS * PAGE_ROWS;
 export const PAGE_DOUBLES = DOUBLE_COLUMNS * PAGE_ROWS;
 export const PAGE_BYTES = PAGE_WORDS * 4 + PAGE_DOUBLES * 8;
 
+export const DETAIL_DOUBLES = DETAIL_COLUMNS * PAGE_ROWS;
+
 const DIRECTORY_BYTES = MAX_PAGES * 4;
 const PAGES_OFFSET = CONTROL_BYTES + DIRECTORY_BYTES;
-const TEXT_OFFSET = PAGES_OFFSET + MAX_PAGES * PAGE_BYTES;
+const DETAILS_OFFSET = PAGES_OFFSET + MAX_PAGES * PAGE_BYTES;
+const TEXT_OFFSET = DETAILS_OFFSET + MAX_PAGES * DETAIL_DOUBLES * 8;
 
 export interface FleetMemory {
   readonly control: Int32Array;
@@ -78,6 +84,7 @@ export interface FleetMemory {
   /** All pages, twice: as bytes, to copy a page at once, and as words, to read versions. */
   readonly pages: Uint8Array;
   readonly words: Int32Array;
+  readonly details: Float64Array;
   readonly text: Uint8Array;
 }
 
@@ -91,6 +98,7 @@ export function viewFleetBuffer(buffer: SharedArrayBuffer): FleetMemory {
     directory: new Int32Array(buffer, CONTROL_BYTES, MAX_PAGES),
     pages: new Uint8Array(buffer, PAGES_OFFSET, MAX_PAGES * PAGE_BYTES),
     words: new Int32Array(buffer, PAGES_OFFSET, (MAX_PAGES * PAGE_BYTES) / 4),
+    details: new Float64Array(buffer, DETAILS_OFFSET, MAX_PAGES * DETAIL_DOUBLES),
     text: new Uint8Array(buffer, TEXT_OFFSET, TEXT_BYTES_RESERVED),
   };
 }
@@ -99,10 +107,13 @@ export function viewFleetBuffer(buffer: SharedArrayBuffer): FleetMemory {
 export class Page {
   readonly words: Int32Array;
   readonly doubles: Float64Array;
+  /** Undefined if no family shows them. */
+  readonly details: Float64Array | undefined;
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number) {
+  constructor(buffer: ArrayBufferLike, byteOffset: number, details: Float64Array | undefined) {
     this.words = new Int32Array(buffer, byteOffset, PAGE_WORDS);
     this.doubles = new Float64Array(buffer, byteOffset + PAGE_WORDS * 4, PAGE_DOUBLES);
+    this.details = details;
   }
 
   get rowCount(): number {
@@ -133,12 +144,20 @@ export class Page {
     return this.doubles[column * PAGE_ROWS + row] as number;
   }
 
+  detail(column: number, row: number): number {
+    return this.details?.[column * PAGE_ROWS + row] ?? Number.NaN;
+  }
+
   setWord(column: number, row: number, value: number): void {
     this.words[PAGE_HEADER_WORDS + column * PAGE_ROWS + row] = value;
   }
 
   setDouble(column: number, row: number, value: number): void {
     this.doubles[column * PAGE_ROWS + row] = value;
+  }
+
+  setDetail(column: number, row: number, value: number): void {
+    if (this.details !== undefined) this.details[column * PAGE_ROWS + row] = value;
   }
 
   /**
@@ -156,6 +175,10 @@ export class Page {
       const start = column * PAGE_ROWS;
       this.doubles.copyWithin(start + from + by, start + from, start + count);
     }
+    for (let column = 0; column < DETAIL_COLUMNS; column++) {
+      const start = column * PAGE_ROWS;
+      this.details?.copyWithin(start + from + by, start + from, start + count);
+    }
     this.words[ROW_COUNT] = count + by;
   }
 
@@ -168,6 +191,9 @@ export class Page {
       }
       for (let column = 0; column < DOUBLE_COLUMNS; column++) {
         to.setDouble(column, row, this.double(column, first + row));
+      }
+      for (let column = 0; column < DETAIL_COLUMNS; column++) {
+        to.setDetail(column, row, this.detail(column, first + row));
       }
     }
     this.words[ROW_COUNT] = first;

@@ -1,5 +1,6 @@
 import { RmError } from '../errors.ts';
 import {
+  DETAIL_DOUBLES,
   INFO_LENGTH,
   PAGE_BYTES,
   PAGE_COUNT,
@@ -24,7 +25,8 @@ const USUAL_TEXT_BYTES = 12 * 1024;
 export class PageCopy {
   version = 0;
   readonly bytes = new Uint8Array(PAGE_BYTES);
-  readonly page = new Page(this.bytes.buffer, 0);
+  readonly details = new Float64Array(DETAIL_DOUBLES);
+  readonly page = new Page(this.bytes.buffer, 0, this.details);
   /** The two texts of each row, row after row, followed by spare room. */
   text = new DataView(new ArrayBuffer(0));
   /** End of the first text of each row in `text`, where its second text begins. */
@@ -104,12 +106,13 @@ export class FleetReader {
    * @throws RmError `reading_contended` if the writer changed the page during every attempt
    */
   copyIfChanged(block: number, known: number | undefined, copy: PageCopy): boolean {
-    const { words, pages } = this.#memory;
+    const { words, pages, details } = this.#memory;
     const versionAt = (block * PAGE_BYTES) / Int32Array.BYTES_PER_ELEMENT + VERSION;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const version = evenVersion(words, versionAt);
       if (version === known) return false;
       copy.bytes.set(pages.subarray(block * PAGE_BYTES, (block + 1) * PAGE_BYTES));
+      copy.details.set(details.subarray(block * DETAIL_DOUBLES, (block + 1) * DETAIL_DOUBLES));
       copy.version = version;
       if (this.#copyTexts(copy) && this.#settled(words, versionAt, version)) return true;
     }

@@ -1,6 +1,6 @@
 import { checkHost, type Host, INFO_FIELDS, REPO_STATUSES } from '../contract/host.ts';
 import { RmError } from '../errors.ts';
-import { HOST_FAMILIES, INFO_FAMILY } from './families.ts';
+import { DETAIL_FAMILIES, HOST_FAMILIES, INFO_FAMILY } from './families.ts';
 import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
@@ -11,6 +11,7 @@ import {
   BACKUP_INTERVAL_SECONDS,
   BACKUP_SUCCESS_MS,
   CHECK_SUCCESS_MS,
+  DETAIL_DOUBLES,
   FLAG_BACKUP_SUCCEEDED,
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
@@ -58,12 +59,14 @@ export class FleetTable {
   readonly #pages: WriterPage[] = [];
   readonly #freeBlocks: number[] = [];
   readonly #keepsInfo: boolean;
+  readonly #keepsDetails: boolean;
   #blocksUsed = 0;
   #size = 0;
 
   /** @param exclude names of families that no body shows: what only they need is not kept */
   constructor(buffer: SharedArrayBuffer = allocateFleetBuffer(), exclude: readonly string[] = []) {
     this.buffer = buffer;
+    this.#keepsDetails = !DETAIL_FAMILIES.every((name) => exclude.includes(name));
     this.#keepsInfo = !exclude.includes(HOST_FAMILIES[INFO_FAMILY]?.name ?? '');
     this.#memory = viewFleetBuffer(buffer);
     this.#text = new TextSlots(this.#memory.text);
@@ -222,8 +225,11 @@ export class FleetTable {
       );
     }
     if (block === this.#blocksUsed) this.#blocksUsed++;
-    const { pages } = this.#memory;
-    return { block, page: new Page(pages.buffer, pages.byteOffset + block * PAGE_BYTES), ids: [] };
+    const { pages, details } = this.#memory;
+    const ofPage = details.subarray(block * DETAIL_DOUBLES, (block + 1) * DETAIL_DOUBLES);
+    const at = pages.byteOffset + block * PAGE_BYTES;
+    const page = new Page(pages.buffer, at, this.#keepsDetails ? ofPage : undefined);
+    return { block, page, ids: [] };
   }
 
   #addToDirectory(at: number, page: WriterPage): void {
@@ -392,9 +398,14 @@ function writeRow(page: Page, row: number, host: Host, write: boolean): boolean 
     if (write) page.setWord(column, row, value);
   };
   const double = (column: number, value: number) => {
-    // `Object.is`, because NaN (no row) must equal NaN.
-    if (!Object.is(page.double(column, row), value)) changed = true;
+    if (page.double(column, row) !== value) changed = true;
     if (write) page.setDouble(column, row, value);
+  };
+  const detail = (column: number, value: number) => {
+    if (page.details === undefined) return;
+    // `Object.is`, because NaN (no row) must equal NaN.
+    if (!Object.is(page.detail(column, row), value)) changed = true;
+    if (write) page.setDetail(column, row, value);
   };
   word(FLAGS, flags);
   word(ALERTS_CRITICAL, openAlerts?.critical ?? 0);
@@ -403,11 +414,11 @@ function writeRow(page: Page, row: number, host: Host, write: boolean): boolean 
   double(LAST_BACKUP_MS, lastBackup?.finishedAtMs ?? 0);
   double(REPO_SIZE, repoSizeBytes ?? 0);
   double(SNAPSHOTS, host.snapshotCount ?? 0);
-  double(BACKUP_INTERVAL_SECONDS, host.backupIntervalSeconds ?? Number.NaN);
-  double(BACKUP_ADDED_BYTES, host.lastBackupAddedBytes ?? Number.NaN);
-  double(BACKUP_DURATION_MS, lastBackup?.durationMs ?? Number.NaN);
-  double(BACKUP_SUCCESS_MS, host.lastBackupSuccessMs ?? lastBackupIfGood ?? Number.NaN);
-  double(CHECK_SUCCESS_MS, host.lastCheckSuccessMs ?? Number.NaN);
+  detail(BACKUP_INTERVAL_SECONDS, host.backupIntervalSeconds ?? Number.NaN);
+  detail(BACKUP_ADDED_BYTES, host.lastBackupAddedBytes ?? Number.NaN);
+  detail(BACKUP_DURATION_MS, lastBackup?.durationMs ?? Number.NaN);
+  detail(BACKUP_SUCCESS_MS, host.lastBackupSuccessMs ?? lastBackupIfGood ?? Number.NaN);
+  detail(CHECK_SUCCESS_MS, host.lastCheckSuccessMs ?? Number.NaN);
   return changed;
 }
 

@@ -77,7 +77,7 @@ export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
         Buffer.from(text.buffer, text.byteOffset + from, to - from).toString();
       const labels = textOf(start, labelEnd);
       const known = (column: number) => {
-        const value = page.double(column, row);
+        const value = page.detail(column, row);
         return Number.isNaN(value) ? 'unknown' : value;
       };
       const flags = page.word(FLAGS, row);
