@@ -3,7 +3,7 @@ import { type RenderedBody, RenderThread } from '../../../src/loop/doors/render-
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../../src/shared/job-histogram.ts';
 import { NOT_EMBEDDED } from '../../../src/shared/server-families.ts';
-import { hostId } from '../../support/scrape-rig.ts';
+import { hostId, hostName } from '../../support/scrape-rig.ts';
 
 /** A real render thread that a test can hold up, and whose bodies are counted as they come and go. */
 export class CountedRenders {
@@ -74,6 +74,11 @@ export class CountedRenders {
 
   failNext(): void {
     this.#fails = true;
+  }
+
+  /** A thousand hosts are a megabyte of exposition. */
+  addHosts(count: number): void {
+    for (let n = 0; n < count; n++) this.addHost(hostName(n));
   }
 
   addHost(host: string): void {
