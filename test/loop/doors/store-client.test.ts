@@ -49,6 +49,13 @@ describe('a loop', () => {
     expect(ms, 'was rescued').toBeLessThan(RESCUE_MS / 2);
   });
 
+  test('waits also when the store has answered a lot before', async () => {
+    const { client, progress } = connected();
+    await stillFor(client, 1_000);
+    Atomics.store(progress, 0, 1_000);
+    expect(await stillFor(client, HIGH_WATER + 1)).toBeGreaterThan(90);
+  });
+
   test('that is not so far ahead does not wait', async () => {
     const still: number[] = [];
     for (let n = 0; n < ATTEMPTS; n++) still.push(await stillFor(connected().client, HIGH_WATER));
