@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask } from '../../support/http.ts';
 import { EndpointRig } from './endpoint-rig.ts';
@@ -17,6 +18,14 @@ describe('a token that the loop does not know', () => {
     expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer']);
   });
 
+  test('is looked up however many were looked up before', async () => {
+    const rig = await EndpointRig.start();
+    for (let n = 0; n < MAX_LOOKUPS + 100; n += 100) {
+      const answers = Array.from({ length: 100 }, () => ask(rig.url, { headers: HEADERS }));
+      for (const { status } of await Promise.all(answers)) expect(status).toBe(401);
+    }
+  });
+
   // 401 tells an agent that its token is dead.
   test('is put off with 503 while the store cannot be asked', async () => {
     const rig = await EndpointRig.start();
@@ -25,6 +34,37 @@ describe('a token that the loop does not know', () => {
     const answer = await ask(rig.url, { headers: HEADERS });
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
     expect(answer.headers).not.toHaveProperty('www-authenticate');
+  });
+});
+
+describe('a hello', () => {
+  test('may come again once it was answered, as after an update of restic, but not before', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    for (let n = 0; n < 3; n++) {
+      agent.hello({ restic_version: `0.18.${n}` });
+      expect((await agent.receive('welcome')).payload.host).toBe('web');
+    }
+    const unlock = rig.lockDatabase();
+    agent.hello();
+    agent.hello();
+    const { payload } = await agent.receive('error');
+    expect(payload.code).toBe('bad_message');
+    expect(payload.message).toMatch(/wait for the welcome/);
+    unlock();
+    await agent.receive('welcome');
+  });
+
+  test('that never comes does not lock the host out once its connection is gone', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    for (let n = 0; n < 20; n++) {
+      const agent = await TestAgent.connect(rig.agentUrl, token);
+      agent.close();
+      await agent.closed;
+    }
+    await TestAgent.online(rig.agentUrl, token);
+    expect(rig.endpoint.connectionCount).toBe(1);
   });
 });
 
