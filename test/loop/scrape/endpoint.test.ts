@@ -6,7 +6,6 @@ import { mountScrapeEndpoint } from '../../../src/loop/scrape/endpoint.ts';
 import { RemoteRender, serveRemoteRenders } from '../../../src/loop/scrape/remote-render.ts';
 import { SharedRender } from '../../../src/loop/scrape/shared-render.ts';
 import { uws } from '../../../src/platform/uws.ts';
-import { ServerStats } from '../../../src/shared/server-stats.ts';
 import { ask, RawConnection } from '../../support/http.ts';
 import { eventually, TOKEN } from '../../support/serve.ts';
 import { CountedRenders } from './counted-renders.ts';
@@ -17,6 +16,10 @@ const SOON_MS = 5_000;
 let renders: CountedRenders;
 /** Sizes of the bodies that were sent whole. */
 let sent: number[];
+/** What was counted: statuses of answers, and readers that were sent away. */
+let counted: (number | 'cut off')[];
+/** How long the bodies were given. */
+let timeouts: number[];
 
 /** The endpoint on an app, in the loop of the renders or in one that has them by a port. */
 async function mounted(remote: boolean): Promise<string> {
@@ -31,10 +34,20 @@ async function mounted(remote: boolean): Promise<string> {
   });
   const gate = compileGate({ token: TOKEN });
   if (gate === undefined) throw new Error('no gate');
+  const source = remote ? far : shared;
   mountScrapeEndpoint(app, {
     gate,
-    source: remote ? far : shared,
-    counter: ServerStats.create().writer(),
+    source: {
+      render(encoding, timeoutMs) {
+        timeouts.push(timeoutMs);
+        return source.render(encoding, timeoutMs);
+      },
+    },
+    counter: {
+      scrape: (code) => counted.push(code),
+      scrapeDuration: (ms) => expect(ms).toBeGreaterThan(0),
+      scrapeCutOff: () => counted.push('cut off'),
+    },
     requests: new RequestBudget(),
     onScrape: (bytes) => sent.push(bytes),
   });
@@ -48,6 +61,8 @@ async function mounted(remote: boolean): Promise<string> {
 
 beforeEach(async () => {
   sent = [];
+  counted = [];
+  timeouts = [];
   renders = await CountedRenders.start();
   onTestFinished(() => renders.close());
 });
@@ -74,6 +89,7 @@ describe.each([
     const { body } = await ask(url, { headers: HEADERS });
     await allReturned(1);
     expect(sent).toEqual([body.length]);
+    expect(counted).toEqual([200]);
   });
 
   test('that leaves half-way', async () => {
@@ -85,7 +101,7 @@ describe.each([
     expect(renders.handedOut - renders.returned, 'it has not read all of it').toBe(1);
     connection.vanish();
     await allReturned(1);
-    expect(sent).toEqual([]);
+    expect([sent, counted]).toEqual([[], []]);
   });
 
   test('that leaves before it is ready', async () => {
@@ -112,6 +128,7 @@ describe.each([
     connection.resume();
     await connection.until(({ isClosed }) => isClosed);
     expect(sent).toEqual([]);
+    expect(counted).toEqual(['cut off']);
   });
 });
 
@@ -125,4 +142,34 @@ test.each(['GET', 'HEAD'])('a cache is told that %s depends on Accept-Encoding',
     const encoding = accepted === 'gzip' ? 'gzip' : undefined;
     expect(answer.headers['content-encoding']).toBe(encoding);
   }
+});
+
+/** Prometheus hangs up at its `scrape_timeout`, so the 503 has to be on its way before. */
+test.each([
+  ['10', 9_500],
+  ['1', 900],
+  ['0.5', 450],
+  ['31', 30_000],
+  ['', 30_000],
+  ['soon', 30_000],
+  ['-1', 30_000],
+])('a scrape_timeout of %s s gives the body %i ms', async (seconds, ms) => {
+  const url = await mounted(false);
+  const headers = { ...HEADERS, 'X-Prometheus-Scrape-Timeout-Seconds': seconds };
+  expect((await ask(url, { headers })).status).toBe(200);
+  expect(timeouts).toEqual([ms]);
+});
+
+test.each([
+  [200, 'HEAD', HEADERS],
+  [401, 'GET', {}],
+  [405, 'POST', HEADERS],
+  [400, 'GET', { ...HEADERS, 'Content-Length': '1' }],
+])('an answer with %i to %s is counted as that, once', async (status, method, headers) => {
+  const connection = await RawConnection.open(await mounted(false));
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  connection.send(method, '/metrics', lines, status === 400 ? 'x' : '');
+  await connection.until(({ text }) => text.includes('\r\n\r\n'));
+  expect(connection.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(counted).toEqual([status]);
 });
