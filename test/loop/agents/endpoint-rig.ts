@@ -86,6 +86,13 @@ export class EndpointRig {
     return added.token;
   }
 
+  async hostId(name: string): Promise<string> {
+    const listed = await this.client.submit('listHosts', null);
+    const found = listed.find(({ host }) => host === name);
+    if (found === undefined) throw new Error(`no host ${name}`);
+    return found.hostId;
+  }
+
   /** As another process that writes to the database: the store has to wait until the returned function is called. */
   lockDatabase(): () => void {
     const db = new DatabaseSync(join(this.dataDir, 'fleet.db'), { timeout: 5_000 });

@@ -68,6 +68,28 @@ describe('a hello', () => {
   });
 });
 
+// What it would say next is a hello, with a token that is good no more.
+describe('a connection that has not said hello', () => {
+  test('is closed when the token that it was opened with is replaced', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const other = await TestAgent.connect(rig.agentUrl, await rig.enrol('mail'));
+    const agent = await TestAgent.connect(rig.agentUrl, token);
+    await rig.client.submit('replaceToken', { hostId: await rig.hostId('web') });
+    expect(await agent.closed).toEqual({ code: 4002, reason: 'token replaced' });
+    await expect(TestAgent.connect(rig.agentUrl, token)).rejects.toThrow('401');
+    other.hello();
+    await other.receive('welcome');
+  });
+
+  test('is closed when its host is removed', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('web') });
+    expect((await agent.closed).code).toBe(4002);
+  });
+});
+
 describe('while it drains, the endpoint', () => {
   test('stores and acknowledges what it has taken before, and nothing that comes then', async () => {
     const rig = await EndpointRig.start();
