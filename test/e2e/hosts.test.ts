@@ -127,10 +127,16 @@ describe('hosts add', () => {
   });
 
   test('keeps nothing of the token but its SHA-256', async () => {
-    const served = await Served.start();
+    const served = await Served.start({ RM_LOG_LEVEL: 'trace' });
     const { token, host_id: id } = await add(served.dataDir, 'secretive');
+    const replaced = await TestAgent.online(served.agentUrl, token);
     const agent = await TestAgent.online(served.agentUrl, token);
     await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
+    // Something about the host is in the log, and so is somebody whose token is almost the same.
+    await replaced.closed;
+    await expect(TestAgent.connect(served.agentUrl, `${token}x`)).rejects.toThrow('401');
+    await eventually(() => expect(served.log).toContain('agent_unauthorized'));
+    expect(served.log).toContain(id);
     const bytes = Buffer.concat(
       ['fleet.db', 'fleet.db-wal', 'fleet.db-shm']
         .map((file) => join(served.dataDir, file))

@@ -136,6 +136,13 @@ export class TestAgent {
     await this.report('job.finished', finish, `${id}-finish`);
   }
 
+  /** Waits until the server has read everything sent so far, or is gone: it answers a ping in its turn. */
+  async heard(): Promise<void> {
+    const pong = new Promise((resolve) => this.#socket.once('pong', resolve));
+    if (!this.isClosed) this.#socket.ping();
+    await Promise.race([pong, this.closed]);
+  }
+
   /** Stops reading from the socket, like an agent that hangs. */
   pause(): void {
     this.#socket.pause();

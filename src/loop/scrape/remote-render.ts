@@ -22,6 +22,7 @@ type RenderReply =
  */
 export function serveRemoteRenders(port: MessagePort, source: RenderSource): void {
   const held = new Map<number, BodyHold>();
+  let isClosed = false;
   const reply = (message: RenderReply) => port.postMessage(message);
   port.on('message', async (request: RenderRequest) => {
     if ('release' in request) {
@@ -32,6 +33,7 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
     const { requestId, encoding, timeoutMs } = request;
     try {
       const body = await source.render(encoding, timeoutMs);
+      if (isClosed) return body.release();
       held.set(requestId, body);
       body.onRevoked = () => reply({ revoked: requestId });
       reply({ requestId, layout: body.bytes.layout });
@@ -40,6 +42,7 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
     }
   });
   port.on('close', () => {
+    isClosed = true;
     for (const body of held.values()) body.release();
   });
 }

@@ -1,0 +1,120 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { TestAgent } from '../support/agent.ts';
+import { ask } from '../support/http.ts';
+import { eventually, Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
+
+const WARN = 40;
+const ERROR = 50;
+
+/** The lines of the log, which are what an operator has. */
+function linesOf(served: Served): Record<string, unknown>[] {
+  return served.log
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
+describe('the log says', () => {
+  test.each(['1', '2'])(
+    'why a scrape was answered with 503, which the client is not told (agent_threads=%s)',
+    async (threads) => {
+      const served = await Served.start({ RM_AGENT_THREADS: threads });
+      const headers = {
+        Authorization: `Bearer ${TOKEN}`,
+        'X-Prometheus-Scrape-Timeout-Seconds': '1e-9',
+      };
+      expect((await ask(served.metricsUrl, { headers })).status).toBe(503);
+      await eventually(() =>
+        expect(linesOf(served)).toContainEqual(
+          expect.objectContaining({
+            level: ERROR,
+            event: 'scrape_failed',
+            msg: 'a scrape was answered with 503',
+            err: expect.objectContaining({ code: 'render_too_late' }),
+          }),
+        ),
+      );
+    },
+  );
+
+  test('that there are no metrics without a gate, and what makes one', async () => {
+    const served = await Served.start({ RM_METRICS_TOKEN: '' });
+    await eventually(() =>
+      expect(linesOf(served)).toMatchObject([
+        { level: WARN, msg: expect.stringMatching(/RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR/) },
+      ]),
+    );
+  });
+
+  test('which variables it does not know, but not what they hold', async () => {
+    const served = await Served.start({ RM_METRICS_TOKN: 'a-secret-with-a-mistyped-name' });
+    await eventually(() =>
+      expect(linesOf(served)).toMatchObject([{ level: WARN, variable: 'RM_METRICS_TOKN' }]),
+    );
+    expect(served.log).not.toContain('a-secret');
+  });
+
+  test('which trusted proxy is inside a trusted network', async () => {
+    const served = await Served.start({
+      RM_METRICS_TRUSTED_CIDR: '10.0.0.0/8',
+      RM_TRUSTED_PROXY: '10.1.2.3,192.0.2.1',
+    });
+    await eventually(() =>
+      expect(linesOf(served)).toMatchObject([{ level: WARN, proxy: '10.1.2.3' }]),
+    );
+  });
+
+  test('nothing at all while everything is well', async () => {
+    const served = await Served.start();
+    const { token } = await served.addHost('web');
+    const agent = await TestAgent.online(served.agentUrl, token);
+    await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
+    await served.scrape();
+    expect(served.log).toBe('');
+  });
+
+  test('by which signal it ends, and that all is on disk', async () => {
+    const served = await Served.start();
+    expect(await served.stop('SIGINT')).toBe(0);
+    expect(linesOf(served)).toMatchObject([
+      { signal: 'SIGINT', msg: 'shutting down' },
+      { msg: 'everything is on disk' },
+    ]);
+  });
+});
+
+/** A module by which the store thread stands still from SIGUSR2 on, as it does on a disk that hangs. */
+function standstill(): string {
+  const file = join(temporaryDirectory(), 'standstill.mjs');
+  writeFileSync(
+    file,
+    `import { writeSync } from 'node:fs';
+    import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
+    const channel = new BroadcastChannel('standstill');
+    channel.unref();
+    if (isMainThread) process.on('SIGUSR2', () => channel.postMessage('now'));
+    else if (workerData?.dataDir !== undefined) {
+      channel.onmessage = () => {
+        writeSync(2, '{"msg":"stands still"}\\n');
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      };
+    }`,
+  );
+  return file;
+}
+
+// What is killed by its supervisor looks like a crash, and says nothing.
+test('shutting down ends with 1 within ten seconds when a part of it hangs', async () => {
+  const served = await Served.start({ NODE_OPTIONS: `--import=${standstill()}` });
+  process.kill(served.pid, 'SIGUSR2');
+  await eventually(() => expect(served.log).toContain('stands still'));
+  const tooLate = sleep(10_000, 'still running');
+  expect(await Promise.race([served.stop(), tooLate])).toBe(1);
+  expect(linesOf(served).at(-1)).toMatchObject({
+    level: ERROR,
+    msg: 'shutting down took too long',
+  });
+});

@@ -1,0 +1,49 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMetrics, type MetricsOptions } from '../src/index.ts';
+import { uws } from '../src/platform/uws.ts';
+import { ask } from './support/http.ts';
+
+const HEADERS = { Authorization: 'Bearer secret' };
+
+/** Our metrics on an app of somebody else's. */
+async function embedded(options: Partial<MetricsOptions> = {}) {
+  const metrics = createMetrics({ gates: { token: 'secret' }, ...options });
+  const app = uws().App();
+  metrics.mount(app);
+  const url = await new Promise<string>((resolve) =>
+    app.listen('127.0.0.1', 0, (socket) =>
+      resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket || {})}/metrics`),
+    ),
+  );
+  onTestFinished(async () => {
+    await metrics.close();
+    app.close();
+  });
+  return { metrics, url };
+}
+
+describe('embedded metrics that are closed', () => {
+  test('answer scrapes with 503, and refuse strangers as before', async () => {
+    const { metrics, url } = await embedded();
+    expect((await ask(url, { headers: HEADERS })).status).toBe(200);
+    await metrics.close();
+    for (let n = 0; n < 3; n++) {
+      expect((await ask(url, { headers: HEADERS })).status).toBe(503);
+    }
+    expect((await ask(url)).status).toBe(401);
+  });
+
+  test('tell their embedder why', async () => {
+    const failures: unknown[] = [];
+    const { metrics, url } = await embedded({ onScrapeFailure: (error) => failures.push(error) });
+    await metrics.close();
+    await ask(url, { headers: HEADERS });
+    expect(failures).toEqual([expect.objectContaining({ code: 'closed' })]);
+  });
+
+  test('may be closed twice', async () => {
+    const { metrics } = await embedded();
+    await metrics.close();
+    await metrics.close();
+  });
+});

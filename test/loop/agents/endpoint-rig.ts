@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { onTestFinished } from 'vitest';
+import { Networks } from '../../../src/access/networks.ts';
+import { AgentEndpoint } from '../../../src/loop/agents/endpoint.ts';
+import { Store } from '../../../src/loop/doors/store.ts';
+import type { StoreClient } from '../../../src/loop/doors/store-client.ts';
+import { RequestBudget } from '../../../src/loop/http/request-budget.ts';
+import { SocketLimit } from '../../../src/loop/http/socket-limit.ts';
+import { EventLog } from '../../../src/platform/event-log.ts';
+import { createLog } from '../../../src/platform/log.ts';
+import { uws } from '../../../src/platform/uws.ts';
+import { allocateFleetBuffer } from '../../../src/shared/fleet-layout.ts';
+import { ServerStats } from '../../../src/shared/server-stats.ts';
+import { temporaryDirectory } from '../../support/serve.ts';
+
+/** The agents' endpoint in the thread of the test, before a real store in a thread of its own. */
+export class EndpointRig {
+  readonly dataDir: string;
+  readonly store: Store;
+  readonly client: StoreClient;
+  readonly endpoint: AgentEndpoint;
+  /** Of the jobs that the histogram was told. */
+  readonly observed: number[] = [];
+  #url = '';
+
+  private constructor(
+    dataDir: string,
+    store: Store,
+    stats: ServerStats,
+    events: SharedArrayBuffer,
+  ) {
+    this.dataDir = dataDir;
+    this.store = store;
+    const counter = stats.writer();
+    this.client = store.connect(counter);
+    this.endpoint = new AgentEndpoint({
+      store: this.client,
+      stats: counter,
+      events: new EventLog(createLog('silent'), events),
+      requests: new RequestBudget(),
+      sockets: new SocketLimit(SocketLimit.allocate(), () => {}),
+      proxies: new Networks([], 'trusted_proxies'),
+      observeJob: (_kind, _status, durationMs) => this.observed.push(durationMs),
+    });
+  }
+
+  static async start(): Promise<EndpointRig> {
+    const dataDir = temporaryDirectory();
+    const stats = ServerStats.create();
+    const events = EventLog.allocate();
+    const store = await Store.open({
+      dataDir,
+      serving: {
+        fleet: allocateFleetBuffer(),
+        exclude: [],
+        stats: stats.buffer,
+        events,
+        logLevel: 'silent',
+      },
+    });
+    const rig = new EndpointRig(dataDir, store, stats, events);
+    await rig.client.ready;
+    const app = uws().App();
+    rig.endpoint.mount(app);
+    rig.#url = await new Promise((resolve, reject) =>
+      app.listen('127.0.0.1', 0, (socket) => {
+        if (socket === false) return reject(new Error('cannot listen'));
+        resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket)}/ws/agent`);
+      }),
+    );
+    onTestFinished(async () => {
+      await rig.endpoint.drain(0);
+      app.close();
+      await store.close();
+    });
+    return rig;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get agentUrl(): string {
+    return this.#url.replace('http', 'ws');
+  }
+
+  /** Enrols a host; @returns its token */
+  async enrol(host: string): Promise<string> {
+    const [added] = await this.client.submit('addHosts', { hosts: [host] });
+    if (added === undefined) throw new Error('nobody was added');
+    return added.token;
+  }
+
+  async hostId(name: string): Promise<string> {
+    const listed = await this.client.submit('listHosts', null);
+    const found = listed.find(({ host }) => host === name);
+    if (found === undefined) throw new Error(`no host ${name}`);
+    return found.hostId;
+  }
+
+  /** As another process that writes to the database: the store has to wait until the returned function is called. */
+  lockDatabase(): () => void {
+    const db = new DatabaseSync(join(this.dataDir, 'fleet.db'), { timeout: 5_000 });
+    db.exec('BEGIN IMMEDIATE');
+    return () => {
+      db.exec('ROLLBACK');
+      db.close();
+    };
+  }
+
+  /** The jobs in the database. */
+  get jobs(): string[] {
+    const db = new DatabaseSync(join(this.dataDir, 'fleet.db'), { timeout: 5_000 });
+    const rows = db.prepare('SELECT job_id FROM jobs ORDER BY job_id').all();
+    db.close();
+    return rows.map((row) => String(row.job_id));
+  }
+}

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
+import { TestAgent } from '../../support/agent.ts';
+import { ask } from '../../support/http.ts';
+import { EndpointRig } from './endpoint-rig.ts';
+
+const START = { kind: 'backup', started_at: '2026-01-02T03:04:05Z' };
+
+const FINISH = { status: 'failed', finished_at: '2026-01-02T03:04:06Z' };
+
+describe('a token that the loop does not know', () => {
+  const HEADERS = { Authorization: 'Bearer rmh_nobody-has-this-one' };
+
+  test('is refused with 401 once the store has said that it does not know it either', async () => {
+    const rig = await EndpointRig.start();
+    await expect(TestAgent.connect(rig.agentUrl, 'rmh_nobody-has-this-one')).rejects.toThrow('401');
+    const answer = await ask(rig.url, { headers: HEADERS });
+    expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+  });
+
+  test('is looked up however many were looked up before', async () => {
+    const rig = await EndpointRig.start();
+    for (let n = 0; n < MAX_LOOKUPS + 100; n += 100) {
+      const answers = Array.from({ length: 100 }, () => ask(rig.url, { headers: HEADERS }));
+      for (const { status } of await Promise.all(answers)) expect(status).toBe(401);
+    }
+  });
+
+  // 401 tells an agent that its token is dead.
+  test('is put off with 503 while the store cannot be asked', async () => {
+    const rig = await EndpointRig.start();
+    await rig.store.close();
+    await expect(TestAgent.connect(rig.agentUrl, 'rmh_nobody-has-this-one')).rejects.toThrow('503');
+    const answer = await ask(rig.url, { headers: HEADERS });
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
+    expect(answer.headers).not.toHaveProperty('www-authenticate');
+  });
+});
+
+describe('a hello', () => {
+  test('may come again once it was answered, as after an update of restic, but not before', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    for (let n = 0; n < 3; n++) {
+      agent.hello({ restic_version: `0.18.${n}` });
+      expect((await agent.receive('welcome')).payload.host).toBe('web');
+    }
+    const unlock = rig.lockDatabase();
+    agent.hello();
+    agent.hello();
+    const { payload } = await agent.receive('error');
+    expect(payload.code).toBe('bad_message');
+    expect(payload.message).toMatch(/wait for the welcome/);
+    unlock();
+    await agent.receive('welcome');
+  });
+
+  test('that never comes does not lock the host out once its connection is gone', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    for (let n = 0; n < 20; n++) {
+      const agent = await TestAgent.connect(rig.agentUrl, token);
+      agent.close();
+      await agent.closed;
+    }
+    await TestAgent.online(rig.agentUrl, token);
+    expect(rig.endpoint.connectionCount).toBe(1);
+  });
+});
+
+// What it would say next is a hello, with a token that is good no more.
+describe('a connection that has not said hello', () => {
+  test('is closed when the token that it was opened with is replaced', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const other = await TestAgent.connect(rig.agentUrl, await rig.enrol('mail'));
+    const agent = await TestAgent.connect(rig.agentUrl, token);
+    await rig.client.submit('replaceToken', { hostId: await rig.hostId('web') });
+    expect(await agent.closed).toEqual({ code: 4002, reason: 'token replaced' });
+    await expect(TestAgent.connect(rig.agentUrl, token)).rejects.toThrow('401');
+    other.hello();
+    await other.receive('welcome');
+  });
+
+  test('is closed when its host is removed', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('web') });
+    expect((await agent.closed).code).toBe(4002);
+  });
+});
+
+describe('while it drains, the endpoint', () => {
+  test('stores and acknowledges what it has taken before, and nothing that comes then', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const unlock = rig.lockDatabase();
+    agent.send('job.started', { job_id: 'before', ...START }, 'before');
+    await agent.heard();
+    const drained = rig.endpoint.drain();
+    agent.send('job.started', { job_id: 'after', ...START }, 'after');
+    agent.send('job.finished', { job_id: 'after', ...START, ...FINISH }, 'after');
+    agent.sendRaw('no JSON');
+    await agent.heard();
+    unlock();
+    await drained;
+    expect((await agent.receive('ack')).payload.id).toBe('before');
+    await expect(agent.receive('ack')).rejects.toThrow('closed with 1012');
+    expect(await agent.closed).toEqual({ code: 1012, reason: 'restarting' });
+    expect(rig.jobs).toEqual(['before']);
+    expect(rig.observed).toEqual([]);
+  });
+
+  test('waits no longer than there is something to store', async () => {
+    const rig = await EndpointRig.start();
+    await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const startedAt = performance.now();
+    await rig.endpoint.drain(30_000);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  test('does not wait for a store that cannot write, and acknowledges nothing', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const unlock = rig.lockDatabase();
+    agent.send('job.started', { job_id: 'lost', ...START }, 'lost');
+    await agent.heard();
+    await rig.endpoint.drain(50);
+    await expect(agent.receive('ack')).rejects.toThrow('closed with 1012');
+    expect(rig.jobs).toEqual([]);
+    unlock();
+  });
+});

@@ -1,0 +1,6 @@
+import { describeRenderSource } from './render-source.cases.ts';
+
+describeRenderSource('within the thread of the renders', (shared) => ({
+  source: shared,
+  close: () => shared.close(),
+}));

@@ -1,0 +1,67 @@
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import type { Encoding } from '../../src/contract/encoding.ts';
+import type {
+  RenderResult,
+  RenderTask,
+  RenderThreadData,
+} from '../../src/render-thread/render.worker.ts';
+import { FleetTable } from '../../src/shared/fleet-table.ts';
+import { JobHistogram } from '../../src/shared/job-histogram.ts';
+import { NOT_EMBEDDED } from '../../src/shared/server-families.ts';
+import { hostId, hostName } from '../support/scrape-rig.ts';
+
+const WORKER = new URL('../../src/render-thread/render.worker.ts', import.meta.url);
+const HOSTS = 2_000;
+
+let pool: Piscina<RenderTask, RenderResult>;
+let renders: number;
+
+beforeEach(() => {
+  const fleet = new FleetTable();
+  for (let host = 0; host < HOSTS; host++) {
+    fleet.upsert({ hostId: hostId(host), host: hostName(host), online: true });
+  }
+  const workerData: RenderThreadData = {
+    fleet: fleet.buffer,
+    jobs: JobHistogram.create().buffer,
+    stats: undefined,
+    build: { version: '0', commit: '0', nodeVersion: '0' },
+    exclude: NOT_EMBEDDED,
+  };
+  const filename = fileURLToPath(WORKER);
+  pool = new Piscina({ filename, workerData, minThreads: 1, maxThreads: 1 });
+  renders = 0;
+  onTestFinished(() => pool.destroy());
+});
+
+/** Renders as often as that; @returns the bytes that are kept after each */
+async function render(times: number, ...encodings: Encoding[]): Promise<number[]> {
+  const kept: number[] = [];
+  for (let n = 0; n < times; n++) {
+    const task = { renderNumber: ++renders, heldRenders: [], encodings };
+    const { logSize } = await pool.run(task);
+    kept.push(logSize.live);
+  }
+  return kept;
+}
+
+test('a plain body is kept for 20 renders that nobody wants it of, and then takes no memory', async () => {
+  const [both = 0] = await render(1, 'identity', 'gzip');
+  const [plain = 0] = await render(1, 'identity');
+  expect(plain, 'the gzip body is kept beside it').toBeGreaterThan(both * 0.99);
+  const gzipOnly = await render(20, 'gzip');
+  for (const kept of gzipOnly) expect(kept).toBeGreaterThan(both * 0.99);
+  await render(1, 'gzip');
+  const [after = 0] = await render(1, 'gzip');
+  expect(after).toBeLessThan(both / 5);
+});
+
+test('a body that somebody wants now and then is kept', async () => {
+  const [both = 0] = await render(1, 'identity', 'gzip');
+  for (let round = 0; round < 3; round++) {
+    for (const kept of await render(15, 'gzip')) expect(kept).toBeGreaterThan(both * 0.99);
+    await render(1, 'identity');
+  }
+});
