@@ -1,6 +1,6 @@
 /**
- * The database's history: entry n brings version n to version n + 1 (`PRAGMA user_version`). Entries are
- * added, never changed. Times are Unix milliseconds.
+ * The migrations of the schema: entry n brings version n to version n + 1 (`PRAGMA user_version`). New
+ * entries may be appended. Existing ones must not be changed. Times are Unix milliseconds.
  */
 export const MIGRATIONS: readonly string[] = [
   `
