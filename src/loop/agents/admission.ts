@@ -33,8 +33,8 @@ export class Admission {
   /**
    * Returns undefined if this loop does not know the token. The request is then answered here: with
    * 401 if the store does not know the token either, otherwise with 503. In the latter case another
-   * process has just enrolled the host, and the loop knows the token when the agent tries again. The
-   * upgrade cannot wait for the store, because uWS upgrades reliably only within the handler of the
+   * process has just created the token, and the loop knows it when the agent tries again. The upgrade
+   * cannot wait for the store, because uWS upgrades reliably only within the handler of the
    * request.
    */
   admit(res: HttpResponse, req: HttpRequest, response: PendingResponse): AdmittedAgent | undefined {

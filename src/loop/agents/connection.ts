@@ -95,8 +95,8 @@ export class AgentConnection {
   }
 
   /**
-   * Sends a message at the end of the current microtasks. Messages sent together need one system
-   * call.
+   * Queues a message. All messages that are queued in one turn of the loop are sent together, in one
+   * system call.
    */
   send(message: string): void {
     if (this.#outbox === undefined) {

@@ -23,7 +23,7 @@ export interface HostRecord {
   readonly agent: AgentDetails | undefined;
   readonly lastBackup: LastBackup | undefined;
   readonly lastBackupSuccessMs: number | undefined;
-  /** Of the last backup whose finish contained it. */
+  /** The value of the last finish of a backup that contained one. */
   readonly lastBackupAddedBytes: number | undefined;
   readonly lastCheckSuccessMs: number | undefined;
   readonly repoSizeBytes: number | undefined;
