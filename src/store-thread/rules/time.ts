@@ -1,6 +1,6 @@
 /*
- * Agents report times of their own clocks, and some of these clocks are wrong. All rules about wrong
- * clocks are in this file.
+ * Agents report times of their own clocks, and some of these clocks are wrong. The corrections for
+ * wrong clocks are in this file. The agent protocol has already refused job times before the year 2000.
  */
 
 /**
