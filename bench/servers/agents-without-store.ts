@@ -36,7 +36,7 @@ export async function serve({ hosts }: Start): Promise<Served> {
 
 class ForgetfulStore implements AgentStore {
   onDisconnect = () => {};
-  onRevoked = () => {};
+  onTokensRevoked = () => {};
   #connections = 0;
 
   /** Each token belongs to its own host, so each agent has its own budget of pending operations. */

@@ -7,7 +7,10 @@ const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const UNSAFE = new RegExp(`${CONTROL.source}|${DIRECTION.source}`, 'gu');
 const REPLACEMENT = '\ufffd';
 
-/** @returns what is wrong with a text that becomes a label; undefined if it is good */
+/**
+ * Checks a text that becomes a label value.
+ * @returns the fault, as the end of a sentence; undefined if the text is valid
+ */
 export function labelFault(text: string): string | undefined {
   const length = lengthOf(text);
   if (length > MAX_CHARACTERS)
@@ -18,7 +21,7 @@ export function labelFault(text: string): string | undefined {
   return undefined;
 }
 
-/** The same rule for the names of hosts, which also need something that can be seen. */
+/** Checks a host name as `labelFault` does. A host name must also have a visible character. */
 export function hostNameFault(name: string): string | undefined {
   const length = lengthOf(name);
   if (length < 1 || length > MAX_CHARACTERS) {
@@ -27,18 +30,19 @@ export function hostNameFault(name: string): string | undefined {
   return labelFault(name) ?? (name.trim() === '' ? 'must not be only white space' : undefined);
 }
 
-/** A character outside of the basic plane takes two units of UTF-16. */
+/** Counts characters. One outside of the Basic Multilingual Plane has two UTF-16 code units. */
 function lengthOf(text: string): number {
   return text.length > MAX_CHARACTERS || text.length === 0 ? [...text].length : text.length;
 }
 
-/** A text of an agent as a label can show it. */
+/** Makes a text of an agent valid as a label value: replaces unsafe characters by U+FFFD. */
 export function asLabel(text: string): string {
   return text.toWellFormed().replace(UNSAFE, REPLACEMENT);
 }
 
 /**
- * @param place how an error names it
+ * Checks a host name.
+ * @param place what the error message calls the name
  * @throws RmError `invalid_host`
  */
 export function checkHostName(name: string, place = 'host name'): void {

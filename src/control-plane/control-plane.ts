@@ -26,38 +26,41 @@ import { ServerStats, type StatsWriter } from '../shared/server-stats.ts';
 export interface ControlPlaneOptions {
   readonly settings: Settings;
   readonly log: Logger;
-  /** Told when a thread died without which this control plane is of no use. */
+  /** Called when a thread dies without which the control plane cannot work. */
   readonly onDeath: (error: RmError) => void;
-  /** Told the size of each scrape that the main thread answered; extra agent loops answer their own. */
+  /**
+   * Called with the size in bytes of each body that the main thread sent. Not called for bodies that
+   * extra agent loops sent.
+   */
   readonly onScrape?: (bytes: number) => void;
 }
 
 export interface ControlPlane {
-  /** Where agents connect, as `http://HOST:PORT`. */
+  /** URL to which agents connect: `http://HOST:PORT`, or `https` with TLS. */
   readonly url: string;
-  /** The listener for metrics, if they have one of their own. */
+  /** URL of the separate listener for scrapes, if there is one. */
   readonly metricsUrl: string | undefined;
   readonly store: StoreClient;
-  /** Takes over a new token and a new certificate. Connections that there are go on. */
+  /** Applies a new token and a new certificate. Existing connections continue. */
   reload(reload: Reload): void;
-  /** Stores and acknowledges what was accepted, sends the agents away, and closes everything. */
+  /** Stores and acknowledges the accepted messages, closes the agents' connections, and ends all parts. */
   close(): Promise<void>;
   /**
-   * Closes the sockets without waiting for anything to be stored, before the process ends because it cannot go on:
-   * ending it with open sockets in other threads would crash it.
+   * Closes the sockets without waiting for the store. To be called before the process exits after a
+   * fatal error: exiting with open sockets in other threads would crash it.
    */
   abandon(): Promise<void>;
 }
 
-/** Closes what was started, in reverse. */
+/** Closes one part. Closers are called in the reverse order of the starts. */
 type Closer = () => void | Promise<void>;
 
-/** What the parts share. */
-interface Shared {
+/** What the parts have in common. */
+interface CommonParts {
   readonly jobs: JobHistogram;
   readonly fleet: SharedArrayBuffer;
   readonly stats: ServerStats;
-  /** Of the main thread. */
+  /** Counters of the main thread. */
   readonly counter: StatsWriter;
   readonly requests: RequestBudget;
   readonly openSockets: SharedArrayBuffer;
@@ -79,7 +82,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const counter = stats.writer();
   const eventLimits = EventLog.allocate();
   const openSockets = SocketLimit.allocate();
-  const shared: Shared = {
+  const common: CommonParts = {
     jobs: JobHistogram.create(),
     fleet: allocateFleetBuffer(),
     stats,
@@ -93,7 +96,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     reloaders: [],
     abandoners: [],
   };
-  const { closers, reloaders, abandoners } = shared;
+  const { closers, reloaders, abandoners } = common;
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
@@ -101,7 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const store = await Store.open({
       dataDir: settings.dataDir,
       serving: {
-        fleet: shared.fleet,
+        fleet: common.fleet,
         exclude: settings.metricsExclude,
         stats: stats.buffer,
         events: eventLimits,
@@ -110,15 +113,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     store.onDeath(onDeath);
     closers.push(() => store.close());
-    const client = store.connect(shared.counter);
+    const client = store.connect(common.counter);
     await client.ready;
 
-    const scrape = await startScrape(options, shared);
-    const scrapeOfAgents = settings.metricsListen === undefined ? scrape : undefined;
-    const listener = await serveAgents(options, shared, store, client, scrapeOfAgents);
-    const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, shared));
+    const scrape = await startScrape(options, common);
+    const scrapeOnAgentListener = settings.metricsListen === undefined ? scrape : undefined;
+    const listener = await serveAgents(options, common, store, client, scrapeOnAgentListener);
+    const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, common));
     const url = await listener.listen(settings.listen);
-    // Whatever has to be done at the end, nobody new comes in meanwhile.
+    // The last closer runs first: no connection is accepted while the parts are closed.
     closers.push(() => listener.stopListening());
     const abandon = async () => {
       listener.stopListening();
@@ -130,10 +133,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       metricsUrl,
       store: client,
       reload: (reload) => {
-        const takenOver = applicable(reload, settings);
-        // uWebSockets.js may refuse what Node takes; then nothing is changed anywhere.
-        if (takenOver.tls) createApp(takenOver.tls).close();
-        for (const reloader of reloaders) reloader(takenOver);
+        const changes = applicable(reload, settings);
+        // uWebSockets.js may reject a certificate that Node accepts. This throws before any part has
+        // changed.
+        if (changes.tls) createApp(changes.tls).close();
+        for (const reloader of reloaders) reloader(changes);
       },
       close,
     };
@@ -143,16 +147,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
 }
 
-/** The endpoint of the agents, in this thread or in loops of their own. @returns what is to listen for them */
+/**
+ * Starts the agents' endpoint, in this thread or in further agent loops.
+ * @returns the listener, which does not listen yet
+ */
 async function serveAgents(
   { settings, onDeath }: ControlPlaneOptions,
-  shared: Shared,
+  common: CommonParts,
   store: Store,
   client: StoreClient,
   scrape: ScrapeEndpointOptions | undefined,
 ): Promise<Listener> {
   const { jobs, stats, counter, requests, sockets, events, eventLimits, closers, reloaders } =
-    shared;
+    common;
   const { tls, access, agentThreads, logLevel } = settings;
   if (agentThreads === 1) {
     const writer = jobs.writer();
@@ -181,7 +188,7 @@ async function serveAgents(
   const loops = await AgentLoops.start(
     {
       count: agentThreads,
-      openSockets: shared.openSockets,
+      openSockets: common.openSockets,
       store,
       jobs: jobs.buffer,
       stats: stats.buffer,
@@ -195,15 +202,19 @@ async function serveAgents(
     listener,
   );
   closers.push(() => loops.drain());
-  shared.abandoners.push(() => loops.drain(0));
+  common.abandoners.push(() => loops.drain(0));
   reloaders.push((reload) => loops.reload(reload));
   return listener;
 }
 
-/** The render thread and the endpoint's options; nothing without a gate, since then there is no endpoint. */
+/**
+ * Starts the render thread.
+ * @returns the options of the scrape endpoint; undefined if neither a token nor a network is
+ * configured, because there is no endpoint then
+ */
 async function startScrape(
   { settings, log, onScrape }: ControlPlaneOptions,
-  { jobs, fleet, stats, counter, requests, events, closers, reloaders }: Shared,
+  { jobs, fleet, stats, counter, requests, events, closers, reloaders }: CommonParts,
 ): Promise<ScrapeEndpointOptions | undefined> {
   const gate = compileGate(settings.access);
   if (gate === undefined) {
@@ -241,10 +252,10 @@ async function startScrape(
 async function listenForMetrics(
   settings: Settings,
   scrape: ScrapeEndpointOptions | undefined,
-  { counter, requests, closers, reloaders }: Shared,
+  { counter, requests, closers, reloaders }: CommonParts,
 ): Promise<string> {
-  const refused = () => counter.refusal('too_many_connections');
-  const sockets = new SocketLimit(SocketLimit.allocate(), refused, MAX_METRICS_SOCKETS);
+  const onRefusal = () => counter.refusal('too_many_connections');
+  const sockets = new SocketLimit(SocketLimit.allocate(), onRefusal, MAX_METRICS_SOCKETS);
   const listener = new Listener(settings.tls, (app) => {
     sockets.watch(app);
     mountRoutes(app, requests, scrape);

@@ -17,7 +17,7 @@ import { mountRoutes } from './routes.ts';
 import { RemoteRender } from './scrape/remote-render.ts';
 import { reportTo } from './scrape-reports.ts';
 
-/** What an extra agent loop is started with. */
+/** The `workerData` of an extra agent loop. */
 export interface AgentLoopData {
   readonly store: StoreLink;
   readonly jobs: SharedArrayBuffer;
@@ -27,28 +27,28 @@ export interface AgentLoopData {
   readonly openSockets: SharedArrayBuffer;
   readonly tls: Settings['tls'];
   readonly access: AccessRules;
-  /** Where bodies come from, if the scrape endpoint is on the agents' listener. */
+  /** Port to the loop that renders, if the scrape endpoint is on the agents' listener. */
   readonly renders: MessagePort | undefined;
 }
 
-/** From the main thread to the loop. */
+/** A message from the main thread to the loop. */
 export type AgentLoopControl =
-  /** How long to wait for what was accepted to be stored; undefined: as usual. */
+  /** `limitMs` limits the wait for the store. Undefined means the default of `AgentEndpoint.drain`. */
   | { readonly close: { readonly limitMs: number | undefined } }
   | { readonly token: string }
   | { readonly tls: Settings['tls'] };
 
 /**
- * From the loop to the main thread: an app to hand accepted sockets to, instead of the one before; and that
- * everything is closed.
+ * A message from the loop to the main thread. `descriptor` names the app that gets the accepted sockets
+ * from now on. `closed` means that the loop has closed everything.
  */
 export type AgentLoopStatus =
   | { readonly descriptor: object }
   | { readonly closed: true }
-  /** Of what. Its sockets are closed. */
+  /** The stack of the error. The loop has closed its sockets. */
   | { readonly died: string };
 
-/** For sockets that the main thread handed over before it stopped, and that have not arrived. */
+/** How long to wait for sockets that the main thread has handed over and that have not arrived. */
 const HANDOVER_MS = 50;
 
 const data: AgentLoopData = workerData;
@@ -70,7 +70,7 @@ const agents = new AgentEndpoint({
 const gate = data.renders && compileGate(data.access);
 const source = data.renders && new RemoteRender(data.renders);
 const scrape = gate && source && { gate, source, counter: stats, requests, ...reportTo(events) };
-/** The newest gets the sockets; those of earlier ones stay. */
+/** One app per certificate. The last one gets new sockets. The sockets of earlier ones stay open. */
 const apps: TemplatedApp[] = [];
 
 parentPort?.on('message', (message: AgentLoopControl) => {
@@ -78,7 +78,7 @@ parentPort?.on('message', (message: AgentLoopControl) => {
   else if ('token' in message) gate?.replaceToken(message.token, TOKEN_OVERLAP_MS);
   else renewCertificate(message.tls);
 });
-// A thread that ends with sockets open crashes the process, before anybody can say why.
+// A thread that ends with open sockets crashes the process before the cause can be logged.
 process.on('uncaughtException', (error) => {
   for (const app of apps) app.close();
   tell({ died: error instanceof Error ? (error.stack ?? error.message) : String(error) });
@@ -87,7 +87,10 @@ process.on('uncaughtException', (error) => {
 await store.ready;
 serve(data.tls);
 
-/** The main thread has tried the files; should they be others by now, the app that there is goes on. */
+/**
+ * Serves with the new certificate. The main thread has checked the files, but they may have changed
+ * since. If they are invalid now, the current app continues.
+ */
 function renewCertificate(tls: Settings['tls']): void {
   try {
     serve(tls);
@@ -111,7 +114,7 @@ async function close(limitMs: number | undefined): Promise<void> {
   store.close();
   source?.close();
   tell({ closed: true });
-  // Nothing is open any more, so the thread ends.
+  // Nothing else keeps the thread alive, so it ends.
   parentPort?.close();
 }
 

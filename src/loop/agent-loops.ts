@@ -21,19 +21,23 @@ export interface AgentLoopsOptions {
   readonly logLevel: string;
   readonly tls: Settings['tls'];
   readonly access: AccessRules;
-  /** Where bodies come from, if the scrape endpoint is on the agents' listener. */
+  /** Source of bodies, if the scrape endpoint is on the agents' listener. */
   readonly renders: RenderSource | undefined;
   readonly onDeath: (error: RmError) => void;
 }
 
-/** Left alone, V8 keeps three times 16 MiB for objects that live as long as a message. */
+/**
+ * Limit of V8's young generation, in which the objects of a message live. By default V8 would let it
+ * grow to three times as much.
+ */
 const YOUNG_GENERATION_MB = 16;
-/** A thread that is closed ends by itself within this time, or is ended. */
+/** How long a closed thread may take to end by itself before it is terminated. */
 const END_LIMIT_MS = 1_000;
 
 /**
- * Agent loops in threads of their own, for more agents than one core can serve. The main thread accepts
- * the sockets and hands them out in turn; whatever comes by such a socket is answered in its loop.
+ * Runs agent loops in further threads, for more agents than one core can serve. The main thread accepts
+ * the sockets and gives them to the loops in turn. A loop answers everything that its sockets receive,
+ * scrapes too.
  */
 export class AgentLoops {
   readonly #loops: AgentLoop[] = [];
@@ -55,7 +59,10 @@ export class AgentLoops {
     for (const loop of this.#loops) loop.reload(reload);
   }
 
-  /** As `AgentEndpoint.drain`, in each loop; then the loops end. The listener must not accept any more. */
+  /**
+   * Runs `AgentEndpoint.drain` in each loop, and then ends the loops. The caller must have stopped the
+   * listener.
+   */
   async drain(limitMs?: number): Promise<void> {
     await Promise.all(this.#loops.map((loop) => loop.drain(limitMs)));
   }
@@ -64,7 +71,7 @@ export class AgentLoops {
 class AgentLoop {
   readonly #worker: Worker;
   readonly #listener: Listener;
-  /** Of the app that gets the loop's share of the accepted sockets. */
+  /** Descriptor of the app in the loop that gets accepted sockets. */
   #descriptor: object | undefined;
   #isClosing = false;
 
@@ -100,13 +107,16 @@ class AgentLoop {
     if (tls !== undefined) this.#post({ tls });
   }
 
-  /** The acceptor must have no descriptor of an app that is closed: handing it a socket crashes the process. */
+  /**
+   * Drains the loop and ends its thread. Removes its app from the acceptor first: giving a socket to an
+   * app that is closed crashes the process.
+   */
   async drain(limitMs: number | undefined): Promise<void> {
-    // Of one that has died there is nothing to drain.
+    // Also true for a loop that has died. It has nothing to drain.
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#stopServing();
-    // Not by `once` of node:events, which rejects when the thread dies of an error.
+    // `once` of node:events would reject if the thread dies of an error.
     const exited = new Promise((resolve) => this.#worker.on('exit', resolve));
     const closed = new Promise<void>((resolve) =>
       this.#worker.on('message', (status: AgentLoopStatus) => {

@@ -3,8 +3,8 @@ import { RmError } from '../errors.ts';
 import { type TemplatedApp, type us_listen_socket, uws } from '../platform/uws.ts';
 
 /**
- * LIBUS_LISTEN_EXCLUSIVE_PORT, which uWS declares as a type only. By default it shares a port with whoever
- * else listens there, and each gets some of the connections.
+ * LIBUS_LISTEN_EXCLUSIVE_PORT, which uWS declares only as a type. Without it uWS shares the port with
+ * other processes that listen on it, and each process gets some of the connections.
  */
 const EXCLUSIVE_PORT = 1;
 
@@ -17,22 +17,22 @@ export function createApp(tls: Settings['tls']): TemplatedApp {
 }
 
 /**
- * Listens, and hands each accepted socket to an app. Without TLS that is the app that listens. With TLS it is an
- * app beside it, since an app keeps the certificate that it was made with: for a new certificate there is another
- * app, which gets the sockets from then on.
+ * Listens, and gives each accepted socket to an app. Without TLS the listening app itself serves. With
+ * TLS a second app serves, because an app cannot change its certificate. For a new certificate a further
+ * app is created, and it gets the sockets from then on.
  */
 export class Listener {
-  /** Accepts; with TLS, or where loops in other threads serve, it serves nothing itself. */
+  /** The app that listens. It serves nothing itself with TLS, or if loops in other threads serve. */
   readonly #acceptor: TemplatedApp;
   readonly #mount: Mount | undefined;
   readonly #isTls: boolean;
-  /** Those that serve or have served: their sockets stay when a newer one gets the next. */
+  /** The apps that serve with TLS. The last one gets new sockets. The sockets of earlier ones stay open. */
   readonly #secureApps: TemplatedApp[] = [];
   #socket: us_listen_socket | undefined;
 
-  /** @param mount puts the routes on an app; undefined if only loops in other threads serve */
+  /** @param mount adds the routes to an app; undefined if only loops in other threads serve */
   constructor(tls: Settings['tls'], mount: Mount | undefined) {
-    // It hands over sockets before TLS begins, but only to apps of its own kind.
+    // The acceptor gives sockets away before the TLS handshake, but only to apps of its own kind.
     this.#acceptor = createApp(tls);
     this.#mount = mount;
     this.#isTls = tls !== undefined;
@@ -40,18 +40,18 @@ export class Listener {
     else this.renewCertificate(tls);
   }
 
-  /** New connections get this certificate, established ones go on. */
+  /** Uses the certificate for new connections. Existing connections continue. */
   renewCertificate(tls: Settings['tls']): void {
     if (tls === undefined || !this.#isTls || this.#mount === undefined) return;
     const app = createApp(tls);
     this.#mount(app);
     this.#acceptor.addChildAppDescriptor(app.getDescriptor());
-    const before = this.#secureApps.at(-1);
-    if (before) this.#acceptor.removeChildAppDescriptor(before.getDescriptor());
+    const previous = this.#secureApps.at(-1);
+    if (previous) this.#acceptor.removeChildAppDescriptor(previous.getDescriptor());
     this.#secureApps.push(app);
   }
 
-  /** From now on this app, of another thread, gets its share of the accepted sockets. */
+  /** Gives an app in another thread its share of the sockets that are accepted from now on. */
   addLoop(descriptor: object): void {
     this.#acceptor.addChildAppDescriptor(descriptor);
   }
@@ -61,7 +61,7 @@ export class Listener {
   }
 
   /**
-   * @returns the URL with the real port
+   * @returns the URL with the actual port
    * @throws RmError `listen_failed`
    */
   listen({ host, port }: ListenAddress): Promise<string> {
@@ -80,7 +80,7 @@ export class Listener {
     });
   }
 
-  /** Accepts no more sockets; those that there are stay. */
+  /** Stops accepting sockets. Existing ones stay open. */
   stopListening(): void {
     if (this.#socket === undefined) return;
     uws().us_listen_socket_close(this.#socket);

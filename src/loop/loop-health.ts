@@ -4,7 +4,7 @@ import type { LoopHealth } from '../shared/server-stats.ts';
 const RESOLUTION_MS = 10;
 const NANOSECONDS = 1e9;
 
-/** Watches how late timers of this thread fire. */
+/** Measures how late the timers of this thread fire. */
 export class LoopHealthMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
@@ -12,7 +12,7 @@ export class LoopHealthMonitor {
     this.#delay.enable();
   }
 
-  /** Since the reading before. */
+  /** Returns the values since the previous call. */
   read(): LoopHealth {
     const { mean } = this.#delay;
     const p99 = this.#delay.percentile(99);
@@ -29,9 +29,9 @@ export class LoopHealthMonitor {
   }
 }
 
-/** What is measured is the time between two timers, so that the interval itself is in it. */
+/** Node measures the time between two timers, which includes the interval itself. */
 function lateSeconds(nanoseconds: number): number {
   const seconds = nanoseconds / NANOSECONDS - RESOLUTION_MS / 1_000;
-  // NaN when nothing was measured.
+  // NaN if nothing was measured.
   return Math.max(seconds || 0, 0);
 }

@@ -3,7 +3,7 @@ import { PendingResponse } from './http/pending-response.ts';
 import type { RequestBudget } from './http/request-budget.ts';
 import { mountScrapeEndpoint, type ScrapeEndpointOptions } from './scrape/endpoint.ts';
 
-/** What every listener answers besides what it is there for. */
+/** Mounts the routes of every listener: `/metrics` if it is enabled, `/healthz`, and 404 for the rest. */
 export function mountRoutes(
   app: TemplatedApp,
   requests: RequestBudget,

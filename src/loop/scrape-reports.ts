@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts';
 import type { EventLog } from '../platform/event-log.ts';
 import type { ScrapeEndpointOptions } from './scrape/endpoint.ts';
 
-/** Has the log say which scrapes were refused, and why others could not be answered. */
+/** Logs refused scrapes, and the causes of scrapes that were answered with 503. */
 export function reportTo(
   events: EventLog,
 ): Required<Pick<ScrapeEndpointOptions, 'onFailure' | 'onRefusal'>> {

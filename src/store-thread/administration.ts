@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 import { Named } from './rows.ts';
 import { listedHost } from './rules/views.ts';
 
-/** What the `hosts` commands do, and what a loop asks. */
+/** The operations of the `hosts` commands, and the token lookup of the loops. */
 export type AdministrationName =
   | 'addHosts'
   | 'removeHost'
@@ -23,7 +23,10 @@ type Handlers = {
   readonly [N in AdministrationName]: (request: Request<N>, changes: Changes) => Answer<N>;
 };
 
-/** Which hosts there are, under which names, with which tokens. Only the SHA-256 of a token is kept. */
+/**
+ * Enrols, renames, removes and lists hosts, and replaces their tokens. The database stores only the
+ * SHA-256 of a token.
+ */
 export class Administration {
   readonly #engine: Engine;
   readonly #handlers: Handlers;
@@ -49,7 +52,10 @@ export class Administration {
     return this.#handlers[name](request, changes);
   }
 
-  /** @throws RmError `invalid_host` naming the first bad name; the caller's transaction then adds none */
+  /**
+   * The caller's transaction must roll back if this throws, so that it adds all hosts or none.
+   * @throws RmError `invalid_host` for the first invalid name
+   */
   #add(hosts: readonly string[], changes: Changes): { hostId: string; token: string }[] {
     for (const [index, host] of hosts.entries()) {
       checkHostName(host, hosts.length === 1 ? undefined : placeOf(host, index));
@@ -80,7 +86,10 @@ export class Administration {
     return { host, token };
   }
 
-  /** @throws RmError `invalid_host`; @returns whether there is such a host */
+  /**
+   * @returns false if there is no such host
+   * @throws RmError `invalid_host`
+   */
   #rename(hostId: string, host: string, changes: Changes): boolean {
     checkHostName(host);
     if (!this.#engine.renameHost(hostId, host)) return false;
@@ -89,7 +98,7 @@ export class Administration {
   }
 }
 
-/** Has the host's row shown as it is in the database now. */
+/** Adds the host's current row to `changes`, so that the publisher shows it. */
 export function noteRow(engine: Engine, hostId: string, changes: Changes): void {
   const named = new Named();
   named.hostIds.add(hostId);
@@ -97,7 +106,7 @@ export function noteRow(engine: Engine, hostId: string, changes: Changes): void 
   if (host !== undefined) changes.hosts.set(hostId, host);
 }
 
-/** A host's secret: 256 random bits, with a prefix by which leaked ones can be searched for. */
+/** Returns a token with 256 random bits. Secret scanners can find a leaked one by its prefix. */
 function newHostToken(): string {
   return `rmh_${randomBytes(32).toString('base64url')}`;
 }
@@ -106,7 +115,7 @@ function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-/** Which of several names is meant: its number, and how it begins. */
+/** Identifies one of several names in an error: its number and its first characters. */
 function placeOf(name: string, index: number): string {
   const start = [...name].slice(0, SHOWN_CHARACTERS).join('');
   return `host name ${index + 1} (${JSON.stringify(start)}${start === name ? '' : '…'})`;

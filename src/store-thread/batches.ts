@@ -11,9 +11,12 @@ import type { Publisher } from './publisher.ts';
 import { applyReports, type Report, type ReportName } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 
-/** Operations in one transaction at the most: a longer one would only delay its acknowledgements. */
+/**
+ * Number of operations at which a transaction takes no further message. A larger one would only
+ * delay its acknowledgements.
+ */
 const BATCH_LIMIT = 1_000;
-/** How long operations wait together for another process to release its lock on the database. */
+/** How long the operations wait for another process to release its lock on the database. */
 const LOCK_WAIT_MS = 4_000;
 const LOCK_RETRY_MS = 10;
 
@@ -24,9 +27,12 @@ export interface BatchesOptions {
   readonly publisher: Publisher;
   readonly clients: Clients;
   readonly health: StoreHealth;
-  /** Of a process that serves. */
+  /** Undefined in a process that does not serve. */
   readonly stats: StatsWriter | undefined;
-  /** Told what of the database is no longer there; nothing is answered any more. */
+  /**
+   * Called with the path of a database file that was deleted or replaced. The batches answer
+   * nothing after that.
+   */
   readonly onLost: (what: string) => void;
 }
 
@@ -37,8 +43,9 @@ interface Message {
 }
 
 /**
- * Puts operations into transactions. What is waiting, of all clients, goes into one: an fsync is what costs. When
- * another process has the lock, all that is waiting waits together, without blocking this thread.
+ * Runs operations in transactions. The cost of a transaction is its fsync, so one transaction takes
+ * the waiting operations of all clients. While another process holds the lock on the database, they
+ * wait without blocking this thread.
  */
 export class Batches {
   readonly #options: BatchesOptions;
@@ -59,8 +66,8 @@ export class Batches {
   }
 
   /**
-   * Runs `work`, which nobody waits for, in a transaction of its own.
-   * @returns false if that cannot be done now
+   * Runs `work`, for which no client waits, in a separate transaction.
+   * @returns false if it failed; the caller may try again later
    */
   background(work: (changes: Changes) => void): boolean {
     if (this.#isClosed || this.#retry !== undefined) return false;
@@ -76,12 +83,15 @@ export class Batches {
     return !this.#isClosed;
   }
 
-  /** The same for what the store itself knows about hosts. */
+  /**
+   * Applies reports of the store itself, for which no client waits. Returns the same as
+   * `background`.
+   */
   report(reports: readonly Report[]): boolean {
     return this.background((changes) => applyReports(this.#options.engine, reports, changes));
   }
 
-  /** What still waits for a lock is given up: nobody was told that it is stored. */
+  /** Fails the operations that wait for a lock. None of them was acknowledged. */
   close(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -89,7 +99,10 @@ export class Batches {
     this.#isClosed = true;
   }
 
-  /** What is written to a database that is gone is lost, so it must not be acknowledged. */
+  /**
+   * Stops if a database file was deleted or replaced. Whatever is written to such a file is lost,
+   * so it must not be acknowledged.
+   */
   checkFiles(): void {
     const lost = this.#options.engine.lost();
     if (lost === undefined || this.#isClosed) return;
@@ -100,7 +113,7 @@ export class Batches {
   #run(): void {
     this.#retry = undefined;
     while (this.#waiting.length > 0 && !this.#isClosed) {
-      const messages = this.#take();
+      const messages = this.#takeBatch();
       const operations = messages.flatMap((message) => message.operations);
       const outcomes = this.#commit(operations);
       if ('kind' in outcomes) {
@@ -108,12 +121,12 @@ export class Batches {
         return this.#waitForLock(outcomes);
       }
       this.#lockedSince = undefined;
-      if (!this.#isClosed) this.#answer(messages, outcomes);
+      if (!this.#isClosed) this.#sendOutcomes(messages, outcomes);
     }
   }
 
-  /** Some of what is waiting, here and in the ports; whole messages. */
-  #take(): Message[] {
+  /** Takes whole messages from the queue and then from the ports, up to the limit of a batch. */
+  #takeBatch(): Message[] {
     const messages: Message[] = [];
     let count = 0;
     while (count < BATCH_LIMIT) {
@@ -154,15 +167,15 @@ export class Batches {
     const messages = this.#waiting;
     this.#waiting = [];
     const operations = messages.flatMap((message) => message.operations);
-    this.#answer(messages, this.#failAll(operations, failure));
+    this.#sendOutcomes(messages, this.#failAll(operations, failure));
   }
 
   /**
-   * @returns outcomes in the order of the operations; what they answer is on disk and in the fleet table. If another
-   *   process has the lock: that failure, and nothing was done
+   * @returns the outcomes in the order of the operations, after their changes were committed and
+   * published. If another process holds the lock, returns that failure; nothing was done then.
    */
   #commit(operations: readonly Operation[]): readonly Outcome[] | Failure {
-    // Operations that only read run without the lock for writing, so they do not delay those that need it.
+    // Operations that only read need no write lock, so they must not wait for it or hold it.
     if (operations.every(([name]) => READS.includes(name))) {
       return this.#try(operations, () => this.#apply(operations, new Changes()));
     }
@@ -182,14 +195,14 @@ export class Batches {
     }
   }
 
-  /** So that an operation that cannot be done does not take its neighbours with it. */
+  /** Runs each operation in a savepoint, so that one that fails does not undo the others. */
   #commitEach(operations: readonly Operation[]): readonly Outcome[] | Failure {
     const { engine, health } = this.#options;
     const applyOne = (operation: Operation, changes: Changes): Outcome[] => {
-      const own = new Changes();
+      const ownChanges = new Changes();
       try {
-        const outcomes = engine.attempt(() => this.#apply([operation], own));
-        changes.add(own);
+        const outcomes = engine.attempt(() => this.#apply([operation], ownChanges));
+        changes.add(ownChanges);
         return outcomes;
       } catch (error) {
         const failure = engine.failure(error);
@@ -199,7 +212,9 @@ export class Batches {
       }
     };
     try {
-      return this.#transact((changes) => operations.flatMap((one) => applyOne(one, changes)));
+      return this.#transact((changes) =>
+        operations.flatMap((operation) => applyOne(operation, changes)),
+      );
     } catch (error) {
       const failure = engine.failure(error);
       return failure.kind === 'locked' ? failure : this.#failUnavailable(operations, failure);
@@ -211,7 +226,10 @@ export class Batches {
     return this.#failAll(operations, failure);
   }
 
-  /** Administration first: a report about a host that is removed in the same batch comes too late. */
+  /**
+   * Applies administration before reports. The reports of a host that is removed in the same batch
+   * are then answered with `gone`.
+   */
   #apply(operations: readonly Operation[], changes: Changes): Outcome[] {
     const { engine, administration } = this.#options;
     const answers = new Map<Operation, Answer<OperationName>>();
@@ -226,7 +244,10 @@ export class Batches {
     return operations.map((operation) => ({ answer: answers.get(operation) }));
   }
 
-  /** A transaction, with the goodbyes that could not be written before; what it changed is published. */
+  /**
+   * Runs `work` in a transaction that also writes the goodbyes that could not be written before.
+   * Publishes the changes after the commit.
+   */
   #transact<T>(work: (changes: Changes) => T): T {
     const { engine, presence, health, stats } = this.#options;
     const goodbyes = presence.unwritten;
@@ -246,14 +267,17 @@ export class Batches {
     });
     stats?.commitDuration(performance.now() - startedAt);
     if (goodbyes.length > 0) presence.noteWritten(goodbyes);
-    // A transaction that only reads succeeds on a full disk, too.
+    // A transaction that only reads also succeeds on a full disk, so it proves nothing.
     if (wasFailing && engine.rowsWritten() > writtenBefore) health.worked();
     this.checkFiles();
     if (!this.#isClosed) this.#publish(changes);
     return result;
   }
 
-  /** What is on disk is answered, whatever happens here: a finish that is done again would not be the first. */
+  /**
+   * Never throws. Committed operations must be answered even if publishing fails: if an agent sent a
+   * finish again, it would no longer be the first and the loop would not observe the job.
+   */
   #publish(changes: Changes): void {
     try {
       this.#options.publisher.publish(changes);
@@ -262,7 +286,10 @@ export class Batches {
     }
   }
 
-  /** A goodbye never fails: the agent has left, and the database will be told. */
+  /**
+   * Fails all operations but goodbyes. The agent of a goodbye has left anyway, and `Presence`
+   * remembers the goodbye until it can be written.
+   */
   #failAll(
     operations: readonly Operation[],
     { code, message }: Pick<Failure, 'code' | 'message'>,
@@ -280,7 +307,7 @@ export class Batches {
     }
   }
 
-  #answer(messages: readonly Message[], outcomes: readonly Outcome[]): void {
+  #sendOutcomes(messages: readonly Message[], outcomes: readonly Outcome[]): void {
     const { clients, stats } = this.#options;
     let start = 0;
     for (const { client, operations } of messages) {

@@ -1,7 +1,7 @@
 import type { EnrolledHost } from '../contract/operations.ts';
 import type { HostRecord } from './rules/records.ts';
 
-/** A host that came or went, by which connection. */
+/** A connection by which a host came online or went offline. */
 export interface Appearance {
   readonly hostId: string;
   readonly connection: number;
@@ -9,20 +9,20 @@ export interface Appearance {
 }
 
 /**
- * What one transaction changed. The operations fill it, and it is published once the transaction is on disk; it
- * is thrown away if that fails.
+ * What one transaction changed. The operations fill it. The publisher shows it after the commit. If
+ * the transaction fails, it is discarded.
  */
 export class Changes {
-  /** Hosts whose row in the exposition may read otherwise than before, as they are now. */
+  /** The new records of hosts whose rows in the exposition may have changed. */
   readonly hosts = new Map<string, HostRecord>();
-  /** Hosts with a token that is new: new hosts, and hosts whose token was replaced. */
+  /** Hosts with a new token: new hosts, and hosts whose token was replaced. */
   readonly enrolled: EnrolledHost[] = [];
   readonly removed: string[] = [];
   readonly tokensReplaced: string[] = [];
   /** In the order of the operations. */
   readonly appearances: Appearance[] = [];
 
-  /** Takes over what a part of the transaction has changed. */
+  /** Adds the changes of one part of the transaction. */
   add({ hosts, enrolled, removed, tokensReplaced, appearances }: Changes): void {
     for (const [hostId, host] of hosts) this.hosts.set(hostId, host);
     this.enrolled.push(...enrolled);

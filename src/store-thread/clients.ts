@@ -8,14 +8,14 @@ import {
   type TokenChanges,
 } from '../contract/operations.ts';
 
-/** One loop, or a command. */
+/** A loop or a command that submits operations. */
 export interface Client {
   readonly port: MessagePort;
-  /** `progress[0]` counts the operations that were answered; a loop that is far ahead waits on it. */
+  /** `progress[0]` counts answered operations. A loop with too many unanswered ones waits on it. */
   readonly progress: Int32Array;
 }
 
-/** All who submit operations to the store. */
+/** All clients of the store, by the number of their loop. */
 export class Clients {
   readonly #byLoop = new Map<number, Client>();
 

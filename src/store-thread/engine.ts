@@ -3,10 +3,10 @@ import type { Named, Rows } from './rows.ts';
 import type { HostRecord } from './rules/records.ts';
 
 /**
- * What an error means for the operations that wait:
- * - `locked`: somebody else has the database; the same may work in a moment
- * - `unavailable`: the database cannot be used now, so no other operation would fare better
- * - `operation`: it is the fault of this operation, and others may work
+ * What an error means for the operations of a batch:
+ * - `locked`: another process holds the lock on the database; the batch may succeed soon
+ * - `unavailable`: the database cannot be used now, so every operation would fail
+ * - `operation`: only this operation fails; others may succeed
  */
 export type FailureKind = 'locked' | 'unavailable' | 'operation';
 
@@ -14,47 +14,54 @@ export interface Failure {
   readonly kind: FailureKind;
   /** A code of `errors.ts`. */
   readonly code: string;
-  /** With the database's own words. */
+  /** Contains the database's own message. */
   readonly message: string;
 }
 
 /** A change of the hosts that another process made. */
 export interface HostChange {
-  /** Higher than those of all changes before. */
+  /** Increases with each change. */
   readonly seq: number;
   readonly hostId: string;
   readonly change: 'added' | 'removed' | 'token' | 'renamed';
-  /** SHA-256 of the token as it is now; null if the host is gone. */
+  /** SHA-256 of the current token; null if the host is no longer enrolled. */
   readonly tokenDigest: Uint8Array | null;
 }
 
 /**
- * A database with the fleet in it. An engine keeps rows; what a report means for them is decided by `rules/`. All
- * methods but `transaction` belong into a transaction, if what they see or write must belong together.
+ * The database that holds the fleet. An engine loads and writes rows. `rules/` decide what a report
+ * changes in them. A caller that needs several calls to be consistent or atomic must make them within
+ * one `transaction`.
  */
 export interface Engine {
-  /** Where the fleet is, for the log: a file. */
+  /** Path of the database, for the log. */
   readonly place: string;
 
-  /** Whether a control plane runs on the database, in whichever process. */
+  /** Whether a control plane, in this or another process, serves the database. */
   isServed(): boolean;
-  /** Until this is called, a transaction waits for a lock. From then on it throws `locked` at once. */
+  /**
+   * After this call a transaction fails at once, with a failure of kind `locked`, if another process
+   * holds the lock. Before it, a transaction waits for the lock.
+   */
   doNotWait(): void;
 
-  /** Runs `work` in one transaction: all of it is on disk when this returns, or nothing of it if it throws. */
+  /** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
   transaction<T>(work: () => T): T;
-  /** Within a transaction: what `work` did is undone if it throws. */
+  /** Runs `work` in a savepoint of the current transaction. Only its writes are undone if it throws. */
   attempt<T>(work: () => T): T;
-  /** What an error that the engine threw means. */
+  /** Classifies an error that a method of the engine threw. */
   failure(error: unknown): Failure;
-  /** Rows that were written so far, by whatever statement. */
+  /** Number of rows written so far, by all statements. */
   rowsWritten(): number;
-  /** What is no longer where it was, so that whatever is written is lost; undefined as long as all is well. */
+  /**
+   * Returns the path of a database file that was deleted or replaced, or undefined. Further writes
+   * to such a database would be lost.
+   */
   lost(): string | undefined;
 
-  /** The rows that are named, as far as they are there. */
+  /** Loads the named rows that exist. */
   load(named: Named): Rows;
-  /** Writes what the rules have changed, and forgets the oldest jobs of a host that has too many. */
+  /** Writes the rows that the rules changed. Deletes the oldest jobs of a host that has too many. */
   write(rows: Rows): void;
   /** Every host, sorted by its id. */
   hosts(): Iterable<HostRecord>;
@@ -63,26 +70,35 @@ export interface Engine {
   enrolled(): EnrolledHost[];
   hostOfToken(tokenDigest: Uint8Array): string | undefined;
   addHost(hostId: string, host: string, tokenDigest: Uint8Array): void;
-  /** Removes the host with its jobs and alerts; @returns whether there was one */
+  /**
+   * Removes the host with its jobs and alerts.
+   * @returns whether there was such a host
+   */
   removeHost(hostId: string): boolean;
   /** @returns the host's name; undefined if there is no such host */
   replaceToken(hostId: string, tokenDigest: Uint8Array): string | undefined;
   /** @returns whether there is such a host */
   renameHost(hostId: string, host: string): boolean;
 
-  /** Sets every host offline as of now, unless it is pending or has an alert for being offline already. */
+  /**
+   * Marks every host offline since `atMs`. Pending hosts stay pending, and a host with an open
+   * `agent_offline` alert keeps its time.
+   */
   forgetConnections(atMs: number): void;
-  /** Forgets some of the jobs that were last heard of before that; @returns whether there may be more */
+  /**
+   * Deletes some of the jobs whose last report is older than `beforeMs`.
+   * @returns whether there may be more
+   */
   forgetJobs(beforeMs: number): boolean;
-  /** What `saveClock` saved. */
+  /** Returns the time that `saveClock` saved last. */
   clock(): number | undefined;
   saveClock(atMs: number): void;
 
-  /** A number that is another one after another process has changed something. */
+  /** Returns a number that changes when another process commits. */
   version(): number;
-  /** What other processes changed since `seq`, oldest first. */
+  /** Changes of other processes after `seq`, oldest first. */
   changesSince(seq: number): HostChange[];
-  /** Forgets the changes up to `seq`: nobody needs to read them again. */
+  /** Deletes the changes up to and including `seq`. */
   forgetChanges(seq: number): void;
   lastChange(): number;
 

@@ -13,7 +13,10 @@ const FILES_POLL_MS = 1_000;
 const GOODBYES_POLL_MS = 1_000;
 const OFFLINE_ALERT_POLL_MS = 5_000;
 const PRUNE_POLL_MS = 60_000;
-/** Jobs are kept this long after the last report: a finish that is repeated later would count again. */
+/**
+ * How long a job is kept after its last report. If an agent repeated the finish later than that, the
+ * job would be counted twice.
+ */
 const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1_000;
 const OFFLINE_ALERT_STEP = 500;
 const STEP_PAUSE_MS = 100;
@@ -25,19 +28,23 @@ export interface HousekeepingOptions {
   readonly publisher: Publisher;
   readonly batches: Batches;
   readonly health: StoreHealth;
-  /** The last change by another process that the start has seen. */
+  /** `seq` of the last change by another process that was applied at the start. */
   readonly lastChange: number;
 }
 
-/** What the store of a control plane does by itself. What cannot be done now is done at the next turn. */
+/**
+ * Periodic work of the store thread of a control plane. Work that fails is tried again by the next
+ * timer.
+ */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
   readonly #timers: NodeJS.Timeout[];
   readonly #clock: PruneClock;
-  /** None, so that what happened during the start is looked at. */
+  /** Undefined at first, so that the first poll also applies changes made during the start. */
   #version: number | undefined;
-  /** Changes up to this one are deleted. */
-  #forgotten: number;
+  /** Changes up to this `seq` have been deleted from the database. */
+  #lastDeleted: number;
+  /** Changes up to this `seq` have been published. */
   #lastChange: number;
   #prune: NodeJS.Timeout | undefined;
   #moreAlerts: NodeJS.Timeout | undefined;
@@ -46,12 +53,12 @@ export class Housekeeping {
     this.#options = options;
     const { engine, batches } = options;
     this.#lastChange = options.lastChange;
-    this.#forgotten = options.lastChange;
+    this.#lastDeleted = options.lastChange;
     this.#clock = new PruneClock(engine.clock());
     this.#timers = [
       setInterval(() => {
         this.followOtherProcesses();
-        this.#forgetChanges();
+        this.#deleteChanges();
       }, OTHER_PROCESSES_POLL_MS),
       setInterval(() => batches.checkFiles(), FILES_POLL_MS),
       setInterval(() => this.#writeGoodbyes(), GOODBYES_POLL_MS),
@@ -68,13 +75,13 @@ export class Housekeeping {
     clearTimeout(this.#moreAlerts);
   }
 
-  /** The version is another one when another process has committed, as the `hosts` commands do. */
+  /** Applies what other processes committed, for example a `hosts` command. */
   followOtherProcesses(): void {
     const { engine, health } = this.#options;
     try {
       const version = engine.version();
       if (version === this.#version) return;
-      this.#follow();
+      this.#applyForeignChanges();
       this.#version = version;
     } catch (error) {
       const { kind, message } = engine.failure(error);
@@ -83,7 +90,7 @@ export class Housekeeping {
     }
   }
 
-  #follow(): void {
+  #applyForeignChanges(): void {
     const { engine, publisher } = this.#options;
     const found = engine.changesSince(this.#lastChange);
     const last = found.at(-1)?.seq;
@@ -99,24 +106,33 @@ export class Housekeeping {
     }
     publisher.publish(changes);
     this.#lastChange = last;
-    this.#forgetChanges();
+    this.#deleteChanges();
   }
 
-  /** Tells the command that waits for it. If another process has the lock, this is tried again at the next turn. */
-  #forgetChanges(): void {
+  /**
+   * Deletes the changes that were published. The command that made them waits for that. If another
+   * process holds the lock, the next poll tries again.
+   */
+  #deleteChanges(): void {
     const { engine, batches } = this.#options;
     const last = this.#lastChange;
-    if (last === this.#forgotten) return;
-    if (batches.background(() => engine.forgetChanges(last))) this.#forgotten = last;
+    if (last === this.#lastDeleted) return;
+    if (batches.background(() => engine.forgetChanges(last))) this.#lastDeleted = last;
   }
 
-  /** Each transaction writes them; this is for when there is no other. */
+  /**
+   * Runs an empty transaction if there are unwritten goodbyes. Every transaction writes them, but
+   * there may be no other one.
+   */
   #writeGoodbyes(): void {
     const { presence, batches } = this.#options;
     if (presence.unwritten.length > 0) batches.report([]);
   }
 
-  /** In steps, since after a start without agents all of the fleet is due at once. */
+  /**
+   * Opens offline alerts, a limited number at a time. After a start to which no agent connects, the
+   * whole fleet is due at once.
+   */
   #alertOffline(): void {
     const { presence, batches } = this.#options;
     const hostIds = presence.offlineFor(OFFLINE_ALERT_AFTER_MS, OFFLINE_ALERT_STEP);

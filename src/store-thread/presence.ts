@@ -1,21 +1,25 @@
 import { orderOf } from '../contract/operations.ts';
 
-/** A host that went offline, by a goodbye that is not in the database yet. */
+/** A goodbye that could not be written to the database yet. */
 export interface UnwrittenGoodbye {
   readonly hostId: string;
   readonly connection: number;
-  /** Unix time in milliseconds, to be shown. */
+  /** Unix time in milliseconds at which the connection was closed. */
   readonly atMs: number;
 }
 
 /**
- * Which hosts are online, by which connection, and since when the others are not. This is kept in memory: a host
- * is offline when its connection is closed, also while the database cannot be written. How long a host is
- * offline is measured by the monotonic clock, so that steps of the system's clock do not count.
+ * The connection of each host that is online, and how long the other hosts have been offline. This
+ * state is in memory, because a host must be shown offline when its connection is closed even while
+ * the database cannot be written. Offline time is measured by the monotonic clock, so setting the
+ * system clock does not change it.
  */
 export class Presence {
   readonly #connections = new Map<string, number>();
-  /** In the order of time, since every host is added when it goes offline. */
+  /**
+   * Monotonic time at which a host went offline, oldest first: a host is always inserted at the end.
+   * Hosts that already have the alert are not in it.
+   */
   readonly #offlineSince = new Map<string, number>();
   #unwritten: UnwrittenGoodbye[] = [];
 
@@ -28,18 +32,21 @@ export class Presence {
   }
 
   /**
-   * The host is online, by the newer one of this connection and the one that it has.
-   * @returns the older one
+   * Marks the host online. If it already has a connection, the newer one of the two is kept.
+   * @returns the older one, which the caller must close; undefined if there is none
    */
   connect(hostId: string, connection: number): number | undefined {
-    const before = this.#connections.get(hostId);
-    if (before !== undefined && orderOf(before) > orderOf(connection)) return connection;
+    const current = this.#connections.get(hostId);
+    if (current !== undefined && orderOf(current) > orderOf(connection)) return connection;
     this.#connections.set(hostId, connection);
     this.#offlineSince.delete(hostId);
-    return before === connection ? undefined : before;
+    return current === connection ? undefined : current;
   }
 
-  /** @returns whether the host is offline now; not if it has a newer connection */
+  /**
+   * Marks the host offline unless it has another connection by now.
+   * @returns whether the host went offline
+   */
   disconnect(hostId: string, connection: number): boolean {
     if (this.#connections.get(hostId) !== connection) return false;
     this.#connections.delete(hostId);
@@ -47,12 +54,12 @@ export class Presence {
     return true;
   }
 
-  /** This goodbye could not be written. */
+  /** Remembers a goodbye that could not be written. */
   rememberGoodbye(hostId: string, connection: number): void {
     this.#unwritten.push({ hostId, connection, atMs: Date.now() });
   }
 
-  /** From now on the time counts in which the host is offline. */
+  /** Measures the offline time of the host from now on. */
   startOffline(hostId: string): void {
     this.#offlineSince.delete(hostId);
     this.#offlineSince.set(hostId, performance.now());
@@ -63,7 +70,10 @@ export class Presence {
     this.#offlineSince.delete(hostId);
   }
 
-  /** Some of the hosts that have been offline for longer than that, and that `noteAlerted` was not called for. */
+  /**
+   * Returns hosts that have been offline for longer than `ms` and for which `noteAlerted` was not
+   * called since. The longest offline come first.
+   */
   offlineFor(ms: number, limit: number): string[] {
     const until = performance.now() - ms;
     const hostIds: string[] = [];
@@ -74,16 +84,17 @@ export class Presence {
     return hostIds;
   }
 
+  /** The alerts of these hosts are open, so their offline time need not be measured any more. */
   noteAlerted(hostIds: readonly string[]): void {
     for (const hostId of hostIds) this.#offlineSince.delete(hostId);
   }
 
-  /** Goodbyes that have to be written, oldest first. */
+  /** Goodbyes that must still be written, oldest first. */
   get unwritten(): readonly UnwrittenGoodbye[] {
     return this.#unwritten;
   }
 
-  /** Those are in the database now. */
+  /** To be called after the transaction that wrote these goodbyes was committed. */
   noteWritten(goodbyes: readonly UnwrittenGoodbye[]): void {
     const written = new Set(goodbyes);
     this.#unwritten = this.#unwritten.filter((goodbye) => !written.has(goodbye));

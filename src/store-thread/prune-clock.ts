@@ -1,6 +1,6 @@
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** Unix time and the monotonic time, in milliseconds. */
+/** Unix time and monotonic time, in milliseconds. */
 export interface Clocks {
   wall(): number;
   monotonic(): number;
@@ -9,10 +9,12 @@ export interface Clocks {
 const SYSTEM: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() };
 
 /**
- * The time by which jobs are forgotten. A job that is forgotten counts again if its finish is repeated, so a clock
- * that is set wrong must not make the store forget. While the process runs, this clock is never ahead of the
- * monotonic one. At the start it is at most a day ahead of what it was when the control plane ran last. A control
- * plane that was stopped for longer forgets later than after 30 days, until it is started the next time.
+ * The clock that decides which jobs are old enough to be deleted. A deleted job is counted again if
+ * an agent repeats its finish, so a system clock that is set wrong must not delete jobs.
+ *
+ * While the process runs, this clock advances no faster than the monotonic clock. At the start it is
+ * at most one day ahead of the time it last saved. A control plane that was stopped for longer than a
+ * day therefore keeps jobs for more than 30 days, until its next start.
  */
 export class PruneClock {
   readonly #clocks: Clocks;

@@ -6,7 +6,10 @@ import type { HostRecord } from './rules/records.ts';
 import { shownHost } from './rules/views.ts';
 import type { StoreHealth } from './store-health.ts';
 
-/** Shows what is in the database: to scrapes by the fleet table, and to the loops that agents connect to. */
+/**
+ * Shows committed changes: to scrapes through the fleet table, and to the loops as token changes and
+ * as connections to close.
+ */
 export class Publisher {
   readonly #fleet: FleetTable | undefined;
   readonly #presence: Presence;
@@ -34,11 +37,11 @@ export class Publisher {
     this.#fleet?.setPending(this.#pending.size);
   }
 
-  /** To be called once the transaction that made the changes is on disk. */
+  /** To be called after the transaction that made the changes was committed. */
   publish(changes: Changes): void {
     const { enrolled, removed, tokensReplaced } = changes;
     if (enrolled.length + removed.length > 0) {
-      // A replaced token is removed with its host and added anew.
+      // A loop removes the old token of a host before it adds the new one.
       this.#clients.tell({ removed: [...removed, ...tokensReplaced], added: enrolled });
     }
     for (const hostId of tokensReplaced) this.#disconnect(hostId, 'token_replaced');
@@ -58,7 +61,7 @@ export class Publisher {
     this.#fleet?.setPending(this.#pending.size);
   }
 
-  /** The agent left, and that could not be written: it is offline all the same. */
+  /** Shows the host offline although its goodbye could not be written. */
   showUnwrittenGoodbye(hostId: string, connection: number): void {
     if (!this.#presence.disconnect(hostId, connection)) return;
     this.#presence.rememberGoodbye(hostId, connection);
@@ -81,7 +84,10 @@ export class Publisher {
     if (connection !== undefined) this.#clients.disconnect(connection, reason);
   }
 
-  /** What is on disk is on disk: a host that cannot be shown must not keep the others from their answers. */
+  /**
+   * Never throws. The changes are committed, so a host that cannot be shown must not prevent the
+   * answers for the other hosts.
+   */
   #upsert(record: HostRecord): void {
     try {
       const host = shownHost(record, this.#presence.isOnline(record.hostId));

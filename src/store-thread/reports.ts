@@ -7,11 +7,11 @@ import { finishJob, startJob } from './rules/jobs.ts';
 import type { Decision, HostRecord, JobRecord } from './rules/records.ts';
 import { repoStats } from './rules/repository.ts';
 
-/** What agents report, and what is known of them without a report. */
+/** What agents report, and `offline`, which the store itself reports. */
 export type ReportName = 'hello' | 'goodbye' | 'startJob' | 'finishJob' | 'repoStats' | 'offline';
 export type Report = Operation<ReportName>;
 
-/** One rule for each report. */
+/** One rule per kind of report. */
 const RULES: {
   readonly [N in ReportName]: (
     host: HostRecord,
@@ -28,9 +28,9 @@ const RULES: {
 };
 
 /**
- * Loads the rows that the reports name, lets the rules decide, and writes what they changed.
- * @param changes is told what is to be published
- * @returns the answers, in the order of the reports
+ * Loads the rows that the reports name, applies the rules, and writes the rows that they changed.
+ * @param changes receives what must be published after the commit
+ * @returns the answers in the order of the reports
  */
 export function applyReports(
   engine: Engine,

@@ -4,9 +4,10 @@ import type { Publisher } from './publisher.ts';
 import type { HostRecord } from './rules/records.ts';
 
 /**
- * Shows the fleet as it is in the database when a control plane starts. Nobody is connected then, so every host is
- * offline as of now: the time in which no control plane ran must not count towards an offline alert.
- * @returns the last change by another process that is shown
+ * Fills the fleet table from the database when a control plane starts. No agent is connected then, so
+ * every host is marked offline as of now: the time in which no control plane ran must not count
+ * towards an offline alert.
+ * @returns `seq` of the last change by another process that the fleet table includes
  */
 export function restoreFleet(engine: Engine, presence: Presence, publisher: Publisher): number {
   const lastChange = engine.transaction(() => {
@@ -15,11 +16,12 @@ export function restoreFleet(engine: Engine, presence: Presence, publisher: Publ
     engine.forgetConnections(Date.now());
     return last;
   });
-  publisher.showAll(withOfflineHostsNoted(engine.hosts(), presence));
+  publisher.showAll(withOfflineTimersStarted(engine.hosts(), presence));
   return lastChange;
 }
 
-function* withOfflineHostsNoted(
+/** Passes the hosts through, and starts the offline time of those without an offline alert. */
+function* withOfflineTimersStarted(
   hosts: Iterable<HostRecord>,
   presence: Presence,
 ): Iterable<HostRecord> {

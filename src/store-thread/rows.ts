@@ -2,23 +2,23 @@ import type { HostRecord, JobRecord } from './rules/records.ts';
 
 /** A row before and after a transaction. */
 export interface Changed<Row> {
-  /** Undefined for a new one. */
+  /** Undefined for a new row. */
   readonly before: Row | undefined;
   readonly after: Row;
 }
 
-/** What a batch of reports needs to know: these hosts, and these jobs of theirs. */
+/** The hosts and jobs that a batch of reports names, so that the engine can load their rows. */
 export class Named {
   readonly hostIds = new Set<string>();
   readonly jobs: { readonly hostId: string; readonly jobId: string }[] = [];
 }
 
-/** The rows of one transaction: as the engine has loaded them, and as the rules want them. */
+/** The rows of one transaction: as the engine loaded them, and as the rules changed them. */
 export class Rows {
   readonly #hosts = new Map<string, Changed<HostRecord>>();
   readonly #jobs = new Map<string, Changed<JobRecord>>();
 
-  /** To be called by the engine, for each row that is there. */
+  /** To be called by the engine for each row that it loads, as `addJob`. */
   addHost(host: HostRecord): void {
     this.#hosts.set(host.hostId, { before: host, after: host });
   }
@@ -48,7 +48,7 @@ export class Rows {
     return changed(this.#hosts);
   }
 
-  /** In the order in which they were named. */
+  /** New jobs come in the order of their reports, which becomes the order of the table. */
   changedJobs(): Changed<JobRecord>[] {
     return changed(this.#jobs);
   }
@@ -58,7 +58,7 @@ function changed<Row>(rows: ReadonlyMap<string, Changed<Row>>): Changed<Row>[] {
   return [...rows.values()].filter(({ before, after }) => before !== after);
 }
 
-/** All host ids have the same length. */
+/** Unique without a separator, because all host ids have the same length. */
 function jobKey(hostId: string, jobId: string): string {
   return hostId + jobId;
 }

@@ -1,14 +1,16 @@
 import type { EventLog } from '../platform/event-log.ts';
 import type { StatsWriter } from '../shared/server-stats.ts';
 
-/** Whether the database can be written. Says so in the log when that changes, and counts what could not be stored. */
+/**
+ * Tracks whether the database can be written. Logs when that changes, and counts failures.
+ */
 export class StoreHealth {
   readonly #events: EventLog | undefined;
   readonly #stats: StatsWriter | undefined;
   readonly #file: string;
   #failingSince: number | undefined;
 
-  /** A command that does not serve has neither a log nor metrics: it reports its own failure. */
+  /** A process that does not serve passes neither `events` nor `stats`. It reports its own failure. */
   constructor(file: string, events: EventLog | undefined, stats: StatsWriter | undefined) {
     this.#file = file;
     this.#events = events;
@@ -19,7 +21,7 @@ export class StoreHealth {
     return this.#failingSince !== undefined;
   }
 
-  /** @param message SQLite's own */
+  /** @param message the database's own message */
   failed(message: string): void {
     this.#stats?.storeFailure();
     if (this.#failingSince !== undefined) return;
@@ -28,13 +30,13 @@ export class StoreHealth {
     this.#events?.error('store_failed', fields, 'the database cannot be written');
   }
 
-  /** An operation failed in a way that nobody foresaw, and that is no fault of the database. */
+  /** An operation failed because of a defect of this program. The database can still be used. */
   defect(error: unknown): void {
     this.#stats?.storeFailure();
     this.#events?.error('store_defect', { err: error }, 'an operation failed unexpectedly');
   }
 
-  /** Something was written. */
+  /** To be called after a transaction has written rows. */
   worked(): void {
     if (this.#failingSince === undefined) return;
     const seconds = Math.round((performance.now() - this.#failingSince) / 1000);

@@ -16,29 +16,29 @@ import { protectFiles } from './sqlite/database-files.ts';
 import { SqliteEngine } from './sqlite/engine.ts';
 import { StoreHealth } from './store-health.ts';
 
-/** What the store thread is started with. */
+/** The `workerData` of the store thread. */
 export interface StoreThreadData {
   readonly dataDir: string;
-  /** What a control plane adds. Without it the thread only administers the database. */
+  /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
   readonly serving: ServingData | undefined;
 }
 
 export interface ServingData {
-  /** The fleet table to keep. */
+  /** The fleet table, which only this thread writes. */
   readonly fleet: SharedArrayBuffer;
-  /** Families that no body shows. */
+  /** Families that no exposition contains: setting `metrics_exclude`. */
   readonly exclude: readonly string[];
   readonly stats: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly logLevel: string;
 }
 
-/** From the handle to the thread. */
+/** A message from the `Store` handle to the thread. */
 export type StoreControl =
   | { readonly attach: { loop: number; port: MessagePort; progress: Int32Array } }
   | { readonly close: true };
 
-/** From the thread to the handle. */
+/** A message from the thread to the `Store` handle. */
 export type StoreStatus =
   | { readonly ready: true }
   | { readonly closed: true }
@@ -46,8 +46,9 @@ export type StoreStatus =
 
 const { dataDir, serving }: StoreThreadData = workerData;
 
-// node:sqlite is marked experimental on Node 22, which users need not read at every start. (As a flag of the thread
-// this would have to be passed with all flags of the process, of which a thread refuses some.)
+// On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
+// `--disable-warning` to the thread in `execArgv` is no way out: `execArgv` replaces the flags of the
+// process, and a thread rejects some of those.
 const printWarnings = process.listeners('warning');
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
@@ -87,7 +88,7 @@ function start(): void {
     const { loop, ...client } = message.attach;
     clients.add(loop, client, serving ? engine.enrolled() : []);
     client.port.on('message', (operations: readonly Operation[]) => {
-      // A token that nobody knows may be one that another process has made a moment ago.
+      // Another process may have created an unknown token since the last poll.
       if (operations.some(([name]) => name === 'authenticate')) {
         housekeeping?.followOtherProcesses();
       }

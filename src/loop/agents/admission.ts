@@ -10,18 +10,18 @@ import type { RefusalContext } from './refusals.ts';
 
 export interface AdmissionOptions extends RefusalContext {
   readonly store: AgentStore;
-  /** Proxies whose `X-Forwarded-For` counts, for the addresses in the log. */
+  /** Trusted proxies. Their `X-Forwarded-For` determines the address of an agent in the log. */
   readonly proxies: Networks;
 }
 
-/** Whose token a request carries. */
+/** The host to which the token of a request belongs. */
 export interface AdmittedAgent {
   readonly hostId: string;
-  /** Where the agent connects from. */
+  /** Address from which the agent connects. */
   readonly address: string;
 }
 
-/** Lets in the agents of enrolled hosts, and answers everybody else. */
+/** Admits agents with the token of an enrolled host. Answers all other requests. */
 export class Admission {
   readonly #options: AdmissionOptions;
   #lookups = 0;
@@ -31,9 +31,11 @@ export class Admission {
   }
 
   /**
-   * @returns undefined if this loop does not know the token. Then the request is answered: by 401 if the store does
-   *   not know it either, or else by 503. A host that was enrolled a moment ago is known to the loop when it tries
-   *   again. (uWS upgrades well only within the request's own handler, so that cannot wait for the store.)
+   * Returns undefined if this loop does not know the token. The request is then answered here: with
+   * 401 if the store does not know the token either, otherwise with 503. In the latter case another
+   * process has just created the token, and the loop knows it when the agent tries again. The upgrade
+   * cannot wait for the store, because uWS upgrades reliably only within the handler of the
+   * request.
    */
   admit(res: HttpResponse, req: HttpRequest, response: PendingResponse): AdmittedAgent | undefined {
     const address = this.#address(res, req);

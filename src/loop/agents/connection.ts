@@ -5,32 +5,38 @@ import { errorMessage, type ProtocolError } from './protocol.ts';
 const MINUTE_MS = 60_000;
 
 /**
- * - `ungreeted`: no hello yet
- * - `greeted`: its hello was good, so its messages count
- * - `closed`: using the socket would throw
+ * - `ungreeted`: the agent has not sent a valid hello
+ * - `greeted`: the agent has sent a valid hello, so its other messages are accepted
+ * - `closed`: the socket is closed, and using it would throw
  */
 type State = 'ungreeted' | 'greeted' | 'closed';
 
-/** uWS copies the properties of what it is given to the socket, so the connection is one of them. */
+/** User data of a socket. uWS copies its properties, so the connection must be one of them. */
 export interface SocketData {
   readonly connection: AgentConnection;
 }
 
-/** An agent's socket and what is remembered of it. There are many: what is seldom needed is made when it is. */
+/**
+ * The state of one agent's connection. There are tens of thousands, so rarely used fields are created
+ * on demand.
+ */
 export class AgentConnection {
   readonly number: number;
   readonly hostId: string;
-  /** The address that the agent connects from, for the log. */
+  /** Address from which the agent connects, for the log. */
   readonly address: string;
-  /** The name of the host, once a hello was answered. */
+  /** Name of the host; undefined until the store has answered a hello. */
   host: string | undefined;
   readonly openedAt = performance.now();
   lastMessageAt = this.openedAt;
-  /** Whether the server ended it: then its socket stays open until the agent closes it, or for some seconds. */
+  /**
+   * Whether the server ended the connection. Its socket stays open until the agent closes it, for some
+   * seconds at most.
+   */
   isEnded = false;
-  /** Whether a hello was submitted to the store and is not answered yet. */
+  /** Whether the store has not yet answered a hello of this connection. */
   isGreeting = false;
-  /** Whether an answer was dropped because the agent does not read. */
+  /** Whether a message to the agent was dropped because the agent does not read. */
   hasUnread = false;
   #state: State = 'ungreeted';
   #socket: WebSocket<SocketData> | undefined;
@@ -62,7 +68,10 @@ export class AgentConnection {
     if (this.#state === 'ungreeted') this.#state = 'greeted';
   }
 
-  /** To be called by the socket's close handler; @returns whether the host had been greeted */
+  /**
+   * To be called by the close handler of the socket.
+   * @returns whether the connection was greeted
+   */
   left(): boolean {
     const greeted = this.#state === 'greeted';
     this.#state = 'closed';
@@ -70,7 +79,10 @@ export class AgentConnection {
     return greeted;
   }
 
-  /** @returns false if the connection has had its share of this turn of the loop */
+  /**
+   * Counts a frame.
+   * @returns false if the connection exceeds its limits for one turn of the loop
+   */
   countFrame(turn: number, bytes: number): boolean {
     if (turn !== this.#turn) {
       this.#turn = turn;
@@ -82,7 +94,10 @@ export class AgentConnection {
     return this.#framesInTurn <= MAX_FRAMES_PER_TURN && this.#bytesInTurn <= MAX_BYTES_PER_TURN;
   }
 
-  /** Messages of one turn of the loop leave together, in one system call. */
+  /**
+   * Queues a message. All messages that are queued in one turn of the loop are sent together, in one
+   * system call.
+   */
   send(message: string): void {
     if (this.#outbox === undefined) {
       this.#outbox = [];
@@ -102,7 +117,7 @@ export class AgentConnection {
     if (socket === undefined || messages === undefined) return;
     socket.cork(() => {
       for (const message of messages) {
-        // A reader so slow that the limit closed its socket has no use for the rest.
+        // `send` closes the socket if the agent has left too many bytes unread.
         if (this.#socket === undefined) return;
         socket.send(message);
       }
@@ -115,7 +130,10 @@ export class AgentConnection {
     this.#socket?.end(code, reason);
   }
 
-  /** Notes a message that could not be understood; @returns whether it was one too many */
+  /**
+   * Counts a bad message.
+   * @returns whether the connection exceeds the limit per minute
+   */
   countBad(): boolean {
     const now = performance.now();
     const recent = this.#badAt?.filter((at) => now - at < MINUTE_MS) ?? [];

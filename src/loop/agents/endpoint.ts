@@ -23,19 +23,22 @@ const PATH = '/ws/agent';
 const HELLO_WITHIN_MS = 10_000;
 const SILENCE_MS = 90_000;
 const SWEEP_MS = 1_000;
-/** How long a drain waits for the store. What it does not store by then is not acknowledged. */
+/**
+ * How long a drain waits for the store. An operation that is not stored by then is not acknowledged,
+ * so its agent sends it again.
+ */
 const DRAIN_LIMIT_MS = 5_000;
 const DRAIN_POLL_MS = 5;
 const CLOSE_GRACE_MS = 200;
-/** RFC 6455, section 7.4.1: closed without a close frame. */
+/** The connection was closed without a close frame (RFC 6455, section 7.4.1). */
 const ABNORMAL_CLOSURE = 1006;
-/** What uWS says when the other side just ends the connection, as an agent does that dies. */
+/** The reason that uWS gives when the peer closes the TCP connection, as for an agent that dies. */
 const CLOSED_BY_AGENT = 'Received TCP FIN before WebSocket close frame';
-/** uWS closes a socket that it has ended after that time at the latest. */
+/** Maximum time after which uWS closes a socket that was ended. */
 const LINGER_MS = 10_000;
 
 export interface AgentEndpointOptions extends Omit<MessageContext, 'queues'>, AdmissionOptions {
-  /** Of this thread: all that is mounted in it shares one. */
+  /** Must be shared by all handlers that are mounted in this thread. */
   readonly requests: RequestBudget;
   readonly sockets: SocketLimit;
 }
@@ -55,7 +58,7 @@ export class AgentEndpoint {
     this.#options = { ...options, queues: new HostQueues() };
     this.#admission = new Admission(options);
     options.store.onDisconnect = (disconnect) => this.#disconnect(disconnect);
-    options.store.onRevoked = (hostIds) => this.#closeUngreeted(hostIds);
+    options.store.onTokensRevoked = (hostIds) => this.#closeUngreeted(hostIds);
     this.#sweep = setInterval(() => this.#closeSilent(), SWEEP_MS);
   }
 
@@ -66,11 +69,13 @@ export class AgentEndpoint {
   mount(app: TemplatedApp): void {
     this.#options.sockets.watch(app);
     app.ws<SocketData>(PATH, {
-      // Twice the limit, so that a frame somewhat too long gets an answer and not just a closed socket.
+      // Twice the limit, so that the agent gets an error for a message that is a little too long. uWS
+      // closes the socket without an answer at this length.
       maxPayloadLength: 2 * MAX_MESSAGE_BYTES,
       maxBackpressure: MAX_UNREAD_BYTES,
       closeOnBackpressureLimit: true,
-      // Silence is ours to judge: a pong shows that a kernel is alive, not that an agent is.
+      // The sweep closes silent connections instead of uWS, for which a pong counts as life. A pong
+      // does not show that the agent itself still works.
       idleTimeout: 0,
       sendPingsAutomatically: false,
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
@@ -85,7 +90,7 @@ export class AgentEndpoint {
         this.#receive(socket.getUserData().connection, frame, isBinary),
       ping: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
       pong: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
-      // uWS closes the socket by itself.
+      // uWS closes the socket, because of `closeOnBackpressureLimit`.
       dropped: (socket) => this.#noteUnread(socket.getUserData().connection),
       close: (socket, code, reason) =>
         this.#left(socket.getUserData().connection, code, Buffer.from(reason).toString()),
@@ -94,9 +99,9 @@ export class AgentEndpoint {
   }
 
   /**
-   * Stops taking messages, waits until those that were taken are stored and answered, and sends the agents
-   * away. What they send meanwhile is not acknowledged, so they send it again.
-   * @param limitMs how long it waits for the store
+   * Stops accepting messages, waits until the accepted ones are stored and answered, and closes the
+   * connections. Messages that arrive meanwhile are not acknowledged, so the agents send them again.
+   * @param limitMs how long to wait for the store, in milliseconds
    */
   async drain(limitMs = DRAIN_LIMIT_MS): Promise<void> {
     this.#draining = true;
@@ -106,7 +111,8 @@ export class AgentEndpoint {
     while (!queues.isEmpty && performance.now() < giveUpAt) await setTimeout(DRAIN_POLL_MS);
     const connections = [...this.#connections.values()];
     for (const connection of connections) connection.end(CLOSE.restarting, 'restarting');
-    // Closing a socket that has something unread resets it, and a reset may overtake the close frame.
+    // Closing a socket with unread bytes resets the TCP connection, and the reset may overtake the
+    // close frame. So the agents get some time to read it.
     if (connections.length > 0) await setTimeout(CLOSE_GRACE_MS);
   }
 
@@ -123,8 +129,8 @@ export class AgentEndpoint {
       return response.send('429 Too Many Requests', headers, line);
     }
     const connection = new AgentConnection(store.numberConnection(), agent.hostId, agent.address);
-    // Never inside res.cork: where the C library can grow the socket's memory in place, uWS goes on to
-    // read the new WebSocket as the HTTP response that it was, and now and then closes it.
+    // Must not be called inside `res.cork`. If the C library grows the memory of the socket in place,
+    // uWS then still treats the new WebSocket as the HTTP response, and sometimes closes it.
     res.upgrade<SocketData>(
       { connection },
       req.getHeader('sec-websocket-key'),
@@ -161,7 +167,10 @@ export class AgentEndpoint {
     if (!isGreeted && connection.isGreeted) this.#ungreeted.remove(connection.hostId);
   }
 
-  /** @returns whether the frame counts; a connection that sends too many in one turn is closed */
+  /**
+   * Counts a frame. Closes a connection that sends too much in one turn of the loop.
+   * @returns whether the frame is accepted
+   */
   #admit(connection: AgentConnection, frame: ArrayBuffer): boolean {
     if (connection.state === 'closed') return false;
     if (connection.countFrame(this.#turns.current, frame.byteLength)) return true;
@@ -174,16 +183,17 @@ export class AgentEndpoint {
     stats.connection(-1);
     if (connection.isEnded) sockets.webSocketClosedAfter(LINGER_MS);
     else sockets.webSocketClosed();
-    // uWS says why it closed a connection that does not keep to the WebSocket protocol or to our limits.
+    // uWS gives a reason if it closed the connection for breaking the WebSocket protocol or a limit.
     if (code === ABNORMAL_CLOSURE && reason !== '' && reason !== CLOSED_BY_AGENT) {
       noteRefusal(connection, 'bad_frame', this.#options, { why: reason });
     }
     this.#connections.delete(connection.number);
     if (connection.state === 'ungreeted') this.#ungreeted.remove(connection.hostId);
     const greeted = connection.left();
-    // While draining, the host stays what it is in the database: it did not leave, we do.
+    // During a drain the server ends the connection, not the agent. So there is no goodbye, and the
+    // host stays online in the database.
     if (!greeted || this.#draining) return;
-    // The store remembers a goodbye that it cannot write, so nobody has to try again.
+    // Needs no retry: the store thread remembers a goodbye that it cannot write.
     const goodbye = { hostId: connection.hostId, connection: connection.number };
     store.submit('goodbye', goodbye).catch(() => {});
   }
@@ -199,7 +209,10 @@ export class AgentEndpoint {
     if (connection) closeFor(connection, reason, this.#options);
   }
 
-  /** The store knows those that have said hello, and has the others closed by this. */
+  /**
+   * Closes the connections of these hosts that have not sent a hello. The store does not know them. It
+   * closes the others by `onDisconnect`.
+   */
   #closeUngreeted(hostIds: ReadonlySet<string>): void {
     for (const connection of this.#connections.values()) {
       if (connection.state !== 'ungreeted' || !hostIds.has(connection.hostId)) continue;

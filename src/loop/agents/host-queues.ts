@@ -1,16 +1,16 @@
 import { MAX_IN_STORE, MAX_UNANSWERED } from './limits.ts';
 
 interface HostQueue {
-  /** Operations that the store works on. */
+  /** Number of operations that were submitted to the store and not answered. */
   inStore: number;
-  /** Starts the next ones, oldest first. */
+  /** Functions that submit the waiting operations, oldest first. */
   readonly waiting: (() => void)[];
 }
 
 /**
- * Gives each host its share of the store. A host that sends faster than the store can write has some operations
- * there; the others wait here, so that those of other hosts do not wait behind all of them. Hosts that wait for
- * nothing take no memory.
+ * Limits the operations that each host has in the store at one time. Further operations of that host
+ * wait here, so that the operations of other hosts do not wait behind them. A host without unanswered
+ * operations takes no memory.
  */
 export class HostQueues {
   readonly #byHost = new Map<string, HostQueue>();
@@ -19,15 +19,15 @@ export class HostQueues {
     return this.#byHost.size === 0;
   }
 
-  /** Whether the host has as many operations without an answer as it may have. */
+  /** Returns whether the host has reached its limit of unanswered operations. */
   isFull(hostId: string): boolean {
     const queue = this.#byHost.get(hostId);
     return queue !== undefined && queue.inStore + queue.waiting.length >= MAX_UNANSWERED;
   }
 
   /**
-   * Runs `operation` when it is the host's turn; the host's operations begin in the order of the calls. Whoever
-   * calls this calls `settled` when the operation was answered.
+   * Calls `operation` as soon as the host has room in the store. The operations of a host start in the
+   * order of these calls. The caller must call `settled` when the operation was answered or failed.
    */
   run(hostId: string, operation: () => void): void {
     let queue = this.#byHost.get(hostId);
@@ -40,11 +40,11 @@ export class HostQueues {
     operation();
   }
 
-  /** One of the host's operations was answered. */
+  /** To be called when an operation of the host was answered or failed. */
   settled(hostId: string): void {
     const queue = this.#byHost.get(hostId);
     if (queue === undefined) return;
-    // The next one takes this one's place.
+    // A waiting operation takes the place of the settled one, so `inStore` stays the same.
     const next = queue.waiting.shift();
     if (next) next();
     else if (--queue.inStore === 0) this.#byHost.delete(hostId);

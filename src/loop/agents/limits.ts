@@ -1,31 +1,31 @@
 /*
- * What one agent, or somebody who claims to be one, can make this loop do or keep. `docs/security.md` lists all
- * bounds of the control plane, with what happens beyond them.
+ * Limits on the work and the memory that one agent, or an attacker in its place, can cause in a loop.
+ * `docs/security.md` lists all limits of the control plane and what happens beyond each.
  */
 
 /**
- * Frames of one connection in one turn of the loop: messages, pings and pongs. uWebSockets.js reads a socket
- * until it is empty, within one turn, so an agent that sends without pause would keep everybody else waiting.
+ * Frames (messages, pings and pongs) of one connection in one turn of the loop. uWebSockets.js reads a
+ * socket until it is empty within one turn, so an agent that sends without pause would block the loop.
  */
 export const MAX_FRAMES_PER_TURN = 4_000;
 export const MAX_BYTES_PER_TURN = 8 * 1024 * 1024;
 
 /**
- * Messages of one host that the store has not answered yet, in one loop. Those of a connection that is closed count
- * until they are answered, so that connecting again gives no further share.
+ * Unanswered messages of one host in one loop. The messages of a closed connection count until the
+ * store has answered them, so an agent cannot exceed the limit by connecting again.
  */
 export const MAX_UNANSWERED = 4_000;
-/** Those of them that the store works on at one time. */
+/** Operations of one host that are in the store at one time. The other unanswered ones wait in the loop. */
 export const MAX_IN_STORE = 500;
 
-/** Connections of one host that have not said hello. An agent has one at a time. */
+/** Connections of one host that have not sent a hello. A correct agent has at most one. */
 export const MAX_UNGREETED_PER_HOST = 8;
 
-/** Requests of one loop with a token that it does not know, which wait for the store to look it up. */
+/** Requests of one loop that wait until the store has looked up their token. */
 export const MAX_LOOKUPS = 1_000;
 
-/** Answers that an agent may leave unread before its socket is closed. */
+/** Bytes that an agent may leave unread. Beyond that its socket is closed. */
 export const MAX_UNREAD_BYTES = 1024 * 1024;
 
-/** Messages that could not be understood, and that a connection is forgiven within a minute. */
+/** Bad messages that a connection may send within a minute. One more closes it. */
 export const MAX_BAD_MESSAGES_PER_MINUTE = 20;

@@ -23,7 +23,10 @@ export interface MessageContext extends RefusalContext {
   readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
 }
 
-/** What an agent's frame leads to: the store first, then the histogram and the acknowledgement. */
+/**
+ * Handles a text frame of an agent. A message is stored first. After that a finished job is observed in
+ * the histogram and the message is acknowledged.
+ */
 export function handleFrame(
   connection: AgentConnection,
   text: string,
@@ -45,7 +48,7 @@ export function handleFrame(
   }
 }
 
-/** Answers a message that says nothing we can use; nothing has been changed by it. */
+/** Answers a message with an error. The message must not have changed anything. */
 export function refuse(
   connection: AgentConnection,
   error: ProtocolError,
@@ -60,7 +63,10 @@ export function refuse(
   }
 }
 
-/** A newer agent may well say what this server does not know, and a conflict is about another message. */
+/**
+ * Returns whether the error does not count as a bad message. A newer agent may send things that this
+ * server does not know. A conflict concerns an earlier message: this one is well-formed.
+ */
 function isForgiven(code: ProtocolErrorCode): boolean {
   return code.startsWith('unknown_') || code === 'job_conflict';
 }
@@ -79,49 +85,51 @@ function dispatch(
     error.id = message.id;
     return refuse(connection, error, context);
   }
-  // Without this bound an agent that sends faster than the store can write would fill the memory.
+  // Without this limit an agent that sends faster than the store can write would fill the memory.
   if (context.queues.isFull(connection.hostId)) {
     return closeFor(connection, 'too_many_unanswered', context);
   }
-  // A hello counts at once, also while older messages of its host wait; a connection has one at a time.
-  if (message.type === 'hello') return submit(connection, message, context);
-  context.queues.run(connection.hostId, () => submit(connection, message, context));
+  // A hello must not wait behind older messages of its host. It needs no queue, because a connection
+  // has at most one unanswered hello.
+  if (message.type === 'hello') return storeAndReply(connection, message, context);
+  context.queues.run(connection.hostId, () => storeAndReply(connection, message, context));
 }
 
 type StoredMessage = Exclude<AgentMessage, Heartbeat>;
-type Answer = 'done' | 'gone' | ProtocolError;
+/** The result of storing a message. `gone`: the host is no longer enrolled. */
+type Result = 'done' | 'gone' | ProtocolError;
 
-function submit(
+function storeAndReply(
   connection: AgentConnection,
   message: StoredMessage,
   context: MessageContext,
 ): void {
   const { type, id } = message;
-  const settled = () => {
+  const leaveQueue = () => {
     if (type !== 'hello') context.queues.settled(connection.hostId);
   };
-  store(connection, message, context).then(
-    (answer) => {
-      settled();
-      if (answer === 'gone') closeFor(connection, 'removed', context);
-      else if (answer instanceof ProtocolError) {
-        answer.id = id;
-        refuse(connection, answer, context);
+  submit(connection, message, context).then(
+    (result) => {
+      leaveQueue();
+      if (result === 'gone') closeFor(connection, 'removed', context);
+      else if (result instanceof ProtocolError) {
+        result.id = id;
+        refuse(connection, result, context);
       } else if (id !== undefined && type !== 'hello') connection.send(ackMessage(id));
     },
-    // Not stored, so not acknowledged: the agent comes back and sends it again.
+    // The message is not stored and not acknowledged. The agent connects again and sends it again.
     () => {
-      settled();
+      leaveQueue();
       closeFor(connection, 'store_unavailable', context);
     },
   );
 }
 
-function store(
+function submit(
   connection: AgentConnection,
   message: StoredMessage,
   context: MessageContext,
-): Promise<Answer> {
+): Promise<Result> {
   switch (message.type) {
     case 'hello':
       return hello(connection, message, context);
@@ -138,7 +146,7 @@ async function hello(
   connection: AgentConnection,
   { agent }: Hello,
   { store }: MessageContext,
-): Promise<Answer> {
+): Promise<Result> {
   connection.greet();
   connection.isGreeting = true;
   const { hostId, number } = connection;
@@ -154,21 +162,21 @@ async function jobStarted(
   { hostId }: AgentConnection,
   { jobId, kind, startedAtMs }: JobStarted,
   { store }: MessageContext,
-): Promise<Answer> {
+): Promise<Result> {
   const answer = await store.submit('startJob', { hostId, jobId, kind, startedAtMs });
   if (answer === 'gone') return 'gone';
   return answer === 'job_conflict' ? conflict() : 'done';
 }
 
 /**
- * Whether a finish is the first of its job is the store's verdict, so that a repeated one is not counted
- * twice, not even across a restart.
+ * Observes the job if the store says that this is its first finish. The loop cannot decide that: a
+ * repeated finish must not be counted twice, not even after a restart.
  */
 async function jobFinished(
   { hostId }: AgentConnection,
   { jobId, status, finishedAtMs, exitCode, error, summary, kind, startedAtMs }: JobFinished,
   { store, observeJob }: MessageContext,
-): Promise<Answer> {
+): Promise<Result> {
   const verdict = await store.submit('finishJob', {
     hostId,
     jobId,
@@ -207,7 +215,7 @@ async function repoStats(
   { hostId }: AgentConnection,
   { totalSizeBytes, snapshotCount, repoStatus }: RepoStats,
   { store }: MessageContext,
-): Promise<Answer> {
+): Promise<Result> {
   const stats = { hostId, totalSizeBytes, snapshotCount, repoStatus };
   const answer = await store.submit('repoStats', stats);
   return answer === 'gone' ? 'gone' : 'done';

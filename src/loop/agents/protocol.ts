@@ -11,9 +11,9 @@ import type { AgentDetails, BackupSummary } from '../../contract/operations.ts';
 import { parseRfc3339 } from './rfc3339.ts';
 
 /*
- * The agent protocol, version 1: what a text frame says. `docs/agent-protocol.md` is its reference.
- * Checked by hand, since every message of every agent passes here: a schema library costs several times
- * the JSON.parse itself.
+ * The agent protocol, version 1: parses and writes text frames. `docs/agent-protocol.md` is its
+ * reference. The checks are written by hand, because every message of every agent passes through them
+ * and a schema library takes several times as long as `JSON.parse`.
  */
 export const PROTOCOL_VERSION = 1;
 export const HEARTBEAT_SECONDS = 30;
@@ -22,7 +22,7 @@ const MAX_ID_LENGTH = 64;
 const MAX_ERROR_CHARACTERS = 4_096;
 const MAX_HELLO_CHARACTERS = 255;
 const MAX_SNAPSHOT_ID_CHARACTERS = 64;
-/** restic did not exist: a job before that is of a clock that was never set. */
+/** Long before restic existed. An earlier time comes from a clock that was never set. */
 const FIRST_JOB_MS = Date.UTC(2000, 0, 1);
 
 export const CLOSE = {
@@ -48,10 +48,10 @@ export type ProtocolErrorCode =
   | 'protocol_too_old'
   | 'protocol_too_new';
 
-/** What is wrong with a message, in the words that the agent is told. */
+/** An error in a message. The agent is sent its code and text. */
 export class ProtocolError extends Error {
   readonly code: ProtocolErrorCode;
-  /** The message's type and id, as far as they could be read. */
+  /** Type and id of the message, if they could be read. */
   type: string | undefined;
   id: string | undefined;
 
@@ -218,12 +218,12 @@ function parseRepoStats(payload: Fields): RepoStats {
 
 function summary(value: unknown, field: string): BackupSummary {
   if (!isFields(value)) throw wrong(field, 'an object');
-  const of = <T>(name: string, read: Reader<T>) =>
+  const member = <T>(name: string, read: Reader<T>) =>
     optional(value, name, (part) => read(part, `${field}.${name}`));
   return {
-    bytesAdded: of('bytes_added', count),
-    filesUnreadable: of('files_unreadable', count),
-    snapshotId: of('snapshot_id', snapshotId),
+    bytesAdded: member('bytes_added', count),
+    filesUnreadable: member('files_unreadable', count),
+    snapshotId: member('snapshot_id', snapshotId),
   };
 }
 
@@ -235,7 +235,7 @@ function required<T>(fields: Fields, field: string, read: Reader<T>): T {
   return read(value, field);
 }
 
-/** `null` is how many an encoder writes a field that is not there. */
+/** Treats `null` as a missing field, because many JSON encoders write missing fields as `null`. */
 function optional<T>(fields: Fields, field: string, read: Reader<T>): T | undefined {
   const value = fields[field];
   return value === undefined || value === null ? undefined : read(value, field);
@@ -246,16 +246,16 @@ function string(value: unknown, field: string): string {
   return value;
 }
 
-/** An agent may send more of restic's output than anybody reads: its end says why a job failed. */
+/** Returns the end of the text. An agent may send long output of restic, and its end tells why it failed. */
 function endOfText(value: unknown, field: string): string {
   const text = string(value, field);
   if (text.length <= MAX_ERROR_CHARACTERS) return text;
-  // A character takes up to two units of UTF-16.
+  // A character has at most two UTF-16 code units.
   const end = [...text.slice(-2 * MAX_ERROR_CHARACTERS)];
   return end.slice(-MAX_ERROR_CHARACTERS).join('');
 }
 
-/** What an agent says about itself is shown in labels, so its length is bounded. */
+/** Returns the start of the text. The details of an agent become labels, so their length is limited. */
 function startOfText(value: unknown, field: string): string {
   const text = string(value, field).toWellFormed();
   if (!longerThan(text, MAX_HELLO_CHARACTERS)) return text;
@@ -269,14 +269,14 @@ function snapshotId(value: unknown, field: string): string {
   return id;
 }
 
-/** Zero would mean that each host is overdue at once. */
+/** Must not be 0, or the host would always be overdue. */
 function interval(value: unknown, field: string): number {
   if (wholeNumber(value, field) < 1) throw wrong(field, 'a whole number of seconds, 1 or more');
   return value as number;
 }
 
 function identifier(value: unknown, field: string): string {
-  // A lone surrogate is no character, and SQLite would store all of them as the same one.
+  // Lone surrogates are rejected: SQLite would store different ones as the same character.
   const isText = typeof value === 'string' && value.isWellFormed();
   if (!isText || value === '' || longerThan(value, MAX_ID_LENGTH)) {
     throw wrong(field, `a string of 1 to ${MAX_ID_LENGTH} characters`);
@@ -359,7 +359,7 @@ function longerThan(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
 }
 
-/** The id of a message that is too long to be taken: it is told what became of the message all the same. */
+/** Returns the id of a message that is too long to be accepted, so that the error can name it. */
 export function idOf(text: string): string | undefined {
   try {
     const envelope: unknown = JSON.parse(text);

@@ -10,11 +10,11 @@ export interface RefusalContext {
 
 interface Closing {
   readonly code: number;
-  /** What the agent is told, and the log. */
+  /** For the agent and the log. */
   readonly text: string;
 }
 
-/** Why the server ends a connection: the close code, and the words. */
+/** Reasons for which the server ends a connection, with the close code and the text. */
 const CLOSINGS = {
   bad_hello: { code: CLOSE.badHello, text: 'bad hello' },
   removed: { code: CLOSE.removed, text: 'host removed' },
@@ -42,13 +42,13 @@ const CLOSINGS = {
   },
 } as const satisfies Partial<Record<Refusal, Closing>>;
 
-/** Why uWebSockets.js ends one. */
+/** Reasons for which uWebSockets.js ends a connection. */
 const CLOSED_BY_UWS = {
   bad_frame: 'it sent what is no WebSocket message, or one that is too long',
   unread_answers: 'it does not read its answers',
 } as const;
 
-/** Ends a connection, and says so in the log and in the metrics. */
+/** Ends a connection. Logs and counts the reason. */
 export function closeFor(
   connection: AgentConnection,
   reason: keyof typeof CLOSINGS,
@@ -61,7 +61,7 @@ export function closeFor(
   connection.end(code, detail ?? text);
 }
 
-/** A message that changed nothing. With a conflict a job is lost, so it has an event of its own. */
+/** Logs and counts a refused message. A conflict has its own event, because it means that a job is lost. */
 export function noteRefusedMessage(
   { hostId, host, address }: AgentConnection,
   { code, message, id }: ProtocolError,
@@ -74,7 +74,7 @@ export function noteRefusedMessage(
   events.warn(event, fields, `a message of an agent is refused: ${message}`);
 }
 
-/** For the log and the metrics. */
+/** Logs and counts the reason for which a connection ends. */
 export function noteRefusal(
   { hostId, host, address }: AgentConnection,
   reason: keyof typeof CLOSINGS | keyof typeof CLOSED_BY_UWS,

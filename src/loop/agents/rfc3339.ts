@@ -2,8 +2,9 @@ const RFC_3339 =
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
 /**
- * Reads a date-time of RFC 3339, section 5.6, with up to nine fractional digits, of which milliseconds
- * are kept; @returns Unix milliseconds, or undefined if it is none.
+ * Parses a date-time of RFC 3339, section 5.6. Accepts up to nine fractional digits and drops those
+ * below a millisecond.
+ * @returns Unix milliseconds; undefined if the text is not a date-time
  */
 export function parseRfc3339(text: string): number | undefined {
   const match = RFC_3339.exec(text);
@@ -13,12 +14,12 @@ export function parseRfc3339(text: string): number | undefined {
   const ms = Number((match[7] ?? '').padEnd(3, '0').slice(0, 3));
   const offsetHours = Number(match[9] ?? 0);
   const offsetMinutes = Number(match[10] ?? 0);
-  // A second of 60 is a leap second: the first moment of the next minute.
+  // Second 60 is a leap second. It is read as the first second of the next minute.
   if (hour > 23 || minute > 59 || second > 60 || offsetHours > 23 || offsetMinutes > 59) {
     return undefined;
   }
   const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day); // Date.UTC would take the years 0 to 99 for 1900 to 1999
+  date.setUTCFullYear(year, month - 1, day); // Date.UTC maps the years 0 to 99 to 1900 to 1999
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   const offset = (offsetHours * 60 + offsetMinutes) * (match[8] === '-' ? -1 : 1);
   return date.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1000 + ms;

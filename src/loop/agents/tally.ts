@@ -1,4 +1,4 @@
-/** Counts something for each host, up to a limit. Hosts for which there is nothing to count take no memory. */
+/** Counts something per host, up to a limit. A host whose count is 0 takes no memory. */
 export class Tally {
   readonly #limit: number;
   readonly #counts = new Map<string, number>();
@@ -7,7 +7,7 @@ export class Tally {
     this.#limit = limit;
   }
 
-  /** @returns false, and counts nothing, if the host is at its limit */
+  /** Returns false, without counting, if the host has reached the limit. */
   add(hostId: string): boolean {
     const count = this.#counts.get(hostId) ?? 0;
     if (count >= this.#limit) return false;

@@ -1,9 +1,9 @@
-/** Numbers the turns of this thread's event loop, so that work can be counted by turn. */
+/** Numbers the turns of this thread's event loop, so that work can be limited per turn. */
 export class Turns {
   #current = 0;
   #isNumbered = false;
 
-  /** The number of this turn. */
+  /** Number of the current turn. */
   get current(): number {
     if (!this.#isNumbered) {
       this.#isNumbered = true;

@@ -43,7 +43,7 @@ export class StoreClient {
   /** Called when the store wants a connection of this loop closed. */
   onDisconnect: (disconnect: Disconnect) => void = () => {};
   /** Called with the ids of hosts whose token is no longer valid. */
-  onRevoked: (hostIds: ReadonlySet<string>) => void = () => {};
+  onTokensRevoked: (hostIds: ReadonlySet<string>) => void = () => {};
   readonly loop: number;
   /** Resolves when the store has sent the tokens of all enrolled hosts. */
   readonly ready: Promise<void>;
@@ -126,7 +126,7 @@ export class StoreClient {
   #applyTokenChanges({ removed, added }: TokenChanges): void {
     if (removed.length > 0) {
       const removedHosts = new Set(removed);
-      this.onRevoked(removedHosts);
+      this.onTokensRevoked(removedHosts);
       for (const [digest, hostId] of this.#hostByTokenDigest) {
         if (removedHosts.has(hostId)) this.#hostByTokenDigest.delete(digest);
       }

@@ -1,6 +1,6 @@
 import type { Severity } from '../../contract/host.ts';
 
-/** Every alert with its severity. A host has at most one open alert of a kind. */
+/** The severity of each kind of alert. A host has at most one open alert of a kind. */
 export const ALERT_SEVERITIES = {
   agent_offline: 'warning',
   backup_failed: 'warning',

@@ -7,7 +7,7 @@ export interface JobAlert {
   readonly opensOn: readonly JobStatus[];
 }
 
-/** Which finished job opens which alert; the next success of the same kind resolves it. */
+/** The alert that a finished job of a kind opens. The next success of that kind resolves it. */
 export const JOB_ALERTS: Readonly<Partial<Record<JobKind, JobAlert>>> = {
   backup: { alert: 'backup_failed', opensOn: ['failed', 'cancelled'] },
   check: { alert: 'check_failed', opensOn: ['failed'] },
@@ -16,10 +16,10 @@ export const JOB_ALERTS: Readonly<Partial<Record<JobKind, JobAlert>>> = {
   prune: { alert: 'prune_failed', opensOn: ['failed'] },
 };
 
-/** A host that is offline for longer has an alert. */
+/** How long a host may be offline before the alert `agent_offline` opens. */
 export const OFFLINE_ALERT_AFTER_MS = 15 * 60 * 1_000;
 
-/** An alert that is open already stays as it is. */
+/** Opens the alert. One that is already open keeps its time. */
 export function openAlert(host: HostRecord, alert: AlertKind, atMs: number): HostRecord {
   if (host.alerts[alert] !== undefined) return host;
   return { ...host, alerts: { ...host.alerts, [alert]: atMs } };
@@ -31,7 +31,7 @@ export function resolveAlert(host: HostRecord, alert: AlertKind): HostRecord {
   return { ...host, alerts };
 }
 
-/** Opens or resolves. */
+/** Opens the alert if `isOpen`, and resolves it otherwise. */
 export function setAlert(
   host: HostRecord,
   alert: AlertKind,

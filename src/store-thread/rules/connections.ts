@@ -2,7 +2,10 @@ import { orderOf, type Request } from '../../contract/operations.ts';
 import { openAlert, resolveAlert } from './alerts.ts';
 import type { Decision, HostRecord } from './records.ts';
 
-/** Of two connections of a host the newer one stays, whichever says hello first. */
+/**
+ * Marks the host online. If it already has a newer connection, that one is kept: the hellos of two
+ * connections may reach the store in either order.
+ */
 export function hello(
   host: HostRecord,
   { connection, agent }: Request<'hello'>,
@@ -21,14 +24,14 @@ export function hello(
   return { answer, host: resolveAlert(online, 'agent_offline') };
 }
 
-/** The end of a connection changes nothing if the host has a newer one. */
+/** Marks the host offline, unless it is online by another connection. */
 export function goodbye(host: HostRecord, connection: number, atMs: number): Decision<null> {
   if (host.connection !== connection) return { answer: null };
   const offline = { status: 'offline', connection: undefined, offlineSinceMs: atMs } as const;
   return { answer: null, host: { ...host, ...offline } };
 }
 
-/** The host has been offline for too long. */
+/** Opens the alert of a host that has been offline for too long. */
 export function offlineTooLong(host: HostRecord, atMs: number): Decision<null> {
   return { answer: null, host: openAlert(host, 'agent_offline', atMs) };
 }

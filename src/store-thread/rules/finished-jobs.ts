@@ -8,14 +8,14 @@ export interface FinishedJob extends JobEnd {
   readonly durationMs: number;
 }
 
-/** restic's exit code of a backup that could not read some files; the snapshot exists. */
+/** restic's exit code for a backup that could not read some files. Its snapshot exists. */
 const INCOMPLETE = 3;
-/** A success of these says nothing about the repository being there. */
+/** Kinds of jobs whose success does not prove that the repository exists. */
 const WITHOUT_REPOSITORY: readonly JobKind[] = ['diff', 'unlock', 'update'];
 
 /**
- * What a finished job means for its host. Agents report late what they could not report in time, so a host shows the
- * job that finished last, not the one that was reported last.
+ * Returns the host after a finished job. An agent may report a job late, so the host shows the job
+ * that finished last, not the one that was reported last.
  */
 export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: number): HostRecord {
   const time = reportedTime(job.finishedAtMs, receivedAtMs);
@@ -33,19 +33,22 @@ export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: nu
   return provesRepository && isLast('init') ? repositoryIsReady(after) : after;
 }
 
-/** A repository that is there resolves the alert of an init that failed. */
+/** Marks the repository ready. An existing repository resolves the alert of a failed init. */
 export function repositoryIsReady(host: HostRecord): HostRecord {
   const ready = host.repoStatus === 'ready' ? host : { ...host, repoStatus: 'ready' as const };
   return resolveAlert(ready, 'init_failed');
 }
 
-/** A job that neither opens nor resolves an alert, such as a cancelled check, does not hide the jobs before it. */
+/**
+ * Returns whether the job opens or resolves an alert. One that does neither, such as a cancelled
+ * check, must not replace the last job that did.
+ */
 function decides({ kind, status }: FinishedJob): boolean {
   const rule = JOB_ALERTS[kind];
   return rule !== undefined && (status === 'succeeded' || rule.opensOn.includes(status));
 }
 
-/** The host after a job that is the last one of its kind. */
+/** Returns the host after a job that finished last of its kind. */
 function afterLast(host: HostRecord, job: FinishedJob, time: ReportedTime): HostRecord {
   const noted = noteTime(host, job.kind, time);
   const rule = JOB_ALERTS[job.kind];
@@ -56,7 +59,7 @@ function afterLast(host: HostRecord, job: FinishedJob, time: ReportedTime): Host
   return job.kind === 'backup' ? afterLastBackup(alerted, job, time.shownMs) : alerted;
 }
 
-/** An init also fails where there is a repository already; that one is not touched. */
+/** An init also fails if the repository already exists. A repository that is ready stays ready. */
 function afterFailedInit(host: HostRecord, atMs: number): HostRecord {
   if (host.repoStatus === 'ready') return host;
   return openAlert({ ...host, repoStatus: 'init_failed' }, 'init_failed', atMs);

@@ -4,7 +4,7 @@ import { afterFinish } from './finished-jobs.ts';
 import type { Decision, HostRecord, JobRecord } from './records.ts';
 import { MAX_DURATION_MS } from './time.ts';
 
-/** An announcement that says the same as the one before changes nothing. */
+/** Records the start of a job. A repeated start changes nothing. */
 export function startJob(
   host: HostRecord,
   known: JobRecord | undefined,
@@ -18,8 +18,9 @@ export function startJob(
 }
 
 /**
- * Only the first finish of a job counts. A job that was never announced has its kind and its start in the finish.
- * @param known the job as it is, if it is known
+ * Records the finish of a job. Only its first finish counts. If the start was not reported, the finish
+ * must contain the kind and the start time.
+ * @param known the stored job, if there is one
  */
 export function finishJob(
   host: HostRecord,
@@ -47,7 +48,7 @@ export function finishJob(
   };
 }
 
-/** Whether what a message says about a job agrees with what is known of it. */
+/** Returns whether the fields that the report contains agree with the stored job. */
 function isSameJob(
   known: JobRecord,
   { kind, startedAtMs }: { kind?: JobKind | undefined; startedAtMs?: number | undefined },

@@ -4,11 +4,11 @@ import type { AgentDetails, BackupSummary } from '../../contract/operations.ts';
 import type { AlertKind } from './alert-kinds.ts';
 
 /*
- * What the store knows. Records are never modified: a rule that changes one returns another. All times are Unix
- * milliseconds.
+ * The records of hosts and jobs on which the rules work. A record is never modified: a rule that changes
+ * one returns a new one. All times are Unix milliseconds.
  */
 
-/** Events by when they happened. */
+/** Unix times in milliseconds by name. */
 export type Times<Name extends string> = Readonly<Partial<Record<Name, number>>>;
 
 export interface HostRecord {
@@ -16,32 +16,32 @@ export interface HostRecord {
   readonly host: string;
   /** `pending`: enrolled, never connected. */
   readonly status: 'pending' | 'offline' | 'online';
-  /** The connection by which the host is online. */
+  /** Number of the connection by which the host is online. */
   readonly connection: number | undefined;
   readonly offlineSinceMs: number | undefined;
-  /** What its last hello said; undefined before the first. */
+  /** Details from the last hello; undefined before the first one. */
   readonly agent: AgentDetails | undefined;
   readonly lastBackup: LastBackup | undefined;
   readonly lastBackupSuccessMs: number | undefined;
-  /** Of the last backup that told it. */
+  /** The value of the last finish of a backup that contained one. */
   readonly lastBackupAddedBytes: number | undefined;
   readonly lastCheckSuccessMs: number | undefined;
   readonly repoSizeBytes: number | undefined;
   readonly repoStatus: RepoStatus;
   readonly snapshotCount: number;
-  /** The open alerts, by when they were opened. */
+  /** The times at which the open alerts were opened. */
   readonly alerts: Times<AlertKind>;
-  /** By what the next report is compared to tell whether it is later: see `ReportedTime.orderMs`. */
+  /** `ReportedTime.orderMs` of the last finish of each kind. Later finishes are compared with it. */
   readonly lastFinishes: Times<FinishKind>;
 }
 
-/** What the last one of is known: jobs by their kind, and successful ones. */
+/** What the time of the last finish is kept for: each kind of job, and the successes of two kinds. */
 export type FinishKind = JobKind | 'backup_success' | 'check_success';
 
 export interface LastBackup {
   readonly finishedAtMs: number;
   readonly succeeded: boolean;
-  /** Undefined if an earlier version stored the backup, and its job is forgotten. */
+  /** Undefined if an earlier version stored the backup and its job was deleted before the migration. */
   readonly durationMs: number | undefined;
 }
 
@@ -62,7 +62,7 @@ export interface JobEnd {
   readonly summary?: BackupSummary | undefined;
 }
 
-/** What a rule decides: the answer, and the records that are other ones now. */
+/** The result of a rule: the answer, and the new records of the host and the job if they changed. */
 export interface Decision<Answer> {
   readonly answer: Answer;
   readonly host?: HostRecord;

@@ -2,7 +2,7 @@ import type { Request } from '../../contract/operations.ts';
 import { repositoryIsReady } from './finished-jobs.ts';
 import type { Decision, HostRecord } from './records.ts';
 
-/** What the report leaves out stays as it is. */
+/** Updates the fields that the report contains. */
 export function repoStats(
   host: HostRecord,
   { totalSizeBytes, snapshotCount, repoStatus }: Request<'repoStats'>,

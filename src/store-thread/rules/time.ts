@@ -1,17 +1,24 @@
 /*
- * Whose clock: agents report by their own clocks, and some of these are wrong. This is the one rule about it.
+ * Agents report times of their own clocks, and some of these clocks are wrong. The corrections for
+ * wrong clocks are in this file. The agent protocol has already refused job times before the year 2000.
  */
 
-/** An agent's clock may be ahead of the server's by so much. What is further ahead counts as received now. */
+/**
+ * How far an agent's clock may be ahead of the server's. A time that is further ahead is replaced by
+ * the time of receipt.
+ */
 export const MAX_AHEAD_MS = 5 * 60 * 1_000;
-/** No job takes longer. A longer one has a wrong start or a wrong end. */
+/** Maximum duration of a job. The start or the finish time of a longer one must be wrong. */
 export const MAX_DURATION_MS = 366 * 24 * 60 * 60 * 1_000;
 
-/** When something happened, as far as that is known. */
+/** The time of a reported event, corrected for a wrong clock. */
 export interface ReportedTime {
-  /** What is shown: the agent's time, or the time of receipt if the agent's clock is wrong. */
+  /** The time to show: the agent's time, or the time of receipt if the agent's clock is wrong. */
   readonly shownMs: number;
-  /** What later reports are compared with. With a wrong clock this is 0, so the next report counts as later. */
+  /**
+   * The time with which later reports are compared. It is 0 if the agent's clock is wrong, so that the
+   * next report counts as later.
+   */
   readonly orderMs: number;
 }
 
@@ -21,8 +28,9 @@ export function reportedTime(agentMs: number, receivedAtMs: number): ReportedTim
 }
 
 /**
- * Whether a report is not older than the one before; of two at the same time the later report counts.
- * @param orderMs of the one before; a time ahead of the server's clock, which earlier versions kept, is no obstacle
+ * Returns whether a report is at least as late as the latest one so far.
+ * @param orderMs of the latest report so far. A time ahead of the server's clock, as earlier versions
+ * stored it, is ignored.
  */
 export function isLatest(
   { shownMs }: ReportedTime,

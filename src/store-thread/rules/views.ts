@@ -5,10 +5,10 @@ import { ALERT_SEVERITIES, type AlertKind } from './alert-kinds.ts';
 import type { HostRecord } from './records.ts';
 
 /*
- * Hosts as others want them.
+ * Converts the record of a host for the exposition and for the command `hosts list`.
  */
 
-/** The host's row in the exposition; undefined for a pending host, which has none. */
+/** Returns the host's row in the exposition; undefined for a pending host, which has none. */
 export function shownHost(record: HostRecord, online: boolean): Host | undefined {
   if (record.status === 'pending') return undefined;
   const { hostId, agent, lastBackup } = record;
@@ -34,12 +34,12 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
   });
 }
 
-/** Earlier versions took names that the exposition does not show. */
+/** Earlier versions accepted names that are not allowed as labels. Such a name is cleaned here. */
 function shownName({ hostId, host }: HostRecord): string {
   return hostNameFault(host) === undefined ? host : asLabel(host).trim() || hostId;
 }
 
-/** A field that may be left out must not be there if it is undefined. */
+/** Removes undefined fields, which `exactOptionalPropertyTypes` forbids. */
 function withoutUndefined<T extends object>(fields: T): Defined<T> {
   const known = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(known) as Defined<T>;
@@ -49,7 +49,10 @@ type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
 };
 
-/** @param isServed without a control plane nobody is online, whatever one that was killed left behind */
+/**
+ * @param isServed whether a control plane runs. If none does, no host is online, although a killed
+ * control plane may have left hosts online in the database.
+ */
 export function listedHost(record: HostRecord, isServed: boolean): ListedHost {
   const { hostId, host, status, lastBackup } = record;
   return {

@@ -4,7 +4,7 @@ import type { Statements } from './statements.ts';
 
 const NONE: Times<never> = {};
 
-/** The tables `alerts`, with those that are open, and `last_finishes`. A host has few rows in each. */
+/** The tables `alerts`, which contains the open alerts, and `last_finishes`. */
 export class Alerts {
   readonly #statements: Statements;
 

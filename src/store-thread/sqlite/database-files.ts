@@ -2,25 +2,32 @@ import { chmodSync, closeSync, openSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 
-/** The database, its write-ahead log and its shared memory (https://www.sqlite.org/walformat.html), and our lock. */
+/**
+ * The database, its write-ahead log and shared memory (https://www.sqlite.org/walformat.html), and the
+ * lock of the control plane.
+ */
 const FILES = ['fleet.db', 'fleet.db-wal', 'fleet.db-shm', 'serve.lock'];
 const PRIVATE = 0o600;
 const OTHERS = 0o077;
 
 /**
- * Makes a new file readable for its owner only, whatever the umask says. SQLite gives the permissions of the
- * database to the files beside it.
+ * Creates the file with access for its owner only, whatever the umask is. SQLite gives its other
+ * files the permissions of the database.
  */
 export function createPrivately(file: string): void {
   try {
-    // Only if there is none: closing a file drops the locks that SQLite in this process has on it.
+    // `wx` does not open an existing file. Closing one would drop the locks that SQLite holds on it
+    // in this process.
     closeSync(openSync(file, 'wx', PRIVATE));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
-/** Takes permissions away that an earlier version or a copy left. @returns what could not be done, or is unsafe */
+/**
+ * Removes the access of other users from files that an earlier version or a copy left open to them.
+ * @returns warnings about what could not be changed, and about an unsafe data directory
+ */
 export function protectFiles(dataDir: string): string[] {
   const warnings: string[] = [];
   for (const name of FILES) {
@@ -42,13 +49,13 @@ export function protectFiles(dataDir: string): string[] {
 }
 
 /**
- * Notices when a file of an open database is deleted or replaced. SQLite would go on with the old one, which
- * nobody can open any more: all that is written to it is lost.
+ * Detects that a file of the open database was deleted or replaced. SQLite would continue to write to
+ * the old file, which no process can open any more, so those writes would be lost.
  */
 export class DatabaseFiles {
   readonly #known: readonly (readonly [file: string, stats: Stats])[];
 
-  /** To be made while the database is open and in use, since then all of its files are there. */
+  /** To be constructed while the database is open and was used, because all its files exist then. */
   constructor(dataDir: string) {
     const files = [dataDir, ...FILES.map((name) => join(dataDir, name))];
     this.#known = files.flatMap((file) => {
@@ -57,7 +64,7 @@ export class DatabaseFiles {
     });
   }
 
-  /** @returns the first file that is not the one any more that it was */
+  /** @returns the first file that was deleted or replaced */
   changed(): string | undefined {
     try {
       for (const [file, stats] of this.#known) {
@@ -65,7 +72,8 @@ export class DatabaseFiles {
         if (now === undefined || now.ino !== stats.ino || now.dev !== stats.dev) return file;
       }
     } catch {
-      // What cannot be looked at, since a directory above has another mode now, is not gone: it is still open.
+      // The mode of a parent directory has changed, so `stat` fails. The files themselves still exist
+      // and are open.
     }
     return undefined;
   }

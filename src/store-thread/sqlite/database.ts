@@ -6,18 +6,18 @@ import type { FailureKind } from '../engine.ts';
 import { createPrivately } from './database-files.ts';
 import { MIGRATIONS } from './schema.ts';
 
-/** How long one process waits for another one's transaction. */
+/** How long a process waits for the transaction of another process. */
 const BUSY_TIMEOUT_MS = 5_000;
 const RETRY_MS = 5;
 /** https://www.sqlite.org/rescode.html */
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
-/** Errors of one statement and its values; with any other the database as a whole cannot be used now. */
-const OF_A_STATEMENT: readonly number[] = [1, 12, 18, 19, 20, 25]; // ERROR NOTFOUND TOOBIG CONSTRAINT MISMATCH RANGE
+/** Errors of one statement and its values. Any other error means that the database cannot be used. */
+const STATEMENT_ERRORS: readonly number[] = [1, 12, 18, 19, 20, 25]; // ERROR NOTFOUND TOOBIG CONSTRAINT MISMATCH RANGE
 
 /**
- * Opens `fleet.db` in the data directory, makes both if need be, and brings the schema up to date.
- * Write-ahead log and `synchronous=FULL`: what is committed survives a killed process and a power cut.
+ * Opens `fleet.db` in the data directory, creates both if they do not exist, and migrates the schema.
+ * With a write-ahead log and `synchronous=FULL`, commits survive a killed process and a power cut.
  * @throws RmError `database_failed`, `database_too_new`
  */
 export function openDatabase(dataDir: string): DatabaseSync {
@@ -36,7 +36,7 @@ export function openDatabase(dataDir: string): DatabaseSync {
   }
 }
 
-/** The same, but nothing of it is on disk. */
+/** Opens an empty database in memory, with the same schema. */
 export function openInMemory(): DatabaseSync {
   const db = new DatabaseSync(':memory:');
   db.exec('PRAGMA foreign_keys = ON');
@@ -45,8 +45,8 @@ export function openInMemory(): DatabaseSync {
 }
 
 /**
- * Makes a directory and those above it. Not by `recursive: true`, which never comes back where making one in a
- * directory that exists says that there is none, as in /proc.
+ * Creates a directory and its parents. `mkdirSync` with `recursive: true` never returns if creating a
+ * directory in an existing one fails with ENOENT, as in /proc.
  */
 function makeDirectory(directory: string): void {
   try {
@@ -57,14 +57,14 @@ function makeDirectory(directory: string): void {
     const parent = dirname(directory);
     if (code !== 'ENOENT' || existsSync(parent)) throw error;
     makeDirectory(parent);
-    // Another process may have been as far as this.
+    // Another process may have created it meanwhile, so this goes through the same checks again.
     makeDirectory(directory);
   }
 }
 
 /**
- * Makes this process the only one that serves `dataDir`. The lock is a transaction on a file of its own,
- * so the operating system ends it with the process, however that dies.
+ * Makes this process the only one that serves `dataDir`. The lock is a transaction on a separate file,
+ * so the operating system releases it however the process ends.
  * @throws RmError `data_dir_locked`
  */
 export function lockForServing(dataDir: string): DatabaseSync {
@@ -84,7 +84,7 @@ export function lockForServing(dataDir: string): DatabaseSync {
   }
 }
 
-/** Whether a control plane is running on `dataDir`, in whichever process. */
+/** Returns whether a control plane, in any process, serves `dataDir`. */
 export function isBeingServed(dataDir: string): boolean {
   const file = join(dataDir, 'serve.lock');
   if (!existsSync(file)) return false;
@@ -99,12 +99,12 @@ export function isBeingServed(dataDir: string): boolean {
   }
 }
 
-/** From now on a transaction fails at once if another process has the lock; the caller tries again later. */
+/** After this call a transaction fails at once if another process holds the lock. */
 export function doNotWait(db: DatabaseSync): void {
   db.exec('PRAGMA busy_timeout = 0');
 }
 
-/** Runs `work` in one transaction: all of it is on disk when this returns, or nothing if it throws. */
+/** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
   try {
@@ -112,15 +112,15 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
     db.exec('COMMIT');
     return result;
   } catch (error) {
-    // A full disk has SQLite roll back by itself.
+    // On a full disk SQLite has already rolled back.
     if (db.isTransaction) db.exec('ROLLBACK');
     throw error;
   }
 }
 
 /**
- * Of two processes that open a new database at once, each has a lock that the other needs for this. SQLite sees
- * that and tells one of them at once that the database is locked, whatever its timeout.
+ * Sets the journal mode, with retries. If two processes open a new database at once, each holds a lock
+ * that the other needs. SQLite detects the deadlock and fails one of them at once, ignoring its timeout.
  * https://www.sqlite.org/c3ref/busy_handler.html
  */
 function keepWriteAheadLog(db: DatabaseSync): void {
@@ -136,14 +136,14 @@ function keepWriteAheadLog(db: DatabaseSync): void {
   }
 }
 
-/** What an error means for the operations that wait. */
+/** Classifies an error that SQLite or this program threw. */
 export function failureKind(error: unknown): FailureKind {
   const code = primaryCode(error);
   if (code === SQLITE_BUSY || code === SQLITE_LOCKED) return 'locked';
-  return code === undefined || OF_A_STATEMENT.includes(code) ? 'operation' : 'unavailable';
+  return code === undefined || STATEMENT_ERRORS.includes(code) ? 'operation' : 'unavailable';
 }
 
-/** The error of SQLite, without the details in its upper bits; undefined for other errors. */
+/** Returns the primary result code, without the details in its upper bits; undefined for other errors. */
 function primaryCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error)) return undefined;
   return Number(error.errcode) & 0xff;
@@ -154,7 +154,7 @@ function sleep(ms: number): void {
 }
 
 function migrate(db: DatabaseSync, file: string): void {
-  // Nothing is written to an up-to-date database: reading it must work on a full disk, too.
+  // Must not write to a database that is up to date, because reading must work on a full disk.
   if (schemaVersion(db) === MIGRATIONS.length) return;
   transaction(db, () => {
     const version = schemaVersion(db);
@@ -173,7 +173,7 @@ function schemaVersion(db: DatabaseSync): number {
   return Number(db.prepare('PRAGMA user_version').get()?.user_version);
 }
 
-/** For another thread. */
+/** Returns the code and message of an error, to be sent to another thread. */
 export function describeError(error: unknown): { code: string; message: string } {
   const code = errorCode(error) ?? 'database_failed';
   return {

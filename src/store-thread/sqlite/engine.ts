@@ -21,13 +21,16 @@ import { Jobs } from './jobs.ts';
 import { Statements } from './statements.ts';
 
 export interface SqliteOptions {
-  /** Whether this process is the control plane of the database. If not, one in another process learns of changes. */
+  /**
+   * Whether this process is the control plane of the database. If not, it records its changes of hosts
+   * for a control plane in another process.
+   */
   readonly serves: boolean;
-  /** Told how many jobs were forgotten early because their host has too many. */
+  /** Called with the number of jobs that were deleted early because their host has too many. */
   readonly onForgottenJobs: (jobs: number) => void;
 }
 
-/** The fleet in SQLite, in `fleet.db` of the data directory. */
+/** Stores the fleet in SQLite, in `fleet.db` of the data directory. */
 export class SqliteEngine implements Engine {
   readonly place: string;
   readonly #db: DatabaseSync;
@@ -70,24 +73,24 @@ export class SqliteEngine implements Engine {
   }
 
   transaction<T>(work: () => T): T {
-    return this.#undoing(() => transaction(this.#db, work));
+    return this.#droppingCounts(() => transaction(this.#db, work));
   }
 
   attempt<T>(work: () => T): T {
     this.#db.exec('SAVEPOINT attempt');
     try {
-      const result = this.#undoing(work);
+      const result = this.#droppingCounts(work);
       this.#db.exec('RELEASE attempt');
       return result;
     } catch (error) {
-      // A full disk has SQLite end the transaction by itself.
+      // On a full disk SQLite has already rolled back the transaction.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK TO attempt; RELEASE attempt');
       throw error;
     }
   }
 
-  /** What was counted in memory is not undone with the rest. */
-  #undoing<T>(work: () => T): T {
+  /** Runs `work`. If it throws, the rollback leaves the counts in memory wrong, so they are dropped. */
+  #droppingCounts<T>(work: () => T): T {
     try {
       return work();
     } catch (error) {

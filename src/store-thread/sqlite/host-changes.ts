@@ -1,12 +1,12 @@
 import type { HostChange } from '../engine.ts';
 import type { Statements } from './statements.ts';
 
-/** The table `host_changes`: a command writes to it, and a control plane that runs reads what is new and deletes it. */
+/** The table `host_changes`: a command inserts rows, and the running control plane reads and deletes them. */
 export class HostChanges {
   readonly #statements: Statements;
   readonly #isWriter: boolean;
 
-  /** @param isWriter whether another process may be serving, which has to learn of each change */
+  /** @param isWriter whether changes must be recorded, because another process may serve the database */
   constructor(statements: Statements, isWriter: boolean) {
     this.#statements = statements;
     this.#isWriter = isWriter;

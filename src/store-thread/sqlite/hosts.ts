@@ -39,7 +39,7 @@ type Row = [
   lastFinishes: string,
 ];
 
-/** The table `hosts`: nothing else writes to it. */
+/** The table `hosts`. All writes to it are in this file. */
 export class Hosts {
   readonly #statements: Statements;
 
@@ -59,7 +59,7 @@ export class Hosts {
     }
   }
 
-  /** Everything of the host but its name and its token. */
+  /** Writes all columns but the name and the token. */
   update({ hostId, agent, lastBackup, ...host }: HostRecord): void {
     this.#statements.run(
       `UPDATE hosts SET status = ?, connection = ?, offline_since = ?,
@@ -110,7 +110,7 @@ export class Hosts {
     );
   }
 
-  /** Its jobs and alerts go with it. */
+  /** Foreign keys delete the jobs and alerts of the host. */
   remove(hostId: string): boolean {
     return this.#statements.run('DELETE FROM hosts WHERE host_id = ?', hostId) > 0;
   }
@@ -125,7 +125,7 @@ export class Hosts {
     return this.#statements.run(sql, host, hostId) > 0;
   }
 
-  /** How long a host that has an alert for it is offline is known. */
+  /** A host with an offline alert keeps `offline_since`: it has been offline since then. */
   forgetConnections(atMs: number): void {
     this.#statements.run(
       `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
@@ -181,7 +181,7 @@ function recordOf(row: Row): HostRecord {
 
 const NONE: Times<never> = Object.freeze({});
 
-/** Most hosts have no alert, and nothing to parse. */
+/** Avoids `JSON.parse` for the empty object, which is the most frequent value. */
 function timesOf<Name extends string>(json: string): Times<Name> {
   return json === '{}' ? NONE : JSON.parse(json);
 }

@@ -3,12 +3,15 @@ import type { Changed } from '../rows.ts';
 import type { JobRecord } from '../rules/records.ts';
 import type { Statements } from './statements.ts';
 
-/** Of one host. Beyond that the oldest are forgotten, so that no host can fill the disk of the others. */
+/** Limits per host. The oldest jobs beyond them are deleted, so that no host can fill the disk. */
 export const MAX_UNFINISHED = 10_000;
 export const MAX_REMEMBERED = 100_000;
-/** A host with too many jobs loses this many more, since finding the oldest takes a look at all of them. */
+/**
+ * Number of jobs deleted beyond the excess. Finding the oldest jobs of a host reads all of them, so it
+ * must not happen at each new job.
+ */
 const FORGET_AHEAD = 1_000;
-/** Jobs that one step of forgetting deletes at the most. */
+/** Maximum number of jobs that one call of `forget` deletes. */
 const FORGET_STEP = 500;
 
 interface JobCount {
@@ -24,20 +27,20 @@ type Row = [
   exitCode: number | null,
 ];
 
-/** The table `jobs`, in the order in which jobs were reported first. */
+/** The table `jobs`, in the order in which the jobs were first reported. */
 export class Jobs {
   readonly #statements: Statements;
   readonly #onForgotten: (jobs: number) => void;
-  /** How many jobs a host has, for hosts that reported since the start; counted in the database when it is not here. */
+  /** Number of jobs of each host that has reported since the start. A missing count is read from the database. */
   readonly #counts = new Map<string, JobCount>();
 
-  /** @param onForgotten told how many jobs were forgotten early because their host has too many */
+  /** @param onForgotten called with the number of jobs that were deleted because their host has too many */
   constructor(statements: Statements, onForgotten: (jobs: number) => void) {
     this.#statements = statements;
     this.#onForgotten = onForgotten;
   }
 
-  /** Without the text of its error and the summary of its backup. */
+  /** Returns the job without its error text and the summary of its backup. */
   get(hostId: string, jobId: string): JobRecord | undefined {
     const row = this.#statements.get<Row>(
       `SELECT kind, started_at, status, finished_at, exit_code FROM jobs
@@ -55,7 +58,7 @@ export class Jobs {
   }
 
   write({ before, after }: Changed<JobRecord>): void {
-    // Counted before it is written, so that it is not in the count.
+    // Must be read before the job is written, or the job would be counted twice.
     const count = this.#count(after.hostId);
     if (before === undefined) {
       this.#insert(after);
@@ -68,7 +71,10 @@ export class Jobs {
     this.#forgetOldest(after.hostId, count);
   }
 
-  /** Deletes some of the jobs that were last heard of before that; @returns whether there may be more */
+  /**
+   * Deletes some of the jobs whose last report is older than `beforeMs`.
+   * @returns whether there may be more
+   */
   forget(beforeMs: number): boolean {
     const deleted = this.#statements.all<[string]>(
       `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE recorded_at < ? LIMIT ${FORGET_STEP})
@@ -79,12 +85,12 @@ export class Jobs {
     return deleted.length === FORGET_STEP;
   }
 
-  /** What was counted may be wrong, since a transaction was rolled back: it is counted anew. */
+  /** To be called after a rollback. The counts include rows that were not written. */
   forgetCounts(): void {
     this.#counts.clear();
   }
 
-  /** The host is removed. */
+  /** To be called when the host is removed. */
   forgetHost(hostId: string): void {
     this.#counts.delete(hostId);
   }
@@ -142,17 +148,22 @@ export class Jobs {
 
   #forgetOldest(hostId: string, count: JobCount): void {
     const unfinished = count.unfinished - MAX_UNFINISHED;
-    if (unfinished > 0) this.#delete(hostId, 'AND status IS NULL', unfinished, count);
+    if (unfinished > 0) this.#deleteOldest(hostId, 'AND status IS NULL', unfinished, count);
     const all = count.all - MAX_REMEMBERED;
-    if (all > 0) this.#delete(hostId, '', all + FORGET_AHEAD, count);
+    if (all > 0) this.#deleteOldest(hostId, '', all + FORGET_AHEAD, count);
   }
 
-  #delete(hostId: string, which: '' | 'AND status IS NULL', oldest: number, count: JobCount): void {
+  #deleteOldest(
+    hostId: string,
+    filter: '' | 'AND status IS NULL',
+    limit: number,
+    count: JobCount,
+  ): void {
     const deleted = this.#statements.all<[isUnfinished: number]>(
-      `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE host_id = ? ${which} ORDER BY seq LIMIT ?)
+      `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE host_id = ? ${filter} ORDER BY seq LIMIT ?)
        RETURNING status IS NULL`,
       hostId,
-      oldest,
+      limit,
     );
     count.all -= deleted.length;
     this.#onForgotten(deleted.length);

@@ -1,6 +1,6 @@
 /**
- * The database's history: entry n brings version n to version n + 1 (`PRAGMA user_version`). Entries are
- * added, never changed. Times are Unix milliseconds.
+ * The migrations of the schema: entry n brings version n to version n + 1 (`PRAGMA user_version`). New
+ * entries may be appended. Existing ones must not be changed. Times are Unix milliseconds.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -29,7 +29,7 @@ export const MIGRATIONS: readonly string[] = [
 
   CREATE INDEX hosts_offline ON hosts (offline_since) WHERE status = 'offline';
 
-  -- A job id is the agent's choice, so it is unique within its host only.
+  -- Agents choose the job ids, so an id is unique only within its host.
   CREATE TABLE jobs (
     host_id      TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
     job_id       TEXT NOT NULL,
@@ -46,7 +46,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX jobs_finished ON jobs (host_id, kind, finished_at) WHERE finished_at IS NOT NULL;
   CREATE INDEX jobs_recorded ON jobs (recorded_at);
 
-  -- Open alerts only: one a host and kind; resolving deletes.
+  -- Only open alerts, at most one per host and kind. Resolving an alert deletes its row.
   CREATE TABLE alerts (
     host_id    TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
     kind       TEXT NOT NULL,
@@ -56,27 +56,27 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   `
-  -- How long a host is offline is measured in memory now, by the monotonic clock.
+  -- Since this version the offline time of a host is measured in memory, by the monotonic clock.
   DROP INDEX hosts_offline;
 
-  -- To find the oldest jobs of a host, and those of all hosts that need not be remembered any more.
+  -- Indexes to find the oldest jobs of a host, and the jobs of all hosts that are old enough to be deleted.
   DROP INDEX jobs_recorded;
   CREATE INDEX jobs_by_age ON jobs (host_id, recorded_at);
   CREATE INDEX jobs_unfinished ON jobs (host_id, recorded_at) WHERE status IS NULL;
 
-  -- What the command line changed, for a control plane that is running: it reads what is new, and deletes it.
+  -- Changes by the commands. The running control plane reads new rows and deletes them.
   CREATE TABLE host_changes (
     seq      INTEGER PRIMARY KEY AUTOINCREMENT,
     host_id  TEXT NOT NULL,
     change   TEXT NOT NULL CHECK (change IN ('added', 'removed', 'token', 'renamed'))
   ) STRICT;
 
-  -- One row: the time by which jobs were forgotten last.
+  -- One row: the last saved time of the clock by which jobs are deleted.
   CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
   `,
   `
-  -- In the order of the reports, so that new jobs are written next to each other. With host_id first, a batch
-  -- wrote to as many pages as it has hosts, in each index.
+  -- The new table is in the order of the reports, so that new jobs are written next to each other. With
+  -- host_id first, a batch wrote to as many pages as it has hosts, in each index.
   ALTER TABLE jobs RENAME TO old_jobs;
   CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,
@@ -95,7 +95,7 @@ export const MIGRATIONS: readonly string[] = [
     SELECT host_id, job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at
     FROM old_jobs ORDER BY recorded_at;
 
-  -- When the last job of a kind finished that alerts follow. Of the last backup the host knows it itself.
+  -- Times of the last finish of each kind of job that alerts depend on. For backups, hosts has the time.
   CREATE TABLE last_finishes (
     host_id      TEXT NOT NULL REFERENCES hosts ON DELETE CASCADE,
     kind         TEXT NOT NULL,
@@ -118,7 +118,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE hosts ADD COLUMN last_backup_added_bytes INTEGER;
   ALTER TABLE hosts ADD COLUMN last_check_success_at INTEGER;
 
-  -- What restic said at the end of a backup.
+  -- The summary that restic prints at the end of a backup.
   ALTER TABLE jobs ADD COLUMN bytes_added INTEGER;
   ALTER TABLE jobs ADD COLUMN files_unreadable INTEGER;
   ALTER TABLE jobs ADD COLUMN snapshot_id TEXT;
@@ -134,7 +134,7 @@ export const MIGRATIONS: readonly string[] = [
       WHERE f.host_id = hosts.host_id AND f.kind = 'backup_success'),
     last_check_success_at = (SELECT finished_at FROM last_finishes f
       WHERE f.host_id = hosts.host_id AND f.kind = 'check_success');
-  -- A backup that succeeded and whose job is forgotten.
+  -- For hosts whose last successful backup has no row in jobs any more.
   UPDATE hosts SET last_backup_success_at = last_backup_at
   WHERE last_backup_ok = 1 AND (last_backup_success_at IS NULL OR last_backup_success_at < last_backup_at);
   `,
