@@ -65,6 +65,7 @@ export class Administration {
       const token = newHostToken();
       const digest = digestOf(token);
       this.#engine.addHost(hostId, host, digest);
+      changes.added.push(hostId);
       changes.enrolled.push([hostId, digest]);
       return { hostId, token };
     });

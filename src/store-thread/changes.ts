@@ -15,6 +15,8 @@ export interface Appearance {
 export class Changes {
   /** The new records of hosts whose rows in the exposition may have changed. */
   readonly hosts = new Map<string, HostRecord>();
+  /** New hosts, which are pending. */
+  readonly added: string[] = [];
   /** Hosts with a new token: new hosts, and hosts whose token was replaced. */
   readonly enrolled: EnrolledHost[] = [];
   readonly removed: string[] = [];
@@ -23,8 +25,9 @@ export class Changes {
   readonly appearances: Appearance[] = [];
 
   /** Adds the changes of one part of the transaction. */
-  add({ hosts, enrolled, removed, tokensReplaced, appearances }: Changes): void {
+  add({ hosts, added, enrolled, removed, tokensReplaced, appearances }: Changes): void {
     for (const [hostId, host] of hosts) this.hosts.set(hostId, host);
+    this.added.push(...added);
     this.enrolled.push(...enrolled);
     this.removed.push(...removed);
     this.tokensReplaced.push(...tokensReplaced);

@@ -86,7 +86,7 @@ export class Housekeeping {
     } catch (error) {
       const { kind, message } = engine.failure(error);
       if (kind === 'operation') health.defect(error);
-      else health.failed(message);
+      else if (kind === 'unavailable') health.failed(message);
     }
   }
 
@@ -100,7 +100,8 @@ export class Housekeeping {
       if (tokenDigest === null) changes.removed.push(hostId);
       else if (change === 'renamed') noteRow(engine, hostId, changes);
       else {
-        if (change === 'token') changes.tokensReplaced.push(hostId);
+        if (change === 'added') changes.added.push(hostId);
+        else changes.tokensReplaced.push(hostId);
         changes.enrolled.push([hostId, tokenDigest]);
       }
     }

@@ -39,7 +39,9 @@ export class Publisher {
 
   /** To be called after the transaction that made the changes was committed. */
   publish(changes: Changes): void {
-    const { enrolled, removed, tokensReplaced } = changes;
+    const { removed, tokensReplaced } = changes;
+    const gone = new Set(removed);
+    const enrolled = changes.enrolled.filter(([hostId]) => !gone.has(hostId));
     if (enrolled.length + removed.length > 0) {
       // A loop removes the old token of a host before it adds the new one.
       this.#clients.tell({ removed: [...removed, ...tokensReplaced], added: enrolled });
@@ -49,8 +51,7 @@ export class Publisher {
       if (online) this.#connect(hostId, connection);
       else this.#presence.disconnect(hostId, connection);
     }
-    const replaced = new Set(tokensReplaced);
-    for (const [hostId] of enrolled) if (!replaced.has(hostId)) this.#pending.add(hostId);
+    for (const hostId of changes.added) this.#pending.add(hostId);
     for (const host of changes.hosts.values()) this.#show(host);
     for (const hostId of removed) {
       this.#pending.delete(hostId);

@@ -593,6 +593,21 @@ export function describeStore(name: string, open: () => Engine): void {
     });
 
     describe('tokens', () => {
+      it('of a host that is removed in the same batch are not told any more', () => {
+        const hostId = rig.enrol('web');
+        rig.received();
+        rig.submitAll([
+          ['replaceToken', { hostId }],
+          ['removeHost', { hostId }],
+        ]);
+        const last = loops - 1;
+        if (last === 0) return;
+        expect(rig.received(last).at(-1)).toEqual({
+          tokenChanges: { removed: [hostId, hostId], added: [] },
+        });
+        expect(rig.pending).toBe(0);
+      });
+
       it('are told to every loop, and taken back', () => {
         rig.received();
         for (let loop = 0; loop < loops; loop++) rig.received(loop);

@@ -11,6 +11,7 @@ import type {
 import { CONNECTIONS_PER_LOOP } from '../../src/contract/operations.ts';
 import { EventLog } from '../../src/platform/event-log.ts';
 import type { Logger } from '../../src/platform/log.ts';
+import { FleetReader } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { Administration } from '../../src/store-thread/administration.ts';
 import { Batches } from '../../src/store-thread/batches.ts';
@@ -128,6 +129,11 @@ export class StoreRig {
     const connection = loop * CONNECTIONS_PER_LOOP + ++this.#connections;
     this.submit('hello', { hostId, connection, agent: { agentVersion: '1', hostname: 'x' } }, loop);
     return connection;
+  }
+
+  /** What `rm_hosts_pending` shows. */
+  get pending(): number {
+    return new FleetReader(this.#fleet.buffer).pendingHosts;
   }
 
   /** What a scrape shows. */

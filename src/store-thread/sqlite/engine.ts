@@ -65,7 +65,13 @@ export class SqliteEngine implements Engine {
 
   /** @throws RmError `database_failed`, `database_too_new`, `data_dir_locked` */
   static open(dataDir: string, options: SqliteOptions): SqliteEngine {
-    return new SqliteEngine(openDatabase(dataDir), dataDir, options);
+    const db = openDatabase(dataDir);
+    try {
+      return new SqliteEngine(db, dataDir, options);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   }
 
   isServed(): boolean {
