@@ -275,6 +275,17 @@ describe('threads', () => {
     expect(foreign).toEqual([]);
   });
 
+  it('what runs only in the main thread is loaded by no other', () => {
+    const [, list = ''] =
+      /run only in the main thread: ([^.]*\.ts[^:]*?)\. All others/s.exec(PAGE) ?? [];
+    const mainOnly = [...list.matchAll(/`([^`]+)`/g)].map(([, file = '']) => file);
+    expect(mainOnly.length).toBeGreaterThan(3);
+    for (const file of mainOnly) {
+      expect(files).toContain(file);
+      expect(ways(threadEntries, file)).toEqual([]);
+    }
+  });
+
   it.each(threadEntries)('src/%s is started by one file, which is no thread entry', (entry) => {
     const starters = files.filter((file) => startedBy(file).includes(entry));
     expect(starters, 'its starters').toHaveLength(1);

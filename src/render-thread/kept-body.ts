@@ -33,8 +33,8 @@ const PAGES_PER_RUN = 16;
  * its cost depends on what happened since the last render and not on the size of the fleet.
  *
  * The unit of rendering and compression is one page of hosts in one family: 64 rows. The unit of
- * storing and sending is a run: 16 such pages, joined. A fleet of 100,000 hosts has 700 runs
- * instead of 11,000 pages, and the time for laying out and sending a body grows with that number.
+ * storing and sending is a run: 16 such pages, joined. A fleet of 100,000 hosts has 1,270 runs
+ * instead of 20,300 pages, and the time for laying out and sending a body grows with that number.
  */
 export class KeptBody {
   readonly #encoder: Encoder;

@@ -55,9 +55,11 @@ const MAX_NAPS = 5_000;
 const MAX_ATTEMPTS = 5_000;
 
 /**
- * Reads a fleet table that another thread writes. A reader never writes to the table and keeps
- * nothing about its pages. A caller that caches what it derived from a page stores the page's
- * version and passes it to `copyIfChanged`.
+ * Reads a fleet table that another thread writes. It may block: if the writer is in the middle of a
+ * change, it waits for up to 5 s. So a loop must not use it.
+ *
+ * A reader never writes to the table and keeps nothing about its pages. A caller that caches what it
+ * derived from a page stores the page's version and passes it to `copyIfChanged`.
  */
 export class FleetReader {
   readonly #memory;

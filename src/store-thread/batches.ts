@@ -177,14 +177,17 @@ export class Batches {
   #commit(operations: readonly Operation[]): readonly Outcome[] | Failure {
     // Operations that only read need no write lock, so they must not wait for it or hold it.
     if (operations.every(([name]) => READS.includes(name))) {
-      return this.#try(operations, () => this.#apply(operations, new Changes()));
+      return this.#withFallback(operations, () => this.#apply(operations, new Changes()));
     }
-    return this.#try(operations, () =>
+    return this.#withFallback(operations, () =>
       this.#transact((changes) => this.#apply(operations, changes)),
     );
   }
 
-  #try(operations: readonly Operation[], work: () => Outcome[]): readonly Outcome[] | Failure {
+  #withFallback(
+    operations: readonly Operation[],
+    work: () => Outcome[],
+  ): readonly Outcome[] | Failure {
     try {
       return work();
     } catch (error) {

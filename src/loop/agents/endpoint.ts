@@ -88,8 +88,8 @@ export class AgentEndpoint {
       },
       message: (socket, frame, isBinary) =>
         this.#receive(socket.getUserData().connection, frame, isBinary),
-      ping: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
-      pong: (socket, frame) => void this.#admit(socket.getUserData().connection, frame),
+      ping: (socket, frame) => void this.#countFrame(socket.getUserData().connection, frame),
+      pong: (socket, frame) => void this.#countFrame(socket.getUserData().connection, frame),
       // uWS closes the socket, because of `closeOnBackpressureLimit`.
       dropped: (socket) => this.#noteUnread(socket.getUserData().connection),
       close: (socket, code, reason) =>
@@ -148,7 +148,7 @@ export class AgentEndpoint {
   }
 
   #receive(connection: AgentConnection, frame: ArrayBuffer, isBinary: boolean): void {
-    if (!this.#admit(connection, frame) || this.#draining) return;
+    if (!this.#countFrame(connection, frame) || this.#draining) return;
     connection.lastMessageAt = performance.now();
     if (isBinary) {
       this.#options.stats.message('other');
@@ -171,7 +171,7 @@ export class AgentEndpoint {
    * Counts a frame. Closes a connection that sends too much in one turn of the loop.
    * @returns whether the frame is accepted
    */
-  #admit(connection: AgentConnection, frame: ArrayBuffer): boolean {
+  #countFrame(connection: AgentConnection, frame: ArrayBuffer): boolean {
     if (connection.state === 'closed') return false;
     if (connection.countFrame(this.#turns.current, frame.byteLength)) return true;
     closeFor(connection, 'too_many_messages', this.#options);

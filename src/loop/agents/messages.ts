@@ -20,6 +20,7 @@ import { closeFor, noteRefusedMessage, type RefusalContext } from './refusals.ts
 export interface MessageContext extends RefusalContext {
   readonly store: AgentStore;
   readonly queues: HostQueues;
+  /** `JobWriter.observeJob` of the shard that this loop has in the histogram. */
   readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
 }
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import type { Encoding } from '../../contract/encoding.ts';
+import { type Encoding, RENDER_LIMIT_MS } from '../../contract/encoding.ts';
 import { RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 import type { LogSize } from '../../render-thread/piece-store.ts';
@@ -10,9 +10,6 @@ import type {
   RenderThreadData,
 } from '../../render-thread/render.worker.ts';
 import { BodyBytes } from '../../shared/body-layout.ts';
-
-/** A render that takes longer is aborted, and its thread is replaced. */
-export const RENDER_LIMIT_MS = 30_000;
 
 /**
  * Limit for memory that is kept only because slow readers hold older bodies: a multiple of the size

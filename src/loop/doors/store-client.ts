@@ -14,7 +14,9 @@ import { type ErrorCode, RmError } from '../../errors.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
 
 /** Number of unanswered operations at which the loop stops reading its sockets for a moment. */
-const MAX_UNANSWERED = 4_096;
+const MAX_UNANSWERED_PER_LOOP = 4_096;
+/** Number of settled operations that are cut off from the front of the list at once. */
+const TRIM_AT = 4_096;
 /** Upper bound of that moment, so that a store that hangs does not hang the loop with it. */
 const MAX_BLOCK_MS = 100;
 
@@ -54,7 +56,8 @@ export class StoreClient {
   #outgoing: Operation[] = [];
   readonly #pending: Pending[] = [];
   readonly #stats: StatsWriter | undefined;
-  #answered = 0;
+  /** How many of `#pending`, from the front, are settled. */
+  #settled = 0;
   #sent = 0;
   #closed = false;
 
@@ -67,7 +70,7 @@ export class StoreClient {
     this.#progress = progress;
     this.ready = new Promise((resolve) => {
       port.on('message', (message: StoreMessage) => {
-        if ('outcomes' in message) this.#settle(message.outcomes);
+        if ('outcomes' in message) this.#settleAll(message.outcomes);
         else if ('disconnect' in message) this.onDisconnect(message.disconnect);
         else {
           this.#applyTokenChanges(message.tokenChanges);
@@ -110,7 +113,7 @@ export class StoreClient {
 
   /** Resolves when the store has answered all operations submitted so far. */
   async idle(): Promise<void> {
-    while (this.#answered < this.#pending.length && !this.#closed) {
+    while (this.#settled < this.#pending.length && !this.#closed) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -118,8 +121,8 @@ export class StoreClient {
   close(): void {
     this.#closed = true;
     this.#port.close();
-    const unanswered = this.#pending.splice(0).slice(this.#answered);
-    this.#answered = 0;
+    const unanswered = this.#pending.splice(0).slice(this.#settled);
+    this.#settled = 0;
     for (const { reject } of unanswered) reject(new RmError('closed', 'the store was closed'));
   }
 
@@ -142,18 +145,18 @@ export class StoreClient {
     this.#sent += this.#outgoing.length;
     this.#stats?.submitted(this.#outgoing.length);
     this.#outgoing = [];
-    const answered = Atomics.load(this.#progress, 0);
+    const totalAnswered = Atomics.load(this.#progress, 0);
     // The counter has 32 bits and may have wrapped. The difference is correct nevertheless.
-    if (((this.#sent - answered) | 0) > MAX_UNANSWERED) {
+    if (((this.#sent - totalAnswered) | 0) > MAX_UNANSWERED_PER_LOOP) {
       // Blocks on purpose. If the loop does not read, TCP slows the agents down. uWebSockets.js
       // cannot pause a WebSocket, and without any pause a slow store would fill the memory.
-      Atomics.wait(this.#progress, 0, answered, MAX_BLOCK_MS);
+      Atomics.wait(this.#progress, 0, totalAnswered, MAX_BLOCK_MS);
     }
   }
 
-  #settle(outcomes: readonly Outcome[]): void {
+  #settleAll(outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) {
-      const pending = this.#pending[this.#answered++];
+      const pending = this.#pending[this.#settled++];
       if ('answer' in outcome) pending?.resolve(outcome.answer as never);
       else {
         const { code, message } = outcome.failure;
@@ -162,9 +165,9 @@ export class StoreClient {
     }
     // Answered operations are removed from the front of the array in bulk, because shifting each
     // one would be slow.
-    if (this.#answered === this.#pending.length || this.#answered > MAX_UNANSWERED) {
-      this.#pending.splice(0, this.#answered);
-      this.#answered = 0;
+    if (this.#settled === this.#pending.length || this.#settled > TRIM_AT) {
+      this.#pending.splice(0, this.#settled);
+      this.#settled = 0;
     }
   }
 }

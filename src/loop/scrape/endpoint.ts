@@ -1,10 +1,10 @@
 import { allForwardedFor } from '../../access/client-address.ts';
 import type { Gate, GateRefusal } from '../../access/gate.ts';
+import { RENDER_LIMIT_MS } from '../../contract/encoding.ts';
 import { errorCode } from '../../errors.ts';
 import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
 import type { ScrapeCode } from '../../shared/server-stats.ts';
 import { CONTENT_TYPE } from '../../shared/text-format.ts';
-import { RENDER_LIMIT_MS } from '../doors/render-thread.ts';
 import { type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
 import { acceptsGzip } from './accept-encoding.ts';
