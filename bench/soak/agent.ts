@@ -24,12 +24,13 @@ export interface AgentContext {
 interface Unanswered {
   readonly text: string;
   readonly finished: Job | undefined;
+  readonly conflicts: true | undefined;
 }
 
 type ServerMessage =
   | { readonly type: 'welcome' }
   | { readonly type: 'ack'; readonly payload: { readonly id: string } }
-  | { readonly type: 'error'; readonly payload: unknown };
+  | { readonly type: 'error'; readonly payload: { readonly code?: string; readonly id?: string } };
 
 /**
  * - `reporting`: until `retire` is called
@@ -152,8 +153,16 @@ export class Agent {
       case 'ack':
         return this.#acknowledged(message.payload.id);
       case 'error':
+        if (this.#isExpected(message.payload)) return;
         return this.#context.reportUnexpected(`an error: ${JSON.stringify(message.payload)}`);
     }
+  }
+
+  /** A job under a used id is refused, and that is its answer. */
+  #isExpected({ code, id = '' }: { readonly code?: string; readonly id?: string }): boolean {
+    const isConflict = code === 'job_conflict' && this.#unanswered.get(id)?.conflicts === true;
+    if (isConflict) this.#unanswered.delete(id);
+    return isConflict;
   }
 
   #acknowledged(id: string): void {
@@ -161,7 +170,8 @@ export class Agent {
     const message = this.#unanswered.get(id);
     if (message === undefined) return reportUnexpected('an ack of what nobody waits for');
     this.#unanswered.delete(id);
-    const { finished } = message;
+    const { finished, conflicts } = message;
+    if (conflicts) return reportUnexpected('an ack of another job under a used id');
     if (finished === undefined) return;
     ledger.acknowledge(this.hostId, finished.number, seriesOf(finished));
     this.#jobs.acknowledged(finished);
@@ -193,10 +203,10 @@ export class Agent {
     }, awayMs);
   }
 
-  #send({ type, payload, finished }: Report): void {
+  #send({ type, payload, finished, conflicts }: Report): void {
     const id = String(++this.#lastMessage);
     const text = JSON.stringify({ type, id, payload });
-    this.#unanswered.set(id, { text, finished });
+    this.#unanswered.set(id, { text, finished, conflicts });
     if (this.#isWelcome) this.#socket?.send(text);
   }
 }

@@ -1,4 +1,4 @@
-import { finishOf, type Job, nextJob, repeatOf, startOf } from './reports.ts';
+import { conflictWith, finishOf, type Job, nextJob, repeatOf, startOf } from './reports.ts';
 
 /** Maximum number of jobs that are started and not finished. */
 const MAX_RUNNING = 5;
@@ -9,6 +9,8 @@ export interface Report {
   readonly payload: object;
   /** Set if the report is a first finish, which counts; undefined for a repeated one. */
   readonly finished?: Job;
+  /** Whether the server must answer with `job_conflict` instead of an acknowledgement. */
+  readonly conflicts?: true;
 }
 
 /** Creates the jobs of one host. */
@@ -40,9 +42,16 @@ export class HostJobs {
     this.#repeatable[job.number % MAX_REPEATABLE] = job;
   }
 
-  /** Returns an acknowledged finish again, as from an agent that has lost the acknowledgement. */
+  /**
+   * Returns an acknowledged finish again, as from an agent that has lost the acknowledgement, or another job under its
+   * id.
+   */
   repeat(): Report | undefined {
     const job = this.#repeatable[Math.floor(Math.random() * this.#repeatable.length)];
-    return job && { type: 'job.finished', payload: repeatOf(job) };
+    if (job === undefined) return undefined;
+    const type = 'job.finished';
+    return Math.random() < 0.5
+      ? { type, payload: repeatOf(job) }
+      : { type, payload: conflictWith(job), conflicts: true };
   }
 }

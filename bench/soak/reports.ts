@@ -1,5 +1,5 @@
 import { REPO_STATUSES } from '../../src/contract/host.ts';
-import { JOB_STATUSES, seriesIndex } from '../../src/contract/jobs.ts';
+import { JOB_STATUSES, type JobStatus, seriesIndex } from '../../src/contract/jobs.ts';
 import { type FinishedJob, jobTable } from '../support/jobs.ts';
 import { pick } from '../support/random.ts';
 
@@ -55,9 +55,15 @@ export function finishOf(job: Job, announced: boolean): object {
   };
 }
 
-/** The finish of the same job, possibly with another outcome: the server must keep the first one. */
+/** The finish of the same job again, with or without kind and start. The server acknowledges it and does not count it. */
 export function repeatOf(job: Job): object {
-  return finishOf({ ...job, status: pick(random, JOB_STATUSES) }, false);
+  return finishOf(job, random() < 0.5);
+}
+
+/** A finish of another job under the same id, which the server must refuse. */
+export function conflictWith(job: Job): object {
+  const others = JOB_STATUSES.filter((status) => status !== job.status);
+  return finishOf({ ...job, status: pick(random, others as [JobStatus, ...JobStatus[]]) }, false);
 }
 
 export function repoStats(): object {
