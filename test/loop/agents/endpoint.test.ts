@@ -68,6 +68,18 @@ describe('a hello', () => {
   });
 });
 
+describe('a connection that has said hello', () => {
+  test('is told why it is closed: its token was replaced, or its host removed', async () => {
+    const rig = await EndpointRig.start();
+    const replaced = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const removed = await TestAgent.online(rig.agentUrl, await rig.enrol('mail'));
+    await rig.client.submit('replaceToken', { hostId: await rig.hostId('web') });
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('mail') });
+    expect(await replaced.closed).toEqual({ code: 4002, reason: 'token replaced' });
+    expect(await removed.closed).toEqual({ code: 4002, reason: 'host removed' });
+  });
+});
+
 // What it would say next is a hello, with a token that is good no more.
 describe('a connection that has not said hello', () => {
   test('is closed when the token that it was opened with is replaced', async () => {
@@ -109,6 +121,32 @@ describe('while it drains, the endpoint', () => {
     expect(await agent.closed).toEqual({ code: 1012, reason: 'restarting' });
     expect(rig.jobs).toEqual(['before']);
     expect(rig.observed).toEqual([]);
+  });
+
+  test('sends away at once who connects meanwhile', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('mail');
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const unlock = rig.lockDatabase();
+    agent.send('job.started', { job_id: 'before', ...START }, 'before');
+    await agent.heard();
+    const drained = rig.endpoint.drain();
+    const late = await TestAgent.connect(rig.agentUrl, token);
+    expect(await late.closed).toEqual({ code: 1012, reason: 'restarting' });
+    expect(agent.isClosed, 'what it has sent is not stored yet').toBe(false);
+    unlock();
+    await drained;
+  });
+
+  test('does not wait for messages that have failed', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    await rig.store.close();
+    agent.send('job.started', { job_id: 'failed', ...START }, 'failed');
+    expect((await agent.closed).code).toBe(1013);
+    const startedAt = performance.now();
+    await rig.endpoint.drain(30_000);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 
   test('waits no longer than there is something to store', async () => {
