@@ -318,3 +318,15 @@ test('of a fleet that shrank no more is kept than of one that was never larger',
     expect(rig.kept(encoding)).toBeLessThan(1.5 * small.kept(encoding));
   }
 });
+
+test('of what changes with every body, nothing is kept of those before', () => {
+  const rig = new Rig();
+  const render = () => {
+    rig.writer.observeJob('backup', 'succeeded', 1_000);
+    rig.scrapeAndCheck();
+  };
+  render();
+  const kept = rig.kept('identity');
+  for (let n = 0; n < 20; n++) render();
+  expect(rig.kept('identity')).toBeLessThan(1.5 * kept);
+});
