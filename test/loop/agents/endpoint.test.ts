@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask } from '../../support/http.ts';
+import { eventually } from '../../support/serve.ts';
 import { EndpointRig } from './endpoint-rig.ts';
 
 const START = { kind: 'backup', started_at: '2026-01-02T03:04:05Z' };
@@ -99,6 +100,27 @@ describe('a connection that has not said hello', () => {
     const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
     await rig.client.submit('removeHost', { hostId: await rig.hostId('web') });
     expect((await agent.closed).code).toBe(4002);
+  });
+});
+
+describe('the socket of an agent', () => {
+  test('counts no more when the agent has left', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    expect(rig.openSockets).toBe(1);
+    agent.terminate();
+    await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+    expect(rig.openSockets).toBe(0);
+  });
+
+  // The process has it for some seconds: who is sent away again and again must not get more than its share.
+  test('counts on when the server has sent away an agent that does not go', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    agent.pause();
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('web') });
+    await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+    expect(rig.openSockets).toBe(1);
   });
 });
 
