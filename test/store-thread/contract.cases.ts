@@ -654,6 +654,8 @@ export function describeStore(name: string, open: () => Engine): void {
         rig.submit('hello', { hostId, connection: newer, agent });
         rig.submit('hello', { hostId, connection: older, agent }, loops - 1);
         rig.submit('goodbye', { hostId, connection: older }, loops - 1);
+        rig.submit('repoStats', { hostId, snapshotCount: 1 });
+        expect(rig.presence.connectionOf(hostId)).toBe(newer);
         expect(rig.host('web')?.online).toBe(true);
         expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'online' }]);
       });
