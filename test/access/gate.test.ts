@@ -286,6 +286,23 @@ describe('a replaced token', () => {
     expect(good(compiled)).toEqual(['second']);
   });
 
+  it('is not good for longer because it was replaced once more', () => {
+    const compiled = gate({ token: TOKEN });
+    compiled.replaceToken('second', OVERLAP_MS);
+    vi.advanceTimersByTime(OVERLAP_MS - 1);
+    compiled.replaceToken('third', OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN, 'second', 'third']);
+    vi.advanceTimersByTime(1);
+    expect(good(compiled)).toEqual(['second', 'third']);
+  });
+
+  it('is dead early, the oldest first, when there are more than ten within the overlap', () => {
+    const compiled = gate({ token: 'token-0' });
+    const tokens = Array.from({ length: 15 }, (_, n) => `token-${n}`);
+    for (const token of tokens.slice(1)) compiled.replaceToken(token, OVERLAP_MS);
+    expect(tokens.filter((token) => admitsToken(compiled, token))).toEqual(tokens.slice(-11));
+  });
+
   it('is dead at once without an overlap', () => {
     const compiled = gate({ token: TOKEN });
     compiled.replaceToken('second', 0);

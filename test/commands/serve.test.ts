@@ -86,6 +86,20 @@ describe('the log says', () => {
   });
 });
 
+// As when somebody is impatient, or a terminal and a supervisor both send one.
+test('a second signal while it shuts down changes nothing', async () => {
+  const served = await Served.start();
+  const { token } = await served.addHost('web');
+  const agent = await TestAgent.online(served.agentUrl, token);
+  process.kill(served.pid, 'SIGTERM');
+  expect(await served.stop('SIGINT')).toBe(0);
+  expect((await agent.closed).code).toBe(1012);
+  expect(linesOf(served)).toMatchObject([
+    { msg: 'shutting down' },
+    { msg: 'everything is on disk' },
+  ]);
+});
+
 /** A module by which the store thread stands still from SIGUSR2 on, as it does on a disk that hangs. */
 function standstill(): string {
   const file = join(temporaryDirectory(), 'standstill.mjs');

@@ -13,6 +13,7 @@ import {
   BodyReader,
   WORDS_PER_PLACE,
 } from '../../src/shared/body-layout.ts';
+import { PAGE_ROWS } from '../../src/shared/fleet-layout.ts';
 import { FleetReader } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../src/shared/job-histogram.ts';
@@ -75,6 +76,11 @@ class Rig {
     this.scrape('gzip');
     this.check();
     this.held.clear();
+  }
+
+  /** Bytes that are kept of the last body. */
+  kept(encoding: Encoding): number {
+    return this.#bodies[encoding].logSize.live;
   }
 
   forget(encoding: Encoding): void {
@@ -286,3 +292,41 @@ test('of a change of one host only the pieces that show it are made anew', () =>
 
 /** Of hosts: 16 pages of 64. */
 const ROWS_A_RUN = 16 * 64;
+
+// Its block is another one then, and the number of pages is the same: that alone does not say which are in use.
+test('the hosts of a page that emptied are not counted any more when a new page came first', () => {
+  const rig = new Rig();
+  const add = (n: number) => rig.fleet.upsert({ hostId: rising(n), host: 'x', online: true });
+  for (let n = 0; n < PAGE_ROWS + 1; n++) add(n);
+  rig.scrapeAndCheck();
+  for (let n = PAGE_ROWS + 1; n < 2 * PAGE_ROWS + 1; n++) add(n);
+  for (let n = 0; n < PAGE_ROWS; n++) rig.fleet.remove(rising(n));
+  rig.scrapeAndCheck();
+});
+
+test('of a fleet that shrank no more is kept than of one that was never larger', () => {
+  const [rig, small] = [new Rig(), new Rig()];
+  const hosts = Array.from({ length: 40 * PAGE_ROWS }, (_, n) => rising(n));
+  for (const hostId of hosts.slice(0, PAGE_ROWS))
+    small.fleet.upsert({ hostId, host: 'x', online: true });
+  small.scrapeAndCheck();
+  for (const hostId of hosts) rig.fleet.upsert({ hostId, host: 'x', online: true });
+  rig.scrapeAndCheck();
+  for (const hostId of hosts.slice(PAGE_ROWS)) rig.fleet.remove(hostId);
+  rig.scrapeAndCheck();
+  for (const encoding of ['identity', 'gzip'] as const) {
+    expect(rig.kept(encoding)).toBeLessThan(1.5 * small.kept(encoding));
+  }
+});
+
+test('of what changes with every body, nothing is kept of those before', () => {
+  const rig = new Rig();
+  const render = () => {
+    rig.writer.observeJob('backup', 'succeeded', 1_000);
+    rig.scrapeAndCheck();
+  };
+  render();
+  const kept = rig.kept('identity');
+  for (let n = 0; n < 20; n++) render();
+  expect(rig.kept('identity')).toBeLessThan(1.5 * kept);
+});

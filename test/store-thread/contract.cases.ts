@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { JobKind, JobStatus } from '../../src/contract/jobs.ts';
-import type { Operation, Request } from '../../src/contract/operations.ts';
+import {
+  CONNECTIONS_PER_LOOP,
+  type Operation,
+  type Request,
+} from '../../src/contract/operations.ts';
 import type { Engine } from '../../src/store-thread/engine.ts';
 import { AT, StoreRig } from './store-rig.ts';
 
@@ -119,6 +123,26 @@ export function describeStore(name: string, open: () => Engine): void {
           expect(rig.alerts('web'), 'of two at one time the later report').toEqual([]);
         },
       );
+
+      it('is not ended by a success that is reported late, however old it is', () => {
+        rig.online('web');
+        finish('web', 'check', 'failed', AT);
+        for (const age of [MINUTE, 60 * MINUTE, 10 * DAY]) {
+          finish('web', 'check', 'succeeded', AT - age);
+          expect(rig.alerts('web')).toEqual(['check_failed']);
+        }
+      });
+
+      it('opens also when the host reports something else in the same batch', () => {
+        const hostId = rig.online('web');
+        const check = { hostId, jobId: 'check', kind: 'check', startedAtMs: AT } as const;
+        rig.submitAll([
+          ['finishJob', { ...check, status: 'failed', finishedAtMs: AT + 1 }],
+          ['repoStats', { hostId, snapshotCount: 4 }],
+        ]);
+        expect(rig.alerts('web')).toEqual(['check_failed']);
+        expect(rig.host('web')).toMatchObject({ snapshotCount: 4, openAlerts: { critical: 1 } });
+      });
     });
 
     describe('a clock that is ahead', () => {
@@ -161,6 +185,13 @@ export function describeStore(name: string, open: () => Engine): void {
           finishedAtMs: AT + MINUTE,
           succeeded: false,
         });
+      });
+
+      it('is not when a backup or a check last succeeded either', () => {
+        rig.online('web');
+        finish('web', 'backup', 'succeeded', FUTURE);
+        finish('web', 'check', 'succeeded', FUTURE);
+        expect(rig.host('web')).toMatchObject({ backupSuccessMs: AT, checkSuccessMs: AT });
       });
 
       it('that an earlier version has stored does not freeze a host', () => {
@@ -262,6 +293,61 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT + 5, succeeded: false });
         finish('web', 'backup', 'succeeded', AT + 6);
         expect(rig.host('web')?.lastBackup).toEqual({ finishedAtMs: AT + 6, succeeded: true });
+      });
+
+      it('shows the last success, not one before it that is reported late', () => {
+        rig.online('web');
+        for (const kind of ['backup', 'check'] as const) {
+          finish('web', kind, 'succeeded', AT);
+          finish('web', kind, 'succeeded', AT - MINUTE);
+        }
+        expect(rig.host('web')).toMatchObject({ backupSuccessMs: AT, checkSuccessMs: AT });
+      });
+
+      it('keeps what a backup added while later ones do not tell', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'told', kind: 'backup', startedAtMs: AT } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT + 1 } as const;
+        rig.submit('finishJob', { ...job, ...end, summary: { bytesAdded: 777 } });
+        finish('web', 'backup', 'failed', AT + 2);
+        finish('web', 'backup', 'succeeded', AT + 3);
+        expect(rig.host('web')?.backupAddedBytes).toBe(777);
+      });
+
+      it('shows a backup that ended before it began, as with a clock that was set meanwhile', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'back', kind: 'backup', startedAtMs: AT } as const;
+        const end = { status: 'succeeded', finishedAtMs: AT - MINUTE } as const;
+        expect(rig.submit('finishJob', { ...job, ...end })).toMatchObject({ first: true });
+        expect(rig.host('web')).toMatchObject({
+          lastBackup: { finishedAtMs: AT - MINUTE, succeeded: true },
+          backupDurationMs: 0,
+        });
+        expect(rig.logged).toEqual([]);
+      });
+
+      it('shows what its agent said in the last hello, as after an update', () => {
+        const hostId = rig.online('web');
+        const agent = { agentVersion: '2', hostname: 'x', arch: 'a\u001bb' };
+        rig.submit('hello', { hostId, connection: 100, agent });
+        expect(rig.host('web')?.info).toBe(
+          ',agent_version="2",restic_version="",os="",arch="a\ufffdb"',
+        );
+      });
+
+      it('has its id for a name if an earlier version took one of white space', () => {
+        const hostId = rig.enrol('web');
+        engine.renameHost(hostId, ' \u00a0 ');
+        rig.hello(hostId);
+        expect(rig.shown).toMatchObject([{ hostId, host: hostId, online: true }]);
+      });
+
+      it('that has never connected has no row after a restart either', () => {
+        rig.enrol('web');
+        rig.close();
+        rig = new StoreRig(engine, loops);
+        expect(rig.shown).toEqual([]);
+        expect(rig.submit('listHosts', null)).toMatchObject([{ host: 'web', status: 'pending' }]);
       });
 
       it('has the repository that an init made, or did not make', () => {
@@ -425,6 +511,22 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(finish('web', 'backup', 'succeeded', AT, 'once')).toMatchObject({ first: true });
       });
 
+      it('is remembered for 30 days from its finish, also if it was announced long before', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'long', kind: 'backup', startedAtMs: AT } as const;
+        rig.submit('startJob', job);
+        rig.passDays(20);
+        const end = { ...job, status: 'succeeded', finishedAtMs: AT + 20 * DAY } as const;
+        expect(rig.submit('finishJob', end)).toMatchObject({ first: true });
+        rig.passDays(20);
+        expect(rig.submit('finishJob', end)).toEqual({ first: false });
+      });
+
+      it('is forgotten by a clock that is stored while the server runs, not only at its start', () => {
+        vi.advanceTimersByTime(2 * 60 * MINUTE);
+        expect(engine.clock()).toBeGreaterThanOrEqual(AT + 60 * MINUTE);
+      });
+
       it('is not forgotten because the system clock was 40 days ahead for an hour', () => {
         rig.online('web');
         finish('web', 'backup', 'succeeded', AT, 'once');
@@ -458,6 +560,15 @@ export function describeStore(name: string, open: () => Engine): void {
           rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
           vi.advanceTimersByTime(10 * MINUTE);
         }
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
+      it('does not open for a host that was away for a minute', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
+        vi.advanceTimersByTime(MINUTE);
+        rig.hello(hostId);
+        vi.advanceTimersByTime(30 * MINUTE);
         expect(rig.alerts('web')).toEqual([]);
       });
 
@@ -535,6 +646,20 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
       });
 
+      it('are older and newer over all loops, whatever their loops are numbered', () => {
+        const hostId = rig.enrol('web');
+        const agent = { agentVersion: '1', hostname: 'web' };
+        const older = (loops - 1) * CONNECTIONS_PER_LOOP + 7;
+        const newer = 8;
+        rig.submit('hello', { hostId, connection: newer, agent });
+        rig.submit('hello', { hostId, connection: older, agent }, loops - 1);
+        rig.submit('goodbye', { hostId, connection: older }, loops - 1);
+        rig.submit('repoStats', { hostId, snapshotCount: 1 });
+        expect(rig.presence.connectionOf(hostId)).toBe(newer);
+        expect(rig.host('web')?.online).toBe(true);
+        expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'online' }]);
+      });
+
       it('are told apart in the loop of the older one', () => {
         const last = loops - 1;
         const hostId = rig.enrol('web');
@@ -572,6 +697,18 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.submit('finishJob', { ...job, ...end, jobId: 'bad' })).toMatchObject({
           first: true,
         });
+      });
+
+      it('leaves nothing in the database of an operation that failed half-way', () => {
+        const hostId = rig.online('web');
+        const job = { hostId, jobId: 'half', kind: 'check', startedAtMs: AT } as const;
+        const end = { status: 'failed', finishedAtMs: AT + 1 } as const;
+        // The host can be written, the job cannot: no engine stores half an exit code.
+        const [outcome] = rig.submitAll([['finishJob', { ...job, ...end, exitCode: 0.5 }]]);
+        expect(outcome).toMatchObject({ failure: { code: 'database_failed' } });
+        expect(rig.alerts('web')).toEqual([]);
+        rig.submit('repoStats', { hostId, snapshotCount: 1 });
+        expect(rig.host('web')?.openAlerts.critical).toBe(0);
       });
 
       it('answers in the order of the operations, whatever is done first', () => {
@@ -626,6 +763,26 @@ export function describeStore(name: string, open: () => Engine): void {
         rig.submit('goodbye', { hostId, connection });
         expect(rig.host('web')?.online).toBe(false);
       });
+
+      // The loop that asks reads its answer; the others are those that have to be told.
+      if (loops > 1) {
+        it('are good no more in any loop once replaced or removed', () => {
+          const last = loops - 1;
+          const hostId = rig.enrol('web');
+          const connection = rig.hello(hostId, last);
+          rig.received(last);
+          rig.submit('replaceToken', { hostId });
+          expect(rig.received(last)).toEqual([
+            { tokenChanges: { removed: [hostId], added: [[hostId, expect.any(Uint8Array)]] } },
+            { disconnect: { connection, reason: 'token_replaced' } },
+          ]);
+          rig.submit('removeHost', { hostId });
+          expect(rig.received(last)).toEqual([
+            { tokenChanges: { removed: [hostId], added: [] } },
+            { disconnect: { connection, reason: 'removed' } },
+          ]);
+        });
+      }
     });
   });
 }

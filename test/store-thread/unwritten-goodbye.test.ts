@@ -73,6 +73,14 @@ describe('an agent that leaves while the disk is full', () => {
     ]);
   });
 
+  it('is offline in the database since it left, not since there was room', () => {
+    vi.advanceTimersByTime(10 * SECOND);
+    engine.isFull = false;
+    vi.advanceTimersByTime(2 * SECOND);
+    const [host] = engine.hosts();
+    expect(host?.offlineSinceMs).toBe(AT);
+  });
+
   it('is offline in the database with the next thing that is written', () => {
     engine.isFull = false;
     rig.enrol('mail');

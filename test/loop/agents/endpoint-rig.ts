@@ -22,6 +22,7 @@ export class EndpointRig {
   readonly endpoint: AgentEndpoint;
   /** Of the jobs that the histogram was told. */
   readonly observed: number[] = [];
+  readonly #sockets = SocketLimit.allocate();
   #url = '';
 
   private constructor(
@@ -39,7 +40,7 @@ export class EndpointRig {
       stats: counter,
       events: new EventLog(createLog('silent'), events),
       requests: new RequestBudget(),
-      sockets: new SocketLimit(SocketLimit.allocate(), () => {}),
+      sockets: new SocketLimit(this.#sockets, () => {}),
       proxies: new Networks([], 'trusted_proxies'),
       observeJob: (_kind, _status, durationMs) => this.observed.push(durationMs),
     });
@@ -83,6 +84,11 @@ export class EndpointRig {
 
   get agentUrl(): string {
     return this.#url.replace('http', 'ws');
+  }
+
+  /** How many sockets count as open. */
+  get openSockets(): number {
+    return new Int32Array(this.#sockets)[0] ?? 0;
   }
 
   /** Enrols a host; @returns its token */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask } from '../../support/http.ts';
+import { eventually } from '../../support/serve.ts';
 import { EndpointRig } from './endpoint-rig.ts';
 
 const START = { kind: 'backup', started_at: '2026-01-02T03:04:05Z' };
@@ -68,6 +69,18 @@ describe('a hello', () => {
   });
 });
 
+describe('a connection that has said hello', () => {
+  test('is told why it is closed: its token was replaced, or its host removed', async () => {
+    const rig = await EndpointRig.start();
+    const replaced = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const removed = await TestAgent.online(rig.agentUrl, await rig.enrol('mail'));
+    await rig.client.submit('replaceToken', { hostId: await rig.hostId('web') });
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('mail') });
+    expect(await replaced.closed).toEqual({ code: 4002, reason: 'token replaced' });
+    expect(await removed.closed).toEqual({ code: 4002, reason: 'host removed' });
+  });
+});
+
 // What it would say next is a hello, with a token that is good no more.
 describe('a connection that has not said hello', () => {
   test('is closed when the token that it was opened with is replaced', async () => {
@@ -90,6 +103,27 @@ describe('a connection that has not said hello', () => {
   });
 });
 
+describe('the socket of an agent', () => {
+  test('counts no more when the agent has left', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    expect(rig.openSockets).toBe(1);
+    agent.terminate();
+    await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+    expect(rig.openSockets).toBe(0);
+  });
+
+  // The process has it for some seconds: who is sent away again and again must not get more than its share.
+  test('counts on when the server has sent away an agent that does not go', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    agent.pause();
+    await rig.client.submit('removeHost', { hostId: await rig.hostId('web') });
+    await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+    expect(rig.openSockets).toBe(1);
+  });
+});
+
 describe('while it drains, the endpoint', () => {
   test('stores and acknowledges what it has taken before, and nothing that comes then', async () => {
     const rig = await EndpointRig.start();
@@ -109,6 +143,32 @@ describe('while it drains, the endpoint', () => {
     expect(await agent.closed).toEqual({ code: 1012, reason: 'restarting' });
     expect(rig.jobs).toEqual(['before']);
     expect(rig.observed).toEqual([]);
+  });
+
+  test('sends away at once who connects meanwhile', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('mail');
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const unlock = rig.lockDatabase();
+    agent.send('job.started', { job_id: 'before', ...START }, 'before');
+    await agent.heard();
+    const drained = rig.endpoint.drain();
+    const late = await TestAgent.connect(rig.agentUrl, token);
+    expect(await late.closed).toEqual({ code: 1012, reason: 'restarting' });
+    expect(agent.isClosed, 'what it has sent is not stored yet').toBe(false);
+    unlock();
+    await drained;
+  });
+
+  test('does not wait for messages that have failed', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    await rig.store.close();
+    agent.send('job.started', { job_id: 'failed', ...START }, 'failed');
+    expect((await agent.closed).code).toBe(1013);
+    const startedAt = performance.now();
+    await rig.endpoint.drain(30_000);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 
   test('waits no longer than there is something to store', async () => {

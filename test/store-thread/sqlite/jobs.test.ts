@@ -145,3 +145,35 @@ describe('forgetting what is older', () => {
     expect(rig.count("host_id = 'a'")).toBe(10);
   });
 });
+
+// Nobody reads these columns but whoever opens the database to find out what went wrong.
+describe('what was said at the end of a job', () => {
+  const END = {
+    status: 'succeeded',
+    finishedAtMs: AT + 5,
+    exitCode: 3,
+    error: 'one file could not be read',
+    summary: { bytesAdded: 777, filesUnreadable: 1, snapshotId: 'abc' },
+  } as const;
+
+  it.each(['announced', 'not announced'])('is all stored, of a job that was %s', (how) => {
+    const job = { hostId: 'a', jobId: 'one', kind: 'backup', startedAtMs: AT } as const;
+    const reports: Report[] = [['finishJob', { ...job, ...END }]];
+    if (how === 'announced') rig.start('a', 'one');
+    applyReports(rig.engine, reports, new Changes());
+    const { recorded_at: _, seq: __, ...row } = rig.db.prepare('SELECT * FROM jobs').get() ?? {};
+    expect(row).toEqual({
+      host_id: 'a',
+      job_id: 'one',
+      kind: 'backup',
+      started_at: AT,
+      status: 'succeeded',
+      finished_at: AT + 5,
+      exit_code: 3,
+      error: 'one file could not be read',
+      bytes_added: 777,
+      files_unreadable: 1,
+      snapshot_id: 'abc',
+    });
+  });
+});
