@@ -47,37 +47,39 @@ export interface Host {
   /** Whether the agent of the host is connected. */
   readonly online: boolean;
   /** The last finished backup. Default: never backed up, so there is no row. */
-  readonly lastBackup?: {
-    /** Unix time at which the backup finished, in whole milliseconds. */
-    readonly finishedAtMs: number;
-    readonly succeeded: boolean;
-    /** How long it took, in whole milliseconds. Default: unknown, so there is no row. */
-    readonly durationMs?: number;
-  };
+  readonly lastBackup?:
+    | {
+        /** Unix time at which the backup finished, in whole milliseconds. */
+        readonly finishedAtMs: number;
+        readonly succeeded: boolean;
+        /** How long it took, in whole milliseconds. Default: unknown, so there is no row. */
+        readonly durationMs?: number | undefined;
+      }
+    | undefined;
   /**
    * Unix time at which the last successful backup finished, in whole milliseconds. Default: `lastBackup`, if that one
    * succeeded, or else unknown, so there is no row.
    */
-  readonly lastBackupSuccessMs?: number;
+  readonly lastBackupSuccessMs?: number | undefined;
   /** Bytes that the last backup added to the repository. Default: unknown, so there is no row. */
-  readonly lastBackupAddedBytes?: number;
+  readonly lastBackupAddedBytes?: number | undefined;
   /** Unix time at which the last successful check finished, in whole milliseconds. Default: none, so no row. */
-  readonly lastCheckSuccessMs?: number;
+  readonly lastCheckSuccessMs?: number | undefined;
   /** How often the host means to be backed up, in seconds. Default: unknown, so there is no row. */
-  readonly backupIntervalSeconds?: number;
+  readonly backupIntervalSeconds?: number | undefined;
   /** Size of the repository in bytes, a whole number. Default: unknown, so there is no row. */
-  readonly repoSizeBytes?: number;
+  readonly repoSizeBytes?: number | undefined;
   /** State of the repository. Default: `unknown`. */
-  readonly repoStatus?: RepoStatus;
+  readonly repoStatus?: RepoStatus | undefined;
   /** Number of snapshots in the repository. Default: 0. */
-  readonly snapshotCount?: number;
+  readonly snapshotCount?: number | undefined;
   /** Number of open alerts by severity, each at most 2^31 - 1. Default: none. */
   readonly openAlerts?: Readonly<Partial<Record<Severity, number>>>;
   /** Labels of `rm_host_info`, each at most 255 characters and safe like `host`. Default: empty. */
-  readonly agentVersion?: string;
-  readonly resticVersion?: string;
-  readonly os?: string;
-  readonly arch?: string;
+  readonly agentVersion?: string | undefined;
+  readonly resticVersion?: string | undefined;
+  readonly os?: string | undefined;
+  readonly arch?: string | undefined;
 }
 
 /** The fields of a host that are labels of `rm_host_info`, in the order of the labels. */

@@ -19,7 +19,7 @@ const WITHOUT_REPOSITORY: readonly JobKind[] = ['diff', 'unlock', 'update'];
  */
 export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: number): HostRecord {
   const time = reportedTime(job.finishedAtMs, receivedAtMs);
-  const isLast = (kind: FinishKind) => isLatest(time, host.lastFinishes[kind], receivedAtMs);
+  const isLast = (kind: FinishKind) => isLatest(time, lastOrderMs(host, kind), receivedAtMs);
   let after = host;
   if (decides(job) && isLast(job.kind)) after = afterLast(after, job, time);
   if (job.status !== 'succeeded') return after;
@@ -79,6 +79,33 @@ function afterLastBackup(
   return setAlert(shown, 'backup_incomplete', isIncomplete, atMs);
 }
 
-function noteTime(host: HostRecord, kind: FinishKind, { orderMs }: ReportedTime): HostRecord {
+function noteTime(
+  host: HostRecord,
+  kind: FinishKind,
+  { shownMs, orderMs }: ReportedTime,
+): HostRecord {
+  const { [kind]: before, ...others } = host.lastFinishes;
+  if (orderMs === shownMs && isShown(kind)) {
+    return before === undefined ? host : { ...host, lastFinishes: others };
+  }
   return { ...host, lastFinishes: { ...host.lastFinishes, [kind]: orderMs } };
+}
+
+/** With what a report of this kind is compared. */
+function lastOrderMs(host: HostRecord, kind: FinishKind): number | undefined {
+  return host.lastFinishes[kind] ?? (isShown(kind) ? SHOWN_TIMES[kind](host) : undefined);
+}
+
+/**
+ * Times that a host shows. They are also what reports are compared with, unless the agent's clock was wrong, so most
+ * finishes write only the row of their host.
+ */
+const SHOWN_TIMES = {
+  backup: ({ lastBackup }: HostRecord) => lastBackup?.finishedAtMs,
+  backup_success: ({ lastBackupSuccessMs }: HostRecord) => lastBackupSuccessMs,
+  check_success: ({ lastCheckSuccessMs }: HostRecord) => lastCheckSuccessMs,
+};
+
+function isShown(kind: FinishKind): kind is keyof typeof SHOWN_TIMES {
+  return kind in SHOWN_TIMES;
 }

@@ -31,7 +31,10 @@ export interface HostRecord {
   readonly snapshotCount: number;
   /** The times at which the open alerts were opened. */
   readonly alerts: Times<AlertKind>;
-  /** `ReportedTime.orderMs` of the last finish of each kind. Later finishes are compared with it. */
+  /**
+   * `ReportedTime.orderMs` of the last finish of each kind, with which later finishes are compared. Kinds whose time is
+   * shown are here only if the shown time is not the one to compare with.
+   */
   readonly lastFinishes: Times<FinishKind>;
 }
 

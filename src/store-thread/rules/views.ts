@@ -14,11 +14,11 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
   const { hostId, agent, lastBackup } = record;
   const openAlerts: Record<Severity, number> = { critical: 0, info: 0, warning: 0 };
   for (const alert of alertsOf(record)) openAlerts[ALERT_SEVERITIES[alert]]++;
-  return withoutUndefined({
+  return {
     hostId,
     host: shownName(record),
     online,
-    lastBackup: lastBackup && withoutUndefined(lastBackup),
+    lastBackup,
     lastBackupSuccessMs: record.lastBackupSuccessMs,
     lastBackupAddedBytes: record.lastBackupAddedBytes,
     lastCheckSuccessMs: record.lastCheckSuccessMs,
@@ -31,23 +31,13 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
     resticVersion: asLabel(agent?.resticVersion ?? ''),
     os: asLabel(agent?.os ?? ''),
     arch: asLabel(agent?.arch ?? ''),
-  });
+  };
 }
 
 /** Earlier versions accepted names that are not allowed as labels. Such a name is cleaned here. */
 function shownName({ hostId, host }: HostRecord): string {
   return hostNameFault(host) === undefined ? host : asLabel(host).trim() || hostId;
 }
-
-/** Removes undefined fields, which `exactOptionalPropertyTypes` forbids. */
-function withoutUndefined<T extends object>(fields: T): Defined<T> {
-  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(known) as Defined<T>;
-}
-
-type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
-  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
-};
 
 /**
  * @param isServed whether a control plane runs. If none does, no host is online, although a killed

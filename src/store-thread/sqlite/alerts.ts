@@ -47,6 +47,11 @@ export class Alerts {
         finishedAtMs,
       );
     }
+    for (const [kind] of entries(before)) {
+      if (after[kind] !== undefined) continue;
+      const sql = 'DELETE FROM last_finishes WHERE host_id = ? AND kind = ?';
+      this.#statements.run(sql, hostId, kind);
+    }
   }
 }
 

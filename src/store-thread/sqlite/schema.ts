@@ -123,17 +123,13 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE jobs ADD COLUMN files_unreadable INTEGER;
   ALTER TABLE jobs ADD COLUMN snapshot_id TEXT;
 
-  INSERT INTO last_finishes SELECT host_id, 'backup', last_backup_at FROM hosts WHERE last_backup_at IS NOT NULL;
-  INSERT INTO last_finishes
-    SELECT host_id, kind || '_success', max(finished_at) FROM jobs
-    WHERE status = 'succeeded' AND kind IN ('backup', 'check') GROUP BY host_id, kind;
   UPDATE hosts SET
     last_backup_duration_ms = (SELECT max(j.finished_at - j.started_at, 0) FROM jobs j
       WHERE j.host_id = hosts.host_id AND j.kind = 'backup' AND j.finished_at = hosts.last_backup_at LIMIT 1),
-    last_backup_success_at = (SELECT finished_at FROM last_finishes f
-      WHERE f.host_id = hosts.host_id AND f.kind = 'backup_success'),
-    last_check_success_at = (SELECT finished_at FROM last_finishes f
-      WHERE f.host_id = hosts.host_id AND f.kind = 'check_success');
+    last_backup_success_at = (SELECT max(finished_at) FROM jobs j
+      WHERE j.host_id = hosts.host_id AND j.kind = 'backup' AND j.status = 'succeeded'),
+    last_check_success_at = (SELECT max(finished_at) FROM jobs j
+      WHERE j.host_id = hosts.host_id AND j.kind = 'check' AND j.status = 'succeeded');
   -- For hosts whose last successful backup has no row in jobs any more.
   UPDATE hosts SET last_backup_success_at = last_backup_at
   WHERE last_backup_ok = 1 AND (last_backup_success_at IS NULL OR last_backup_success_at < last_backup_at);
