@@ -156,7 +156,7 @@ async function takePicture(page: string): Promise<void> {
       ...'--disable-background-networking --disable-component-update --disable-sync'.split(' '),
       `--user-data-dir=${join(directory, 'browser')}`,
       '--hide-scrollbars',
-      '--window-size=1400,1080',
+      '--window-size=1400,1180',
       '--virtual-time-budget=2000',
       `--screenshot=${PICTURE}`,
       `http://127.0.0.1:${port}/`,
