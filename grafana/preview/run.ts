@@ -4,6 +4,7 @@
  * `--write` the picture replaces the one in docs/images, otherwise it is a temporary file.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,6 +14,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Dashboard, Panel } from '@grafana/grafana-foundation-sdk/dashboard';
 import type { Dataquery } from '@grafana/grafana-foundation-sdk/prometheus';
+import { freePort } from '../../test/support/free-port.ts';
 import { interpolate } from '../interpolate.ts';
 import { type Drawn, type Line, pageOf } from './page.ts';
 import { type Frame, tableOf } from './table.ts';
@@ -28,7 +30,7 @@ const directory = mkdtempSync(join(tmpdir(), 'restic-manager-preview-'));
 const children: ChildProcess[] = [];
 try {
   const { config, target } = await startDemo();
-  const prometheus = startPrometheus(config);
+  const prometheus = await startPrometheus(config);
   console.error(`collecting for ${SECONDS} seconds`);
   await setTimeout(SECONDS * 1000);
   const page = await draw(prometheus, target);
@@ -56,16 +58,18 @@ async function startDemo(): Promise<{ config: string; target: string }> {
   });
 }
 
-function startPrometheus(config: string): string {
+async function startPrometheus(config: string): Promise<string> {
   const file = join(directory, 'prometheus.yml');
   writeFileSync(file, config);
-  const address = '127.0.0.1:19797';
+  const address = `127.0.0.1:${await freePort()}`;
   const args = [
     `--config.file=${file}`,
     `--storage.tsdb.path=${join(directory, 'data')}`,
     `--web.listen-address=${address}`,
   ];
-  children.push(spawn('prometheus', args, { stdio: 'ignore' }));
+  const prometheus = spawn('prometheus', args, { stdio: 'ignore' });
+  children.push(prometheus);
+  await once(prometheus, 'spawn');
   return `http://${address}`;
 }
 
@@ -163,7 +167,11 @@ async function takePicture(page: string): Promise<void> {
     ],
     { stdio: 'ignore' },
   );
-  await new Promise((resolve) => browser.once('exit', resolve));
-  server.close();
-  server.closeAllConnections();
+  try {
+    const [code] = await once(browser, 'exit');
+    if (code !== 0) throw new Error(`chromium ended with code ${code}`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 }

@@ -8,7 +8,7 @@ import type { Client, Clients } from './clients.ts';
 import type { Engine, Failure } from './engine.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
-import { applyReports, type Report, type ReportName } from './reports.ts';
+import { applyReports, isReport, type Report } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 
 /**
@@ -323,16 +323,3 @@ export class Batches {
 }
 
 const READS: readonly OperationName[] = ['authenticate', 'areHostChangesApplied', 'listHosts'];
-
-const REPORTS: Readonly<Record<ReportName, true>> = {
-  hello: true,
-  goodbye: true,
-  startJob: true,
-  finishJob: true,
-  repoStats: true,
-  offline: true,
-};
-
-function isReport(operation: Operation): operation is Report {
-  return operation[0] in REPORTS;
-}

@@ -27,6 +27,10 @@ const RULES: {
   offline: (host) => offlineTooLong(host, Date.now()),
 };
 
+export function isReport(operation: Operation): operation is Report {
+  return operation[0] in RULES;
+}
+
 /**
  * Loads the rows that the reports name, applies the rules, and writes the rows that they changed.
  * @param changes receives what must be published after the commit

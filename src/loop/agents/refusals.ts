@@ -63,20 +63,19 @@ export function closeFor(
 
 /** Logs and counts a refused message. A conflict has its own event, because it means that a job is lost. */
 export function noteRefusedMessage(
-  { hostId, host, address }: AgentConnection,
+  connection: AgentConnection,
   { code, message, id }: ProtocolError,
   { stats, events }: RefusalContext,
 ): void {
   stats.refusal(code);
   const event = code === 'job_conflict' ? 'agent_job_conflict' : 'agent_message_refused';
-  const about = { host_id: hostId, ...(host !== undefined && { host }), address };
-  const fields = { ...about, code, ...(id !== undefined && { id }) };
+  const fields = { ...sender(connection), code, ...(id !== undefined && { id }) };
   events.warn(event, fields, `a message of an agent is refused: ${message}`);
 }
 
 /** Logs and counts the reason for which a connection ends. */
 export function noteRefusal(
-  { hostId, host, address }: AgentConnection,
+  connection: AgentConnection,
   reason: keyof typeof CLOSINGS | keyof typeof CLOSED_BY_UWS,
   { stats, events }: RefusalContext,
   fields: object = {},
@@ -86,6 +85,10 @@ export function noteRefusal(
     reason in CLOSINGS
       ? CLOSINGS[reason as keyof typeof CLOSINGS].text
       : CLOSED_BY_UWS[reason as keyof typeof CLOSED_BY_UWS];
-  const about = { host_id: hostId, ...(host !== undefined && { host }), address, ...fields };
+  const about = { ...sender(connection), ...fields };
   events.warn(`agent_${reason}`, about, `the connection of an agent is closed: ${text}`);
+}
+
+function sender({ hostId, host, address }: AgentConnection): object {
+  return { host_id: hostId, ...(host !== undefined && { host }), address };
 }

@@ -1,7 +1,7 @@
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
 import type { Changed } from '../rows.ts';
 import type { JobRecord } from '../rules/records.ts';
-import type { Statements } from './statements.ts';
+import type { SqlValue, Statements } from './statements.ts';
 
 /** Limits per host. The oldest jobs beyond them are deleted, so that no host can fill the disk. */
 export const MAX_UNFINISHED = 10_000;
@@ -104,13 +104,7 @@ export class Jobs {
       jobId,
       kind,
       startedAtMs,
-      finish?.status ?? null,
-      finish?.finishedAtMs ?? null,
-      finish?.exitCode ?? null,
-      finish?.error ?? null,
-      finish?.summary?.bytesAdded ?? null,
-      finish?.summary?.filesUnreadable ?? null,
-      finish?.summary?.snapshotId ?? null,
+      ...finishValues(finish),
       Date.now(),
     );
   }
@@ -120,13 +114,7 @@ export class Jobs {
       `UPDATE jobs SET status = ?, finished_at = ?, exit_code = ?, error = ?,
          bytes_added = ?, files_unreadable = ?, snapshot_id = ?, recorded_at = ?
        WHERE host_id = ? AND job_id = ?`,
-      finish?.status ?? null,
-      finish?.finishedAtMs ?? null,
-      finish?.exitCode ?? null,
-      finish?.error ?? null,
-      finish?.summary?.bytesAdded ?? null,
-      finish?.summary?.filesUnreadable ?? null,
-      finish?.summary?.snapshotId ?? null,
+      ...finishValues(finish),
       Date.now(),
       hostId,
       jobId,
@@ -169,4 +157,17 @@ export class Jobs {
     this.#onForgotten(deleted.length);
     for (const [isUnfinished] of deleted) count.unfinished -= isUnfinished;
   }
+}
+
+/** The values from `status` to `snapshot_id`, in the order of the columns. */
+function finishValues(finish: JobRecord['finish']): SqlValue[] {
+  return [
+    finish?.status ?? null,
+    finish?.finishedAtMs ?? null,
+    finish?.exitCode ?? null,
+    finish?.error ?? null,
+    finish?.summary?.bytesAdded ?? null,
+    finish?.summary?.filesUnreadable ?? null,
+    finish?.summary?.snapshotId ?? null,
+  ];
 }
