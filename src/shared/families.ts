@@ -79,6 +79,8 @@ export interface HostFamily extends FamilyBase {
   };
   /** Whether the second text of a host, its further labels, follows the first one. */
   readonly hasInfoLabels?: true;
+  /** Whether the values are in the details of a page. */
+  readonly isDetail?: true;
   /**
    * Sets `values[row]` for each row from `from` up to, but not including, `to`. NaN means that the
    * family has no row for this host.
@@ -100,12 +102,15 @@ export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
 const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
 const oneIf = (condition: boolean) => (condition ? 1 : 0);
 
-/** Evaluates a column of the details, in which NaN says that there is no row. */
-function evaluateDetail(column: number): HostFamily['evaluate'] {
-  return (page, from, to, values) => {
-    const first = column * PAGE_ROWS;
-    if (page.details === undefined) values.fill(Number.NaN, from, to);
-    else values.set(page.details.subarray(first + from, first + to), from);
+/** The values are a column of the details, in which NaN says that there is no row. */
+function detail(column: number): Pick<HostFamily, 'isDetail' | 'evaluate'> {
+  return {
+    isDetail: true,
+    evaluate(page, from, to, values) {
+      const first = column * PAGE_ROWS;
+      if (page.details === undefined) values.fill(Number.NaN, from, to);
+      else values.set(page.details.subarray(first + from, first + to), from);
+    },
   };
 }
 
@@ -143,7 +148,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     help: 'How often the host means to be backed up, as its agent said; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    evaluate: evaluateDetail(BACKUP_INTERVAL_SECONDS),
+    ...detail(BACKUP_INTERVAL_SECONDS),
   },
   {
     name: 'rm_host_info',
@@ -162,7 +167,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     help: 'Bytes that the last backup which reported them added to the repository; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
-    evaluate: evaluateDetail(BACKUP_ADDED_BYTES),
+    ...detail(BACKUP_ADDED_BYTES),
   },
   {
     name: 'rm_host_last_backup_duration_seconds',
@@ -171,7 +176,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateDetail(BACKUP_DURATION_MS),
+    ...detail(BACKUP_DURATION_MS),
   },
   {
     name: 'rm_host_last_backup_success',
@@ -193,7 +198,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateDetail(BACKUP_SUCCESS_MS),
+    ...detail(BACKUP_SUCCESS_MS),
   },
   {
     name: 'rm_host_last_backup_timestamp_seconds',
@@ -216,7 +221,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
-    evaluate: evaluateDetail(CHECK_SUCCESS_MS),
+    ...detail(CHECK_SUCCESS_MS),
   },
   {
     name: 'rm_host_open_alerts',
@@ -318,15 +323,6 @@ export const HOST_FAMILIES: readonly HostFamily[] = FAMILIES.filter(
 
 /** The index of the family whose rows have the second text of a host. */
 export const INFO_FAMILY = HOST_FAMILIES.findIndex((family) => family.hasInfoLabels);
-
-/** Families whose values are the details of a page. */
-export const DETAIL_FAMILIES: readonly string[] = [
-  'rm_host_backup_interval_seconds',
-  'rm_host_last_backup_added_bytes',
-  'rm_host_last_backup_duration_seconds',
-  'rm_host_last_backup_success_timestamp_seconds',
-  'rm_host_last_check_success_timestamp_seconds',
-];
 
 /** The totals of the hosts of one page. */
 export function pageTotals(page: Page): FleetTotals {

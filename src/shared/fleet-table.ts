@@ -1,42 +1,28 @@
-import { checkHost, type Host, INFO_FIELDS, REPO_STATUSES } from '../contract/host.ts';
+import { checkHost, type Host, INFO_FIELDS } from '../contract/host.ts';
 import { RmError } from '../errors.ts';
-import { DETAIL_FAMILIES, HOST_FAMILIES, INFO_FAMILY } from './families.ts';
+import { HOST_FAMILIES, INFO_FAMILY } from './families.ts';
 import {
-  ALERTS_CRITICAL,
-  ALERTS_INFO,
-  ALERTS_WARNING,
   allocateFleetBuffer,
-  BACKUP_ADDED_BYTES,
-  BACKUP_DURATION_MS,
-  BACKUP_INTERVAL_SECONDS,
-  BACKUP_SUCCESS_MS,
-  CHECK_SUCCESS_MS,
   DETAIL_DOUBLES,
-  FLAG_BACKUP_SUCCEEDED,
-  FLAG_HAS_BACKUP,
-  FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
   FLAGS,
   type FleetMemory,
   INFO_LENGTH,
-  LAST_BACKUP_MS,
   MAX_PAGES,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
   Page,
   PENDING_HOSTS,
-  REPO_SIZE,
-  REPO_STATUS_SHIFT,
-  SNAPSHOTS,
   STRUCTURE_VERSION,
   TEXT_LENGTH,
   TEXT_START,
-  TEXT_UNIT,
   VERSION,
   viewFleetBuffer,
 } from './fleet-layout.ts';
+import { markChangedFamilies, writeRow } from './fleet-row.ts';
 import { escapeLabelValue } from './text-format.ts';
+import { TextSlots } from './text-slots.ts';
 
 /** A page and what only the writer knows about it: its block and the sorted ids of its hosts. */
 interface WriterPage {
@@ -66,8 +52,9 @@ export class FleetTable {
   /** @param exclude names of families that no body shows: what only they need is not kept */
   constructor(buffer: SharedArrayBuffer = allocateFleetBuffer(), exclude: readonly string[] = []) {
     this.buffer = buffer;
-    this.#keepsDetails = !DETAIL_FAMILIES.every((name) => exclude.includes(name));
-    this.#keepsInfo = !exclude.includes(HOST_FAMILIES[INFO_FAMILY]?.name ?? '');
+    const shown = HOST_FAMILIES.filter(({ name }) => !exclude.includes(name));
+    this.#keepsDetails = shown.some(({ isDetail }) => isDetail);
+    this.#keepsInfo = shown.some(({ hasInfoLabels }) => hasInfoLabels);
     this.#memory = viewFleetBuffer(buffer);
     this.#text = new TextSlots(this.#memory.text);
   }
@@ -294,48 +281,6 @@ function setTexts(page: Page, row: number, start: number, { bytes, labelLength }
 }
 
 /**
- * Label texts in slots of whole units. A freed slot is used again for a text that needs as many
- * units.
- */
-class TextSlots {
-  readonly #bytes: Buffer;
-  readonly #freeBySize = new Map<number, number[]>();
-  #unitsUsed = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  /** @returns the first unit of the slot */
-  add(text: Buffer): number {
-    const size = Math.ceil(text.length / TEXT_UNIT);
-    const start = this.#freeBySize.get(size)?.pop() ?? this.#append(size);
-    text.copy(this.#bytes, start * TEXT_UNIT);
-    return start;
-  }
-
-  free(start: number, length: number): void {
-    const size = Math.ceil(length / TEXT_UNIT);
-    const free = this.#freeBySize.get(size);
-    if (free === undefined) this.#freeBySize.set(size, [start]);
-    else free.push(start);
-  }
-
-  view(start: number, length: number): Buffer {
-    return this.#bytes.subarray(start * TEXT_UNIT, start * TEXT_UNIT + length);
-  }
-
-  #append(size: number): number {
-    const start = this.#unitsUsed;
-    if ((start + size) * TEXT_UNIT > this.#bytes.length) {
-      throw new RmError('fleet_full', 'upsert: the label text of the fleet table is full');
-    }
-    this.#unitsUsed += size;
-    return start;
-  }
-}
-
-/**
  * Runs `change` while the version is odd, so that readers retry. `change` must not throw: the
  * version would stay odd.
  */
@@ -343,83 +288,6 @@ function withOddVersion(words: Int32Array, version: number, change: () => void):
   Atomics.add(words, version, 1);
   change();
   Atomics.add(words, version, 1);
-}
-
-/** What the exposition shows of one row: by family, its value and the index of its last label. */
-interface RowOutput {
-  readonly values: Float64Array;
-  readonly labels: Int8Array;
-}
-
-const newRowOutput = (): RowOutput => ({
-  values: new Float64Array(HOST_FAMILIES.length),
-  labels: new Int8Array(HOST_FAMILIES.length),
-});
-const before = newRowOutput();
-const after = newRowOutput();
-const pageValues = new Float64Array(PAGE_ROWS);
-
-function evaluateRow(page: Page, row: number, { values, labels }: RowOutput): void {
-  for (const [index, family] of HOST_FAMILIES.entries()) {
-    family.evaluate(page, row, row + 1, pageValues);
-    values[index] = pageValues[row] as number;
-    labels[index] = family.lastLabel?.pick(page, row) ?? 0;
-  }
-}
-
-/** Runs `change` and marks the families whose exposition of the row is different afterwards. */
-function markChangedFamilies(page: Page, row: number, change: () => void): void {
-  evaluateRow(page, row, before);
-  change();
-  evaluateRow(page, row, after);
-  for (let family = 0; family < HOST_FAMILIES.length; family++) {
-    // `Object.is`, because NaN (no row) must equal NaN.
-    const same = Object.is(before.values[family], after.values[family]);
-    if (!same || before.labels[family] !== after.labels[family]) page.markFamily(family);
-  }
-}
-
-/**
- * Compares the row with `host` and, if `write` is set, stores `host` in it.
- * @returns whether the row was different before
- */
-function writeRow(page: Page, row: number, host: Host, write: boolean): boolean {
-  const { lastBackup, repoSizeBytes, openAlerts } = host;
-  const lastBackupIfGood = lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined;
-  const flags =
-    (host.online ? FLAG_ONLINE : 0) |
-    (lastBackup ? FLAG_HAS_BACKUP : 0) |
-    (lastBackup?.succeeded ? FLAG_BACKUP_SUCCEEDED : 0) |
-    (repoSizeBytes === undefined ? 0 : FLAG_HAS_REPO_SIZE) |
-    (REPO_STATUSES.indexOf(host.repoStatus ?? 'unknown') << REPO_STATUS_SHIFT);
-  let changed = false;
-  const word = (column: number, value: number) => {
-    if (page.word(column, row) !== value) changed = true;
-    if (write) page.setWord(column, row, value);
-  };
-  const double = (column: number, value: number) => {
-    if (page.double(column, row) !== value) changed = true;
-    if (write) page.setDouble(column, row, value);
-  };
-  const detail = (column: number, value: number) => {
-    if (page.details === undefined) return;
-    // `Object.is`, because NaN (no row) must equal NaN.
-    if (!Object.is(page.detail(column, row), value)) changed = true;
-    if (write) page.setDetail(column, row, value);
-  };
-  word(FLAGS, flags);
-  word(ALERTS_CRITICAL, openAlerts?.critical ?? 0);
-  word(ALERTS_INFO, openAlerts?.info ?? 0);
-  word(ALERTS_WARNING, openAlerts?.warning ?? 0);
-  double(LAST_BACKUP_MS, lastBackup?.finishedAtMs ?? 0);
-  double(REPO_SIZE, repoSizeBytes ?? 0);
-  double(SNAPSHOTS, host.snapshotCount ?? 0);
-  detail(BACKUP_INTERVAL_SECONDS, host.backupIntervalSeconds ?? Number.NaN);
-  detail(BACKUP_ADDED_BYTES, host.lastBackupAddedBytes ?? Number.NaN);
-  detail(BACKUP_DURATION_MS, lastBackup?.durationMs ?? Number.NaN);
-  detail(BACKUP_SUCCESS_MS, host.lastBackupSuccessMs ?? lastBackupIfGood ?? Number.NaN);
-  detail(CHECK_SUCCESS_MS, host.lastCheckSuccessMs ?? Number.NaN);
-  return changed;
 }
 
 /** The first index whose id is not below `id`. */

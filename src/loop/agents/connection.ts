@@ -1,6 +1,7 @@
 import type { WebSocket } from '../../platform/uws.ts';
 import { MAX_BAD_MESSAGES_PER_MINUTE, MAX_BYTES_PER_TURN, MAX_FRAMES_PER_TURN } from './limits.ts';
-import { errorMessage, type ProtocolError } from './protocol.ts';
+import { errorMessage } from './protocol.ts';
+import type { ProtocolError } from './protocol-error.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -9,12 +9,11 @@ import {
   type Hello,
   type JobFinished,
   type JobStarted,
-  ProtocolError,
-  type ProtocolErrorCode,
   parseAgentMessage,
   type RepoStats,
   welcomeMessage,
 } from './protocol.ts';
+import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
 import { closeFor, noteRefusedMessage, type RefusalContext } from './refusals.ts';
 
 export interface MessageContext extends RefusalContext {

@@ -1,7 +1,8 @@
 import type { EventLog } from '../../platform/event-log.ts';
 import type { Refusal, StatsWriter } from '../../shared/server-stats.ts';
 import type { AgentConnection } from './connection.ts';
-import { CLOSE, type ProtocolError } from './protocol.ts';
+import { CLOSE } from './protocol.ts';
+import type { ProtocolError } from './protocol-error.ts';
 
 export interface RefusalContext {
   readonly stats: StatsWriter;

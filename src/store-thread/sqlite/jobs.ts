@@ -19,13 +19,7 @@ interface JobCount {
   all: number;
 }
 
-type Row = [
-  kind: JobKind,
-  startedAt: number,
-  status: JobStatus | null,
-  finishedAt: number | null,
-  exitCode: number | null,
-];
+type Row = [kind: JobKind, startedAt: number, status: JobStatus | null, finishedAt: number | null];
 
 /** The table `jobs`, in the order in which the jobs were first reported. */
 export class Jobs {
@@ -40,20 +34,17 @@ export class Jobs {
     this.#onForgotten = onForgotten;
   }
 
-  /** Returns the job without its error text and the summary of its backup. */
+  /** Returns the columns of the job that the rules need. */
   get(hostId: string, jobId: string): JobRecord | undefined {
     const row = this.#statements.get<Row>(
-      `SELECT kind, started_at, status, finished_at, exit_code FROM jobs
+      `SELECT kind, started_at, status, finished_at FROM jobs
        WHERE host_id = ? AND job_id = ?`,
       hostId,
       jobId,
     );
     if (row === undefined) return undefined;
-    const [kind, startedAtMs, status, finishedAtMs, exitCode] = row;
-    const finish =
-      status === null || finishedAtMs === null
-        ? undefined
-        : { status, finishedAtMs, exitCode: exitCode ?? undefined };
+    const [kind, startedAtMs, status, finishedAtMs] = row;
+    const finish = status === null || finishedAtMs === null ? undefined : { status, finishedAtMs };
     return { hostId, jobId, kind, startedAtMs, finish };
   }
 

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import {
   type AgentMessage,
   errorMessage,
-  ProtocolError,
   parseAgentMessage,
 } from '../../../src/loop/agents/protocol.ts';
+import { ProtocolError } from '../../../src/loop/agents/protocol-error.ts';
 
 /*
  * What an agent sends is whatever somebody with a token likes to send. It is a message, or it is refused with a

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import {
   ackMessage,
   errorMessage,
-  ProtocolError,
   parseAgentMessage,
   welcomeMessage,
 } from '../../../src/loop/agents/protocol.ts';
+import { ProtocolError } from '../../../src/loop/agents/protocol-error.ts';
 
 const TIME = '2026-01-02T03:04:05.678Z';
 const TIME_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
