@@ -10,7 +10,7 @@ import { type Network, Networks, overlap, parseNetwork } from './networks.ts';
 export const TOKEN_OVERLAP_MS = 5 * 60 * 1_000;
 
 /**
- * Who may scrape. A request must pass every gate that is set: the token, the networks, or both.
+ * Who may scrape. A request must satisfy every rule that is set: the token, the networks, or both.
  * With neither a token nor networks there is no scrape endpoint.
  *
  * @example
@@ -25,7 +25,7 @@ export const TOKEN_OVERLAP_MS = 5 * 60 * 1_000;
 export interface AccessRules {
   /** The bearer token that a scraper must send: 1 to 1024 visible ASCII characters without spaces. */
   readonly token?: string | undefined;
-  /** Networks or addresses that clients must come from, in CIDR notation. Empty means no such gate. */
+  /** Networks or addresses that clients must come from, in CIDR notation. Empty means no such rule. */
   readonly trustedCidrs?: readonly string[] | undefined;
   /** Proxies whose `X-Forwarded-For` header is trusted: addresses or networks. */
   readonly trustedProxies?: readonly string[] | undefined;

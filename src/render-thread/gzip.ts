@@ -13,12 +13,12 @@ const STORED_HEAD_BYTES = 5;
 const MAX_STORED_BYTES = 0xffff;
 
 /**
- * Builds one gzip member from pieces that were compressed independently. Compressing takes many
- * times as long as rendering, so only pieces that changed should be compressed again.
+ * Builds one gzip member from texts that were compressed independently. Compressing takes many
+ * times as long as rendering, so only texts that changed should be compressed again.
  *
- * Each piece is a raw deflate stream that ends in a sync flush instead of a final block. Such
+ * Each text becomes a raw deflate stream that ends in a sync flush instead of a final block. Such
  * streams can be concatenated. With a header, an empty final block, and the CRC combined from those
- * of the pieces, they form one member (RFC 1951, RFC 1952). It must be a single member, because
+ * of the texts, they form one member (RFC 1951, RFC 1952). It must be a single member, because
  * some clients read only the first.
  */
 export class GzipEncoder implements Encoder {

@@ -32,9 +32,10 @@ const PAGES_PER_RUN = 16;
  * The pieces of the last body in one encoding. A render replaces only the pieces that changed, so
  * its cost depends on what happened since the last render and not on the size of the fleet.
  *
- * The unit of rendering and compression is one page of hosts in one family: 64 rows. The unit of
- * storing and sending is a run: 16 such pages, joined. A fleet of 100,000 hosts has 1,270 runs
- * instead of 20,300 pages, and the time for laying out and sending a body grows with that number.
+ * The unit of rendering and compression is one page of hosts in one family: up to 64 rows. The
+ * unit of storing and sending is a run: 16 such pages, joined. The time for laying out and sending a
+ * body grows with the number of its pieces: a fleet of 100,000 hosts has 1,563 pages in each of 13
+ * families, but only 98 runs in each.
  */
 export class KeptBody {
   readonly #encoder: Encoder;

@@ -14,8 +14,8 @@ export interface BodyLayout {
 export const WORDS_PER_PLACE = 3;
 
 /**
- * The reader returns a piece of at least this size in place. It copies consecutive smaller pieces
- * into one slice.
+ * If the rest of the current piece has at least this size, the reader returns it in place. Otherwise it
+ * copies consecutive smaller pieces into one slice.
  */
 const IN_PLACE_BYTES = 16 * 1024;
 /**
@@ -72,10 +72,12 @@ export class BodyReader {
   }
 
   /**
-   * Returns the next slice from `offset` on. The slice is valid until the next read of any reader
-   * in this thread.
+   * Returns the next slice from `offset` on; an empty one at the end of the body. The slice is valid
+   * until the next read of any reader in this thread.
    */
   read(offset: number): Buffer {
+    // A body is empty if `metrics_exclude` names every family.
+    if (offset >= this.total) return sliceBuffer.subarray(0, 0);
     this.#seek(offset);
     const first = this.#rest(offset);
     if (first.length >= IN_PLACE_BYTES) return first;

@@ -33,7 +33,7 @@ interface WriterPage {
 
 /**
  * The hosts in the exposition, in shared memory (see `fleet-layout.ts`). Only the thread that
- * creates the table writes to it. Other threads read it with a `FleetReader` on the same buffer.
+ * constructs this object writes to it. Other threads read it with a `FleetReader` on the same buffer.
  *
  * Pages hold up to 64 hosts, sorted by ULID. Adding a host moves at most the rows of one page, and
  * a reader copies only the pages that changed.

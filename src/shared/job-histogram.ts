@@ -23,7 +23,7 @@ import { RmError } from '../errors.ts';
  *   1. It brings the lagging bank up to date. That bank lacks only the previous observation, so
  *      only one bucket and the sum differ.
  *   2. It adds the new observation to the lagging bank.
- *   3. It publishes that bank by storing version + 1.
+ *   3. It publishes that bank by exchanging the version for version + 1.
  *
  * A reader loads the version, copies the published bank and loads the version again. The writer
  * touches the bank of version v again only after it has published v + 1. An unchanged version

@@ -15,7 +15,7 @@ import type { StoreHealth } from './store-health.ts';
  * Number of operations at which a transaction takes no further message. A larger one would only
  * delay its acknowledgements.
  */
-const BATCH_LIMIT = 1_000;
+const BATCH_FULL_AT = 1_000;
 /** How long the operations wait for another process to release its lock on the database. */
 const LOCK_WAIT_MS = 4_000;
 const LOCK_RETRY_MS = 10;
@@ -62,6 +62,7 @@ export class Batches {
     if (this.#isClosed) return;
     this.#waiting.push({ client, operations });
     if (this.#retry === undefined) this.#run();
+    // The operations wait for the lock. A goodbye is shown at once nevertheless.
     else this.#showGoodbyes(operations);
   }
 
@@ -125,18 +126,18 @@ export class Batches {
     }
   }
 
-  /** Takes whole messages from the queue and then from the ports, up to the limit of a batch. */
+  /** Takes whole messages from the queue and then from the ports, until the batch is full. */
   #takeBatch(): Message[] {
     const messages: Message[] = [];
     let count = 0;
-    while (count < BATCH_LIMIT) {
+    while (count < BATCH_FULL_AT) {
       const message = this.#waiting.shift();
       if (message === undefined) break;
       messages.push(message);
       count += message.operations.length;
     }
     for (const client of this.#options.clients) {
-      while (count < BATCH_LIMIT) {
+      while (count < BATCH_FULL_AT) {
         const next: { message: readonly Operation[] } | undefined = receiveMessageOnPort(
           client.port,
         );
@@ -210,6 +211,7 @@ export class Batches {
       } catch (error) {
         const failure = engine.failure(error);
         if (failure.kind !== 'operation') throw error;
+        // An error with a code is an answer that a rule intended.
         if (errorCode(error) === undefined) health.defect(error);
         return [{ failure }];
       }

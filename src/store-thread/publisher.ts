@@ -46,7 +46,7 @@ export class Publisher {
       // A loop removes the old token of a host before it adds the new one.
       this.#clients.tell({ removed: [...removed, ...tokensReplaced], added: enrolled });
     }
-    for (const hostId of tokensReplaced) this.#disconnect(hostId, 'token_replaced');
+    for (const hostId of tokensReplaced) this.#closeConnection(hostId, 'token_replaced');
     for (const { hostId, connection, online } of changes.appearances) {
       if (online) this.#connect(hostId, connection);
       else this.#presence.disconnect(hostId, connection);
@@ -55,7 +55,7 @@ export class Publisher {
     for (const host of changes.hosts.values()) this.#show(host);
     for (const hostId of removed) {
       this.#pending.delete(hostId);
-      this.#disconnect(hostId, 'removed');
+      this.#closeConnection(hostId, 'removed');
       this.#presence.forget(hostId);
       this.#fleet?.remove(hostId);
     }
@@ -80,7 +80,7 @@ export class Publisher {
     if (replaced !== undefined) this.#clients.disconnect(replaced, 'replaced');
   }
 
-  #disconnect(hostId: string, reason: 'removed' | 'token_replaced'): void {
+  #closeConnection(hostId: string, reason: 'removed' | 'token_replaced'): void {
     const connection = this.#presence.connectionOf(hostId);
     if (connection !== undefined) this.#clients.disconnect(connection, reason);
   }

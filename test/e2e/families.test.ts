@@ -1,7 +1,9 @@
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { TestAgent } from '../support/agent.ts';
-import { cli, eventually, Served, sample } from '../support/serve.ts';
+import { ask } from '../support/http.ts';
+import { cli, eventually, Served, sample, TOKEN } from '../support/serve.ts';
 
 const HOUR = 3_600_000;
 const at = (ms: number) => new Date(ms).toISOString();
@@ -99,4 +101,15 @@ test('families of metrics_exclude are not in the body, and all others are', asyn
   expect(names).toEqual(FAMILIES.map(({ name }) => name).filter((name) => !exclude.includes(name)));
   for (const name of exclude) expect(body).not.toContain(name);
   expect(body).toContain('rm_host_last_backup_success{');
+});
+
+test('a body without any family is empty, and the server continues', async () => {
+  const exclude = FAMILIES.map(({ name }) => name).join(',');
+  const served = await Served.start({ RM_METRICS_EXCLUDE: exclude });
+  const Authorization = `Bearer ${TOKEN}`;
+  const plain = await ask(served.metricsUrl, { headers: { Authorization } });
+  expect([plain.status, plain.body.length]).toEqual([200, 0]);
+  const headers = { Authorization, 'Accept-Encoding': 'gzip' };
+  const { status, body } = await ask(served.metricsUrl, { headers });
+  expect([status, gunzipSync(body).length]).toEqual([200, 0]);
 });

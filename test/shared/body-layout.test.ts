@@ -42,3 +42,8 @@ test('many small pieces are put together, so that a small body is one slice', ()
   const { reader, bytes } = bodyOf(Array.from({ length: 100 }, () => 90));
   expect(reader.read(0).equals(bytes)).toBe(true);
 });
+
+test('a body without pieces is one empty slice', () => {
+  expect(bodyOf([]).reader.read(0)).toHaveLength(0);
+  expect(bodyOf([0, 0]).reader.read(0)).toHaveLength(0);
+});

@@ -11,9 +11,9 @@ export interface AgentStore {
   /** Returns the number of a new connection. Its order is higher than that of any earlier one of any loop. */
   numberConnection(): number;
   /**
-   * Sends an operation to the store.
-   * @returns the answer, after the operation has been committed to disk
-   * @throws RmError if the operation could not be stored; nothing was changed then
+   * Sends an operation to the store, at the end of this turn of the loop.
+   * @returns the answer. An operation that changes something is on disk by then.
+   * @throws RmError if the operation could not be stored
    */
   submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>>;
 }

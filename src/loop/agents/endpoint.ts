@@ -48,7 +48,7 @@ export interface AgentEndpointOptions extends Omit<MessageContext, 'queues'>, Ad
 export class AgentEndpoint {
   readonly #options: AgentEndpointOptions & MessageContext;
   readonly #connections = new Map<number, AgentConnection>();
-  /** Connections that have not said hello yet. */
+  /** Per host, the number of connections that have not said hello yet. */
   readonly #ungreeted = new Tally(MAX_UNGREETED_PER_HOST);
   readonly #turns = new Turns();
   readonly #admission: Admission;
@@ -101,7 +101,8 @@ export class AgentEndpoint {
 
   /**
    * Stops accepting messages, waits until the accepted ones are stored and answered, and closes the
-   * connections. Messages that arrive meanwhile are not acknowledged, so the agents send them again.
+   * connections. It does not wait for hellos, because an agent repeats its hello when it connects again.
+   * Messages that arrive meanwhile are not acknowledged, so the agents send them again.
    * @param limitMs how long to wait for the store, in milliseconds
    */
   async drain(limitMs = DRAIN_LIMIT_MS): Promise<void> {

@@ -25,7 +25,7 @@ export interface MessageContext extends RefusalContext {
 
 /**
  * Handles a text frame of an agent. A message is stored first. After that a finished job is observed in
- * the histogram and the message is acknowledged.
+ * the histogram and the message is acknowledged. A heartbeat needs no more than its receipt.
  */
 export function handleFrame(
   connection: AgentConnection,
@@ -43,6 +43,7 @@ export function handleFrame(
     dispatch(connection, message, context);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
+    // A message without a hello was counted by its type above.
     if (error.code !== 'hello_required') context.stats.message('other');
     refuse(connection, error, context);
   }

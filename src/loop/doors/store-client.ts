@@ -15,10 +15,10 @@ import type { StatsWriter } from '../../shared/server-stats.ts';
 
 /** Number of unanswered operations at which the loop stops reading its sockets for a moment. */
 const MAX_UNANSWERED_PER_LOOP = 4_096;
-/** Number of settled operations that are cut off from the front of the list at once. */
-const TRIM_AT = 4_096;
 /** Upper bound of that moment, so that a store that hangs does not hang the loop with it. */
 const MAX_BLOCK_MS = 100;
+/** Number of settled operations that are cut off from the front of the list at once. */
+const TRIM_AT = 4_096;
 
 /**
  * What a thread needs to talk to the store. When it is sent to another thread, `port` must be in
@@ -28,8 +28,8 @@ export interface StoreLink {
   readonly loop: number;
   readonly port: MessagePort;
   readonly progress: Int32Array;
-  /** One counter for the connections of all loops. */
-  readonly connections: BigInt64Array;
+  /** The number of the next connection of any loop. */
+  readonly nextConnection: BigInt64Array;
 }
 
 interface Pending {
@@ -52,7 +52,7 @@ export class StoreClient {
   readonly #hostByTokenDigest = new Map<string, string>();
   readonly #port: MessagePort;
   readonly #progress: Int32Array;
-  readonly #connections: BigInt64Array;
+  readonly #nextConnection: BigInt64Array;
   #outgoing: Operation[] = [];
   readonly #pending: Pending[] = [];
   readonly #stats: StatsWriter | undefined;
@@ -62,8 +62,8 @@ export class StoreClient {
   #closed = false;
 
   /** @param stats counters of this thread */
-  constructor({ loop, port, progress, connections }: StoreLink, stats?: StatsWriter) {
-    this.#connections = connections;
+  constructor({ loop, port, progress, nextConnection }: StoreLink, stats?: StatsWriter) {
+    this.#nextConnection = nextConnection;
     this.#stats = stats;
     this.loop = loop;
     this.#port = port;
@@ -93,14 +93,14 @@ export class StoreClient {
    * of any loop; see {@link CONNECTIONS_PER_LOOP}.
    */
   numberConnection(): number {
-    return this.loop * CONNECTIONS_PER_LOOP + Number(Atomics.add(this.#connections, 0, 1n));
+    return this.loop * CONNECTIONS_PER_LOOP + Number(Atomics.add(this.#nextConnection, 0, 1n));
   }
 
   /**
-   * Sends an operation to the store.
-   * @returns the answer, after the operation has been committed to disk
-   * @throws RmError `database_failed`, `closed`, and errors of the operation itself; nothing was
-   * changed then
+   * Sends an operation to the store, at the end of this turn of the loop.
+   * @returns the answer. An operation that changes something is on disk by then.
+   * @throws RmError `database_failed` and errors of the operation itself, if nothing was changed;
+   * `closed` if the store ended meanwhile, so that it is not known whether anything was changed
    */
   submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
     if (this.#closed) return Promise.reject(new RmError('closed', 'the store is closed'));

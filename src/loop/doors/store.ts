@@ -22,7 +22,9 @@ export class Store {
   readonly #worker: Worker;
   readonly #clients: StoreClient[] = [];
   readonly #exited: Promise<void>;
-  readonly #connections = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
+  readonly #nextConnection = new BigInt64Array(
+    new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
+  );
   #alive = true;
   #loops = 0;
   #closing: Promise<void> | undefined;
@@ -85,7 +87,7 @@ export class Store {
     const loop = this.#loops++;
     const progress = new Int32Array(new SharedArrayBuffer(4));
     this.#post({ attach: { loop, port: port1, progress } }, [port1]);
-    return { loop, port: port2, progress, connections: this.#connections };
+    return { loop, port: port2, progress, nextConnection: this.#nextConnection };
   }
 
   /**

@@ -21,7 +21,7 @@ export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: nu
   const time = reportedTime(job.finishedAtMs, receivedAtMs);
   const isLast = (kind: FinishKind) => isLatest(time, lastOrderMs(host, kind), receivedAtMs);
   let after = host;
-  if (decides(job) && isLast(job.kind)) after = afterLast(after, job, time);
+  if (opensOrResolvesAlert(job) && isLast(job.kind)) after = afterLast(after, job, time);
   if (job.status !== 'succeeded') return after;
   if (job.kind === 'backup' && isLast('backup_success')) {
     after = noteTime({ ...after, lastBackupSuccessMs: time.shownMs }, 'backup_success', time);
@@ -29,6 +29,7 @@ export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: nu
   if (job.kind === 'check' && isLast('check_success')) {
     after = noteTime({ ...after, lastCheckSuccessMs: time.shownMs }, 'check_success', time);
   }
+  // A failed init that finished after this job outweighs it.
   const provesRepository = !WITHOUT_REPOSITORY.includes(job.kind);
   return provesRepository && isLast('init') ? repositoryIsReady(after) : after;
 }
@@ -43,7 +44,7 @@ export function repositoryIsReady(host: HostRecord): HostRecord {
  * Returns whether the job opens or resolves an alert. One that does neither, such as a cancelled
  * check, must not replace the last job that did.
  */
-function decides({ kind, status }: FinishedJob): boolean {
+function opensOrResolvesAlert({ kind, status }: FinishedJob): boolean {
   const rule = JOB_ALERTS[kind];
   return rule !== undefined && (status === 'succeeded' || rule.opensOn.includes(status));
 }
@@ -91,14 +92,14 @@ function noteTime(
   return { ...host, lastFinishes: { ...host.lastFinishes, [kind]: orderMs } };
 }
 
-/** With what a report of this kind is compared. */
+/** The time with which a new finish of this kind is compared. */
 function lastOrderMs(host: HostRecord, kind: FinishKind): number | undefined {
   return host.lastFinishes[kind] ?? (isShown(kind) ? SHOWN_TIMES[kind](host) : undefined);
 }
 
 /**
- * Times that a host shows. They are also what reports are compared with, unless the agent's clock was wrong, so most
- * finishes write only the row of their host.
+ * Times that a host shows. Unless the agent's clock was wrong, later finishes are compared with them. So most finishes
+ * need no row in `last_finishes`.
  */
 const SHOWN_TIMES = {
   backup: ({ lastBackup }: HostRecord) => lastBackup?.finishedAtMs,

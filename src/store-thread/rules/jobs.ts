@@ -4,7 +4,7 @@ import { afterFinish } from './finished-jobs.ts';
 import type { Decision, HostRecord, JobRecord } from './records.ts';
 import { MAX_DURATION_MS } from './time.ts';
 
-/** Records the start of a job. A repeated start changes nothing. */
+/** Decides what the start of a job changes. A repeated start changes nothing. */
 export function startJob(
   host: HostRecord,
   known: JobRecord | undefined,
@@ -18,7 +18,7 @@ export function startJob(
 }
 
 /**
- * Records the finish of a job. Only its first finish counts. If the start was not reported, the finish
+ * Decides what the finish of a job changes. Only its first finish counts. If the start was not reported, the finish
  * must contain the kind and the start time.
  * @param known the stored job, if there is one
  */

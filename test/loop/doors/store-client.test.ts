@@ -16,8 +16,8 @@ const ATTEMPTS = 5;
 function connected() {
   const { port1: store, port2: port } = new MessageChannel();
   const progress = new Int32Array(new SharedArrayBuffer(4));
-  const connections = new BigInt64Array(new SharedArrayBuffer(8));
-  const client = new StoreClient({ loop: 0, port, progress, connections });
+  const nextConnection = new BigInt64Array(new SharedArrayBuffer(8));
+  const client = new StoreClient({ loop: 0, port, progress, nextConnection });
   const rescuer = new Worker(
     `const { workerData } = require('node:worker_threads');
     setTimeout(() => Atomics.notify(workerData, 0), ${RESCUE_MS});`,
