@@ -44,8 +44,10 @@ export interface Host {
    * surrogates, and not only white space. It is the label `host`, escaped as the format demands.
    */
   readonly host: string;
-  /** Whether the agent of the host is connected. */
+  /** Whether the agent of the host is connected, or reports by HTTP often enough. */
   readonly online: boolean;
+  /** Whether the host is online without a connection, because it reports by HTTP. Default: false. */
+  readonly reportsByHttp?: boolean | undefined;
   /** The last finished backup. Default: never backed up, so there is no row. */
   readonly lastBackup?:
     | {
@@ -106,6 +108,9 @@ export function checkHost(host: Host): void {
   if (typeof host.host !== 'string') throw invalid('host', 'a string', host.host);
   checkText('host', host.host, hostNameFault);
   if (typeof host.online !== 'boolean') throw invalid('online', 'true or false', host.online);
+  if (host.reportsByHttp !== undefined && typeof host.reportsByHttp !== 'boolean') {
+    throw invalid('reportsByHttp', 'true or false', host.reportsByHttp);
+  }
   if (host.lastBackup !== undefined) {
     if (typeof host.lastBackup !== 'object' || host.lastBackup === null) {
       throw invalid('lastBackup', 'an object, or left out', host.lastBackup);

@@ -86,6 +86,13 @@ export interface Operations {
    * has a newer connection.
    */
   goodbye: [{ hostId: string; connection: number; atMs?: number }, null | Gone];
+  /**
+   * The host has sent messages by HTTP. It is online until it has been silent for too long, unless it has
+   * a connection. `agent` replaces its details.
+   */
+  seen: [{ hostId: string; agent?: AgentDetails | undefined }, null | Gone];
+  /** A host that reports by HTTP has been silent for too long. */
+  silent: [{ hostId: string }, null | Gone];
   /** The host has been offline long enough for an alert. */
   offline: [{ hostId: string }, null | Gone];
   startJob: [

@@ -7,6 +7,7 @@ import type { Logger } from './log.ts';
 export const EVENTS = [
   'agent_bad_frame',
   'agent_bad_hello',
+  'agent_bad_report',
   'agent_job_conflict',
   'agent_message_refused',
   'agent_removed',
@@ -16,6 +17,7 @@ export const EVENTS = [
   'agent_token_replaced',
   'agent_too_many_bad_messages',
   'agent_too_many_messages',
+  'agent_too_many_requests',
   'agent_too_many_unanswered',
   'agent_unauthorized',
   'agent_unread_answers',

@@ -12,6 +12,7 @@ import {
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
+  FLAG_REPORTS_BY_HTTP,
   FLAGS,
   LAST_BACKUP_MS,
   PAGE_ROWS,
@@ -135,11 +136,23 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_agent_online',
     type: 'gauge',
-    help: 'Whether the agent of the host is connected: 1 or 0.',
+    help: 'Whether the host is online: its agent is connected, or it reports by HTTP often enough. 1 or 0.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     evaluate(page, from, to, values) {
       for (let row = from; row < to; row++) values[row] = oneIf(has(page, row, FLAG_ONLINE));
+    },
+  },
+  {
+    name: 'rm_host_agent_reports_by_http',
+    type: 'gauge',
+    help: 'Always 1; a row for each host that is online without a connection, because it reports by HTTP.',
+    labels: ['host_id', 'host'],
+    over: 'hosts',
+    evaluate(page, from, to, values) {
+      for (let row = from; row < to; row++) {
+        values[row] = has(page, row, FLAG_REPORTS_BY_HTTP) ? 1 : Number.NaN;
+      }
     },
   },
   {
@@ -278,7 +291,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_hosts_online',
     type: 'gauge',
-    help: 'Hosts whose agent is connected.',
+    help: 'Hosts that are online.',
     labels: [],
     over: 'fleet',
     rows: ({ online }) => [[[], online]],
@@ -294,7 +307,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_hosts_total',
     type: 'gauge',
-    help: 'Hosts whose agent has connected at least once.',
+    help: 'Hosts that have connected or reported at least once.',
     labels: [],
     over: 'fleet',
     rows: ({ hosts }) => [[[], hosts]],

@@ -65,7 +65,8 @@ export const FLAG_ONLINE = 1;
 export const FLAG_HAS_BACKUP = 2;
 export const FLAG_BACKUP_SUCCEEDED = 4;
 export const FLAG_HAS_REPO_SIZE = 8;
-export const REPO_STATUS_SHIFT = 4; // an index into REPO_STATUSES
+export const FLAG_REPORTS_BY_HTTP = 16;
+export const REPO_STATUS_SHIFT = 5; // an index into REPO_STATUSES
 
 export const PAGE_WORDS = PAGE_HEADER_WORDS + WORD_COLUMNS * PAGE_ROWS;
 export const PAGE_DOUBLES = DOUBLE_COLUMNS * PAGE_ROWS;

@@ -13,6 +13,7 @@ import {
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
+  FLAG_REPORTS_BY_HTTP,
   FLAGS,
   LAST_BACKUP_MS,
   PAGE_ROWS,
@@ -65,6 +66,7 @@ export function writeRow(page: Page, row: number, host: Host, write: boolean): b
   const lastBackupIfGood = lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined;
   const flags =
     (host.online ? FLAG_ONLINE : 0) |
+    (host.reportsByHttp ? FLAG_REPORTS_BY_HTTP : 0) |
     (lastBackup ? FLAG_HAS_BACKUP : 0) |
     (lastBackup?.succeeded ? FLAG_BACKUP_SUCCEEDED : 0) |
     (repoSizeBytes === undefined ? 0 : FLAG_HAS_REPO_SIZE) |

@@ -4,6 +4,7 @@ import {
   DURATION_SUM,
   MESSAGE_TYPES,
   REFUSALS,
+  REPORT_CODES,
   SCRAPE_CODES,
   STATS_CELLS,
 } from './server-stats.ts';
@@ -175,6 +176,14 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
     labels: ['reason'],
     over: 'server',
     rows: byLabel('reason', REFUSALS, CELL.refusals),
+  },
+  {
+    name: 'rm_agent_requests_total',
+    type: 'counter',
+    help: 'HTTP requests with messages from agents, by HTTP status.',
+    labels: ['code'],
+    over: 'server',
+    rows: byLabel('code', REPORT_CODES, CELL.reports),
   },
   {
     name: 'rm_scrape_duration_seconds',

@@ -26,6 +26,7 @@ export const REFUSALS = [
   'bad_frame',
   'bad_hello',
   'bad_message',
+  'bad_report',
   'bad_time',
   'hello_required',
   'job_conflict',
@@ -49,6 +50,10 @@ export const REFUSALS = [
   'unread_answers',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
+
+/** HTTP statuses with which requests with messages of agents are answered. */
+export const REPORT_CODES = [200, 400, 401, 405, 408, 413, 429, 503] as const;
+export type ReportCode = (typeof REPORT_CODES)[number];
 
 /** HTTP statuses with which the scrape endpoint answers. */
 export const SCRAPE_CODES = [200, 400, 401, 405, 503] as const;
@@ -75,6 +80,7 @@ export const CELL = {
   connections: reserveCells(1),
   messages: reserveCells(MESSAGE_TYPES.length),
   refusals: reserveCells(REFUSALS.length),
+  reports: reserveCells(REPORT_CODES.length),
   scrapes: reserveCells(SCRAPE_CODES.length),
   scrapeDuration: reserveCells(DURATION_CELLS),
   commitDuration: reserveCells(DURATION_CELLS),
@@ -163,6 +169,11 @@ export class StatsWriter {
 
   refusal(reason: Refusal): void {
     this.#add(CELL.refusals + REFUSALS.indexOf(reason), 1);
+  }
+
+  /** A request with messages was answered. */
+  report(code: ReportCode): void {
+    this.#add(CELL.reports + REPORT_CODES.indexOf(code), 1);
   }
 
   scrape(code: ScrapeCode): void {

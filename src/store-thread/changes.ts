@@ -23,14 +23,21 @@ export class Changes {
   readonly tokensReplaced: string[] = [];
   /** In the order of the operations. */
   readonly appearances: Appearance[] = [];
+  /** Hosts that have sent messages by HTTP. */
+  readonly seen = new Set<string>();
+  /** Hosts that are no longer online by messages over HTTP. */
+  readonly silent = new Set<string>();
 
   /** Adds the changes of one part of the transaction. */
-  add({ hosts, added, enrolled, removed, tokensReplaced, appearances }: Changes): void {
+  add(part: Changes): void {
+    const { hosts, added, enrolled, removed, tokensReplaced, appearances } = part;
     for (const [hostId, host] of hosts) this.hosts.set(hostId, host);
     this.added.push(...added);
     this.enrolled.push(...enrolled);
     this.removed.push(...removed);
     this.tokensReplaced.push(...tokensReplaced);
     this.appearances.push(...appearances);
+    for (const hostId of part.seen) this.seen.add(hostId);
+    for (const hostId of part.silent) this.silent.add(hostId);
   }
 }

@@ -81,8 +81,8 @@ export interface Engine {
   renameHost(hostId: string, host: string): boolean;
 
   /**
-   * Marks every host offline since `atMs`. Pending hosts stay pending, and a host with an open
-   * `agent_offline` alert keeps its time.
+   * Marks every host offline since `atMs`, except those that are online by messages over HTTP. Pending
+   * hosts stay pending, and a host with an open `agent_offline` alert keeps its time.
    */
   forgetConnections(atMs: number): void;
   /**

@@ -11,6 +11,7 @@ import type { StoreHealth } from './store-health.ts';
 const OTHER_PROCESSES_POLL_MS = 50;
 const FILES_POLL_MS = 1_000;
 const GOODBYES_POLL_MS = 1_000;
+const SILENCE_POLL_MS = 5_000;
 const OFFLINE_ALERT_POLL_MS = 5_000;
 const PRUNE_POLL_MS = 60_000;
 /**
@@ -18,7 +19,8 @@ const PRUNE_POLL_MS = 60_000;
  * job would be counted twice.
  */
 const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1_000;
-const OFFLINE_ALERT_STEP = 500;
+/** Number of hosts that one transaction marks as silent, or alerts as offline. */
+const HOSTS_STEP = 500;
 const STEP_PAUSE_MS = 100;
 const CLOCK_POLL_MS = 60 * 60 * 1_000;
 
@@ -48,6 +50,7 @@ export class Housekeeping {
   #lastChange: number;
   #prune: NodeJS.Timeout | undefined;
   #moreAlerts: NodeJS.Timeout | undefined;
+  #moreSilent: NodeJS.Timeout | undefined;
 
   constructor(options: HousekeepingOptions) {
     this.#options = options;
@@ -62,10 +65,12 @@ export class Housekeeping {
       }, OTHER_PROCESSES_POLL_MS),
       setInterval(() => batches.checkFiles(), FILES_POLL_MS),
       setInterval(() => this.#writeGoodbyes(), GOODBYES_POLL_MS),
+      setInterval(() => this.#markSilent(), SILENCE_POLL_MS),
       setInterval(() => this.#alertOffline(), OFFLINE_ALERT_POLL_MS),
       setInterval(() => this.#saveClock(), CLOCK_POLL_MS),
     ];
     this.#saveClock();
+    this.#markSilent();
     this.#pruneJobs();
   }
 
@@ -73,6 +78,7 @@ export class Housekeeping {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#prune);
     clearTimeout(this.#moreAlerts);
+    clearTimeout(this.#moreSilent);
   }
 
   /** Applies what other processes committed, for example a `hosts` command. */
@@ -130,18 +136,29 @@ export class Housekeeping {
     if (presence.unwritten.length > 0) batches.report([]);
   }
 
+  /** Marks hosts offline that report by HTTP and have been silent for too long, some at a time. */
+  #markSilent(): void {
+    const { presence, batches } = this.#options;
+    const hostIds = presence.silentHosts(HOSTS_STEP);
+    if (hostIds.length === 0) return;
+    const reports = hostIds.map((hostId) => ['silent', { hostId }] as const);
+    if (batches.report(reports) && hostIds.length === HOSTS_STEP) {
+      this.#moreSilent = setTimeout(() => this.#markSilent(), STEP_PAUSE_MS);
+    }
+  }
+
   /**
    * Opens offline alerts, a limited number at a time. After a start to which no agent connects, the
    * whole fleet is due at once.
    */
   #alertOffline(): void {
     const { presence, batches } = this.#options;
-    const hostIds = presence.offlineFor(OFFLINE_ALERT_AFTER_MS, OFFLINE_ALERT_STEP);
+    const hostIds = presence.offlineFor(OFFLINE_ALERT_AFTER_MS, HOSTS_STEP);
     if (hostIds.length === 0) return;
     const reports = hostIds.map((hostId) => ['offline', { hostId }] as const);
     if (!batches.report(reports)) return;
     presence.noteAlerted(hostIds);
-    if (hostIds.length === OFFLINE_ALERT_STEP) {
+    if (hostIds.length === HOSTS_STEP) {
       this.#moreAlerts = setTimeout(() => this.#alertOffline(), STEP_PAUSE_MS);
     }
   }

@@ -9,10 +9,10 @@ export interface UnwrittenGoodbye {
 }
 
 /**
- * The connection of each host that is online, and how long the other hosts have been offline. This
- * state is in memory, because a host must be shown offline when its connection is closed even while
- * the database cannot be written. Offline time is measured by the monotonic clock, so setting the
- * system clock does not change it.
+ * The connection of each host that has one, until when other hosts are online because they have sent
+ * messages by HTTP, and how long the rest has been offline. This state is in memory, because a host must
+ * be shown offline when its connection is closed even while the database cannot be written. Times are
+ * those of the monotonic clock, so setting the system clock does not change them.
  */
 export class Presence {
   readonly #connections = new Map<string, number>();
@@ -21,10 +21,12 @@ export class Presence {
    * Hosts that already have the alert are not in it.
    */
   readonly #offlineSince = new Map<string, number>();
+  /** Monotonic time up to which a host without a connection is online. */
+  readonly #onlineUntil = new Map<string, number>();
   #unwritten: UnwrittenGoodbye[] = [];
 
   isOnline(hostId: string): boolean {
-    return this.#connections.has(hostId);
+    return this.#connections.has(hostId) || this.#onlineUntil.has(hostId);
   }
 
   connectionOf(hostId: string): number | undefined {
@@ -39,6 +41,7 @@ export class Presence {
     const current = this.#connections.get(hostId);
     if (current !== undefined && orderOf(current) > orderOf(connection)) return connection;
     this.#connections.set(hostId, connection);
+    this.#onlineUntil.delete(hostId);
     this.#offlineSince.delete(hostId);
     return current === connection ? undefined : current;
   }
@@ -54,6 +57,29 @@ export class Presence {
     return true;
   }
 
+  /** Marks a host without a connection online for so many milliseconds. */
+  keepOnline(hostId: string, ms: number): void {
+    this.#onlineUntil.set(hostId, performance.now() + ms);
+    this.#offlineSince.delete(hostId);
+  }
+
+  /** Returns hosts whose time of `keepOnline` is over. */
+  silentHosts(limit: number): string[] {
+    const now = performance.now();
+    const hostIds: string[] = [];
+    for (const [hostId, until] of this.#onlineUntil) {
+      if (until > now) continue;
+      hostIds.push(hostId);
+      if (hostIds.length === limit) break;
+    }
+    return hostIds;
+  }
+
+  /** Marks a host offline whose time of `keepOnline` is over. */
+  noteSilent(hostId: string): void {
+    if (this.#onlineUntil.delete(hostId)) this.startOffline(hostId);
+  }
+
   /** Remembers a goodbye that could not be written. */
   rememberGoodbye(hostId: string, connection: number): void {
     this.#unwritten.push({ hostId, connection, atMs: Date.now() });
@@ -67,6 +93,7 @@ export class Presence {
 
   forget(hostId: string): void {
     this.#connections.delete(hostId);
+    this.#onlineUntil.delete(hostId);
     this.#offlineSince.delete(hostId);
   }
 

@@ -2,6 +2,7 @@ import type { FleetTable } from '../shared/fleet-table.ts';
 import type { Changes } from './changes.ts';
 import type { Clients } from './clients.ts';
 import type { Presence } from './presence.ts';
+import { allowedSilenceMs } from './rules/connections.ts';
 import type { HostRecord } from './rules/records.ts';
 import { shownHost } from './rules/views.ts';
 import type { StoreHealth } from './store-health.ts';
@@ -50,6 +51,12 @@ export class Publisher {
     for (const { hostId, connection, online } of changes.appearances) {
       if (online) this.#connect(hostId, connection);
       else this.#presence.disconnect(hostId, connection);
+    }
+    for (const hostId of changes.silent) this.#presence.noteSilent(hostId);
+    for (const hostId of changes.seen) {
+      const host = changes.hosts.get(hostId);
+      if (host?.reportedAtMs === undefined) continue; // it has a connection
+      this.#presence.keepOnline(hostId, allowedSilenceMs(host));
     }
     for (const hostId of changes.added) this.#pending.add(hostId);
     for (const host of changes.hosts.values()) this.#show(host);

@@ -2,13 +2,21 @@ import type { Answer, Gone, Operation, Request } from '../contract/operations.ts
 import type { Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { Named, type Rows } from './rows.ts';
-import { goodbye, hello, offlineTooLong } from './rules/connections.ts';
+import { goodbye, hello, offlineTooLong, seen, silent } from './rules/connections.ts';
 import { finishJob, startJob } from './rules/jobs.ts';
 import type { Decision, HostRecord, JobRecord } from './rules/records.ts';
 import { repoStats } from './rules/repository.ts';
 
-/** What agents report, and `offline`, which the store itself reports. */
-export type ReportName = 'hello' | 'goodbye' | 'startJob' | 'finishJob' | 'repoStats' | 'offline';
+/** What agents report, and `silent` and `offline`, which the store itself reports. */
+export type ReportName =
+  | 'hello'
+  | 'goodbye'
+  | 'seen'
+  | 'silent'
+  | 'startJob'
+  | 'finishJob'
+  | 'repoStats'
+  | 'offline';
 export type Report = Operation<ReportName>;
 
 /** One rule per kind of report. */
@@ -21,6 +29,8 @@ const RULES: {
 } = {
   hello,
   goodbye: (host, { connection, atMs = Date.now() }) => goodbye(host, connection, atMs),
+  seen: (host, request) => seen(host, request, Date.now()),
+  silent: (host) => silent(host, Date.now()),
   startJob: (host, request, job) => startJob(host, job, request),
   finishJob: (host, request, job) => finishJob(host, job, request, Date.now()),
   repoStats,
@@ -72,5 +82,7 @@ function apply<N extends ReportName>(
     const { hostId, connection } = request as Request<'hello' | 'goodbye'>;
     changes.appearances.push({ hostId, connection, online: name === 'hello' });
   }
+  if (name === 'seen') changes.seen.add(request.hostId);
+  if (name === 'silent') changes.silent.add(request.hostId);
   return decision.answer;
 }

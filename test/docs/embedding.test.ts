@@ -77,6 +77,7 @@ test('every field of a host is explained', () => {
     hostId: '',
     host: '',
     online: true,
+    reportsByHttp: false,
     lastBackup: { finishedAtMs: 0, succeeded: true },
     lastBackupSuccessMs: 0,
     lastBackupAddedBytes: 0,

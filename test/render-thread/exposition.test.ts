@@ -19,6 +19,7 @@ import {
   DURATION_SUM,
   MESSAGE_TYPES,
   REFUSALS,
+  REPORT_CODES,
   SCRAPE_CODES,
   ServerStats,
 } from '../../src/shared/server-stats.ts';
@@ -64,6 +65,7 @@ const GOLDEN_HOSTS: readonly Host[] = [
     hostId: '01J0A1B2C3D4E5F6G7H8J9K0MP',
     host: 'no line feed: \\n, \\\\n',
     online: true,
+    reportsByHttp: true,
     openAlerts: { info: 1 },
   },
   {
@@ -120,6 +122,8 @@ function goldenServer(): Float64Array {
   times(9, () => main.refusal('unauthorized'));
   times(8, () => loop.refusal('bad_message'));
   times(1, () => loop.refusal('replaced'));
+  times(2, () => main.report(200));
+  times(4, () => loop.report(413));
   times(11, () => main.scrape(200));
   times(7, () => main.scrape(401));
   times(1, () => main.scrape(503));
@@ -212,6 +216,7 @@ describe('the body', () => {
     expect(Object.fromEntries(rowCounts.filter(([, count]) => count !== 1))).toEqual({
       rm_agent_messages_total: 6,
       rm_agent_refusals_total: REFUSALS.length,
+      rm_agent_requests_total: REPORT_CODES.length,
       rm_scrape_duration_seconds: 11,
       rm_scrapes_total: 5,
       rm_store_commit_duration_seconds: 11,
@@ -245,8 +250,10 @@ const CONTRACT = [
   ['rm_agent_connections', 'gauge', ''],
   ['rm_agent_messages_total', 'counter', 'type'],
   ['rm_agent_refusals_total', 'counter', 'reason'],
+  ['rm_agent_requests_total', 'counter', 'code'],
   ['rm_build_info', 'gauge', 'version,commit,node_version'],
   ['rm_host_agent_online', 'gauge', 'host_id,host'],
+  ['rm_host_agent_reports_by_http', 'gauge', 'host_id,host'],
   ['rm_host_backup_interval_seconds', 'gauge', 'host_id,host'],
   ['rm_host_info', 'gauge', 'host_id,host,agent_version,restic_version,os,arch'],
   ['rm_host_last_backup_added_bytes', 'gauge', 'host_id,host'],
@@ -303,6 +310,7 @@ describe('families', () => {
 describe('the room that a body takes', () => {
   const widestRow = {
     online: true,
+    reportsByHttp: true,
     lastBackup: {
       finishedAtMs: -Number.MAX_SAFE_INTEGER,
       succeeded: true,
@@ -390,6 +398,7 @@ const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
       hostId: fc.ulid(),
       host: label.filter((text) => hostNameFault(text) === undefined),
       online: fc.boolean(),
+      reportsByHttp: fc.boolean(),
       lastBackup: fc.option(
         fc.record(
           {
@@ -413,8 +422,8 @@ const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
       snapshotCount: fc.option(fc.maxSafeNat()),
       openAlerts: fc.option(fc.record({ critical: fc.nat(), info: fc.nat(), warning: fc.nat() })),
     })
-    .map(({ hostId, host, online, ...rest }) => ({
-      ...{ hostId, host, online },
+    .map(({ hostId, host, online, reportsByHttp, ...rest }) => ({
+      ...{ hostId, host, online, reportsByHttp },
       ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)),
     })),
   { selector: ({ hostId }) => hostId, maxLength: 100, size: 'max' },
@@ -510,6 +519,9 @@ function plainRows(
     ),
     rm_build_info: [row('rm_build_info', build, 1)],
     rm_host_agent_online: perHost('rm_host_agent_online', ({ online }) => (online ? 1 : 0)),
+    rm_host_agent_reports_by_http: perHost('rm_host_agent_reports_by_http', ({ reportsByHttp }) =>
+      reportsByHttp ? 1 : undefined,
+    ),
     rm_host_backup_interval_seconds: perHost(
       'rm_host_backup_interval_seconds',
       (host) => host.backupIntervalSeconds,
@@ -602,6 +614,7 @@ function plainServerRows(server: Float64Array): Record<string, ParsedSample[]> {
     ...one('rm_agent_connections', CELL.connections),
     ...byLabel('rm_agent_messages_total', 'type', MESSAGE_TYPES, CELL.messages),
     ...byLabel('rm_agent_refusals_total', 'reason', REFUSALS, CELL.refusals),
+    ...byLabel('rm_agent_requests_total', 'code', REPORT_CODES, CELL.reports),
     ...durations('rm_scrape_duration_seconds', CELL.scrapeDuration),
     ...one('rm_scrapes_cut_off_total', CELL.scrapesCutOff),
     ...byLabel('rm_scrapes_total', 'code', SCRAPE_CODES, CELL.scrapes),

@@ -539,6 +539,121 @@ export function describeStore(name: string, open: () => Engine): void {
       });
     });
 
+    describe('a host that sends messages by HTTP', () => {
+      const agent = { agentVersion: 'r', hostname: 'web', backupIntervalSeconds: 3_600 };
+
+      it('is no longer pending, and online without a connection', () => {
+        const hostId = rig.enrol('web');
+        expect(rig.pending).toBe(1);
+        expect(rig.submit('seen', { hostId }, loops - 1)).toBeNull();
+        expect(rig.pending).toBe(0);
+        expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: true });
+        expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'online' }]);
+        expect(rig.presence.connectionOf(hostId)).toBeUndefined();
+      });
+
+      it('is offline after its interval and a tenth, and 15 minutes later there is an alert', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId, agent });
+        expect(rig.host('web')?.backupIntervalSeconds).toBe(3_600);
+        vi.advanceTimersByTime(65 * MINUTE);
+        rig.submit('seen', { hostId });
+        vi.advanceTimersByTime(65 * MINUTE);
+        expect(rig.host('web'), 'counted from the last message').toMatchObject({ online: true });
+        vi.advanceTimersByTime(MINUTE + 6 * SECOND);
+        expect(rig.host('web')).toMatchObject({ online: false, reportsByHttp: false });
+        expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
+        vi.advanceTimersByTime(14 * MINUTE);
+        expect(rig.alerts('web')).toEqual([]);
+        vi.advanceTimersByTime(MINUTE + 6 * SECOND);
+        expect(rig.alerts('web')).toEqual(['agent_offline']);
+        rig.submit('seen', { hostId });
+        expect(rig.alerts('web')).toEqual([]);
+        expect(rig.host('web')).toMatchObject({ online: true, openAlerts: { warning: 0 } });
+      });
+
+      it('may be silent for 26 hours if it has not told its interval', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId });
+        vi.advanceTimersByTime(26 * 60 * MINUTE - SECOND);
+        expect(rig.host('web')?.online).toBe(true);
+        vi.advanceTimersByTime(6 * SECOND);
+        expect(rig.host('web')?.online).toBe(false);
+      });
+
+      it('is not made silent by the system clock', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId, agent });
+        vi.setSystemTime(AT + DAY);
+        vi.advanceTimersByTime(60 * MINUTE);
+        expect(rig.host('web')?.online).toBe(true);
+        vi.setSystemTime(AT - DAY);
+        vi.advanceTimersByTime(7 * MINUTE);
+        expect(rig.host('web')?.online).toBe(false);
+      });
+
+      it('stays online over a restart of the server, for the rest of its time', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId: rig.enrol('late'), agent });
+        vi.advanceTimersByTime(40 * MINUTE);
+        rig.submit('seen', { hostId, agent });
+        rig.close();
+        vi.advanceTimersByTime(30 * MINUTE);
+        rig = new StoreRig(engine, loops);
+        expect(rig.host('web'), 'silent for 30 minutes').toMatchObject({
+          online: true,
+          reportsByHttp: true,
+        });
+        expect(rig.host('late')?.online, 'silent for 70 minutes').toBe(false);
+        vi.advanceTimersByTime(35 * MINUTE);
+        expect(rig.host('web')?.online).toBe(true);
+        vi.advanceTimersByTime(MINUTE + 6 * SECOND);
+        expect(rig.host('web')?.online).toBe(false);
+        expect(rig.alerts('late')).toEqual(['agent_offline']);
+      });
+
+      it('has the presence of its connection while it has one', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId, agent });
+        const connection = rig.hello(hostId);
+        expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: false });
+        rig.submit('seen', { hostId }, loops - 1);
+        expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: false });
+        rig.submit('goodbye', { hostId, connection });
+        expect(rig.host('web')).toMatchObject({ online: false, reportsByHttp: false });
+        rig.submit('seen', { hostId });
+        rig.submit('goodbye', { hostId, connection });
+        expect(rig.host('web'), 'a late goodbye').toMatchObject({ online: true });
+      });
+
+      it('keeps its details when it sends none, and an earlier connection closes at no message', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId, agent });
+        rig.submit('seen', { hostId });
+        expect(rig.host('web')?.backupIntervalSeconds).toBe(3_600);
+        expect(rig.received().filter((message) => 'disconnect' in message)).toEqual([]);
+      });
+
+      it('is gone once it is removed, and its time opens no alert', () => {
+        const hostId = rig.enrol('web');
+        rig.submit('seen', { hostId, agent });
+        rig.submit('removeHost', { hostId });
+        expect(rig.submit('seen', { hostId })).toBe('gone');
+        vi.advanceTimersByTime(3 * 60 * MINUTE);
+        expect(rig.shown).toEqual([]);
+        expect(rig.presence.isOnline(hostId)).toBe(false);
+      });
+
+      it('goes offline with a whole fleet, in steps', () => {
+        const hosts = Array.from({ length: 1_100 }, (_, n) => `host-${n}`);
+        for (const { hostId } of rig.submit('addHosts', { hosts })) {
+          rig.submit('seen', { hostId, agent });
+        }
+        vi.advanceTimersByTime(66 * MINUTE + 6 * SECOND);
+        expect(rig.shown.filter(({ online }) => online)).toEqual([]);
+      });
+    });
+
     describe('agent_offline', () => {
       it('opens after 15 minutes without the agent, not before, and ends with its hello', () => {
         const hostId = rig.online('web');

@@ -12,6 +12,7 @@ import {
   FLAG_HAS_BACKUP,
   FLAG_HAS_REPO_SIZE,
   FLAG_ONLINE,
+  FLAG_REPORTS_BY_HTTP,
   FLAGS,
   LAST_BACKUP_MS,
   REPO_SIZE,
@@ -25,6 +26,7 @@ export interface ShownHost {
   readonly hostId: string;
   readonly host: string;
   readonly online: boolean;
+  readonly reportsByHttp: boolean;
   readonly lastBackup: { finishedAtMs: number; succeeded: boolean } | 'none';
   readonly backupDurationMs: number | 'unknown';
   readonly backupSuccessMs: number | 'unknown';
@@ -47,6 +49,7 @@ export function shown(host: Host): ShownHost {
     hostId: host.hostId,
     host: host.host,
     online: host.online,
+    reportsByHttp: host.reportsByHttp ?? false,
     lastBackup: lastBackup
       ? { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded }
       : 'none',
@@ -85,6 +88,7 @@ export function decodeFleet(pages: readonly PageCopy[]): ShownHost[] {
       return {
         ...decodeLabels(labels),
         online: has(FLAG_ONLINE),
+        reportsByHttp: has(FLAG_REPORTS_BY_HTTP),
         lastBackup: has(FLAG_HAS_BACKUP)
           ? {
               finishedAtMs: page.double(LAST_BACKUP_MS, row),

@@ -87,6 +87,10 @@ export class RawConnection {
     this.#socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
   }
 
+  sendRaw(text: string): void {
+    this.#socket.write(text);
+  }
+
   /**
    * Waits until `enough` returns true for what was received.
    * @throws Error if the connection is closed before

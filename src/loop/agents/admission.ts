@@ -21,6 +21,8 @@ export interface AdmittedAgent {
   readonly address: string;
 }
 
+type OnRefused = (code: 401 | 503) => void;
+
 /** Admits agents with the token of an enrolled host. Answers all other requests. */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -36,45 +38,59 @@ export class Admission {
    * process has just created the token, and the loop knows it when the agent tries again. The upgrade
    * cannot wait for the store, because uWS upgrades reliably only within the handler of the
    * request.
+   * @param onRefused called with the HTTP status of a request that is answered here
    */
-  admit(res: HttpResponse, req: HttpRequest, response: PendingResponse): AdmittedAgent | undefined {
+  admit(
+    res: HttpResponse,
+    req: HttpRequest,
+    response: PendingResponse,
+    onRefused: OnRefused = () => {},
+  ): AdmittedAgent | undefined {
     const address = this.#address(res, req);
     const token = bearerToken(req.getHeader('authorization'));
     if (token === undefined) {
-      this.#unauthorized(response, address);
+      this.unauthorized(response, address, onRefused);
       return undefined;
     }
     const tokenDigest = sha256(token);
     const hostId = this.#options.store.hostOfToken(tokenDigest);
     if (hostId !== undefined) return { hostId, address };
-    if (this.#lookups < MAX_LOOKUPS) void this.#lookUp(tokenDigest, response, address);
-    else this.#unavailable(response, 'too_many_connections');
+    if (this.#lookups < MAX_LOOKUPS) void this.#lookUp(tokenDigest, response, address, onRefused);
+    else this.#unavailable(response, onRefused, 'too_many_connections');
     return undefined;
   }
 
-  async #lookUp(tokenDigest: Buffer, response: PendingResponse, address: string): Promise<void> {
+  async #lookUp(
+    tokenDigest: Buffer,
+    response: PendingResponse,
+    address: string,
+    onRefused: OnRefused,
+  ): Promise<void> {
     this.#lookups++;
     try {
       const hostId = await this.#options.store.submit('authenticate', { tokenDigest });
-      if (hostId === undefined) this.#unauthorized(response, address);
-      else this.#unavailable(response);
+      if (hostId === undefined) this.unauthorized(response, address, onRefused);
+      else this.#unavailable(response, onRefused);
     } catch {
-      this.#unavailable(response, 'store_unavailable');
+      this.#unavailable(response, onRefused, 'store_unavailable');
     } finally {
       this.#lookups--;
     }
   }
 
-  #unauthorized(response: PendingResponse, address: string): void {
+  /** Answers with 401. */
+  unauthorized(response: PendingResponse, address: string, onRefused: OnRefused): void {
     const { stats, events } = this.#options;
     stats.refusal('unauthorized');
     events.warn('agent_unauthorized', { address }, 'an agent has no valid token');
     const headers = { 'WWW-Authenticate': 'Bearer' };
+    onRefused(401);
     response.send('401 Unauthorized', headers, 'unauthorized\n');
   }
 
-  #unavailable(response: PendingResponse, reason?: Refusal): void {
+  #unavailable(response: PendingResponse, onRefused: OnRefused, reason?: Refusal): void {
     if (reason) this.#options.stats.refusal(reason);
+    onRefused(503);
     response.send('503 Service Unavailable', { 'Retry-After': '1' }, 'try again later\n');
   }
 

@@ -14,9 +14,10 @@ import { AgentConnection, type SocketData } from './connection.ts';
 import { HostQueues } from './host-queues.ts';
 import { MAX_UNGREETED_PER_HOST, MAX_UNREAD_BYTES } from './limits.ts';
 import { handleFrame, type MessageContext, refuse } from './messages.ts';
-import { CLOSE, idOf, MAX_MESSAGE_BYTES } from './protocol.ts';
+import { CLOSE, MAX_MESSAGE_BYTES, tooLong } from './protocol.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { closeFor, noteRefusal } from './refusals.ts';
+import { ReportEndpoint } from './report-endpoint.ts';
 import { Tally } from './tally.ts';
 import { Turns } from './turns.ts';
 
@@ -44,7 +45,7 @@ export interface AgentEndpointOptions extends Omit<MessageContext, 'queues'>, Ad
   readonly sockets: SocketLimit;
 }
 
-/** The WebSocket endpoint of one loop. */
+/** The endpoint of one loop for agents: their WebSockets, and by `ReportEndpoint` their HTTP requests. */
 export class AgentEndpoint {
   readonly #options: AgentEndpointOptions & MessageContext;
   readonly #connections = new Map<number, AgentConnection>();
@@ -52,12 +53,14 @@ export class AgentEndpoint {
   readonly #ungreeted = new Tally(MAX_UNGREETED_PER_HOST);
   readonly #turns = new Turns();
   readonly #admission: Admission;
+  readonly #reports: ReportEndpoint;
   readonly #sweep: NodeJS.Timeout;
   #draining = false;
 
   constructor(options: AgentEndpointOptions) {
     this.#options = { ...options, queues: new HostQueues() };
     this.#admission = new Admission(options);
+    this.#reports = new ReportEndpoint(options, this.#admission);
     options.store.onDisconnect = (disconnect) => this.#disconnect(disconnect);
     options.store.onTokensRevoked = (hostIds) => this.#closeUngreeted(hostIds);
     this.#sweep = setInterval(() => this.#closeSilent(), SWEEP_MS);
@@ -97,6 +100,7 @@ export class AgentEndpoint {
         this.#left(socket.getUserData().connection, code, Buffer.from(reason).toString()),
     });
     app.any(PATH, (res, req) => this.#refusePlainHttp(res, req));
+    this.#reports.mount(app);
   }
 
   /**
@@ -107,10 +111,12 @@ export class AgentEndpoint {
    */
   async drain(limitMs = DRAIN_LIMIT_MS): Promise<void> {
     this.#draining = true;
+    this.#reports.drain();
     clearInterval(this.#sweep);
     const { queues } = this.#options;
     const giveUpAt = performance.now() + limitMs;
-    while (!queues.isEmpty && performance.now() < giveUpAt) await setTimeout(DRAIN_POLL_MS);
+    const isIdle = () => queues.isEmpty && this.#reports.isIdle;
+    while (!isIdle() && performance.now() < giveUpAt) await setTimeout(DRAIN_POLL_MS);
     const connections = [...this.#connections.values()];
     for (const connection of connections) connection.end(CLOSE.restarting, 'restarting');
     // Closing a socket with unread bytes resets the TCP connection, and the reset may overtake the
@@ -159,10 +165,7 @@ export class AgentEndpoint {
     }
     if (frame.byteLength > MAX_MESSAGE_BYTES) {
       this.#options.stats.message('other');
-      const limit = `a message has at most ${MAX_MESSAGE_BYTES} bytes`;
-      const error = new ProtocolError('bad_message', limit);
-      error.id = idOf(Buffer.from(frame).toString());
-      return refuse(connection, error, this.#options);
+      return refuse(connection, tooLong(Buffer.from(frame).toString()), this.#options);
     }
     const { isGreeted } = connection;
     handleFrame(connection, Buffer.from(frame).toString(), this.#options);

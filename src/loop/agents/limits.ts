@@ -24,6 +24,25 @@ export const MAX_UNGREETED_PER_HOST = 8;
 /** Requests of one loop that wait until the store has looked up their token. */
 export const MAX_LOOKUPS = 1_000;
 
+/** Limits of one HTTP request with messages. */
+export const MAX_REPORT_BYTES = 1024 * 1024;
+export const MAX_REPORT_MESSAGES = 1_000;
+/**
+ * Bytes beyond MAX_REPORT_BYTES that are still read, and not kept. A client that is answered before it has
+ * sent its body may not see the answer.
+ */
+export const MAX_DISCARDED_BYTES = 8 * 1024 * 1024;
+/** Chunks in which the body of a request may arrive. A chunk of one byte costs as much as a larger one. */
+export const MAX_REPORT_CHUNKS = 8_192;
+/** Time from the start of a request until its body must be complete. */
+export const REPORT_BODY_MS = 30_000;
+/** Requests with messages that one host may have open at one time in one loop. */
+export const MAX_REPORTS_PER_HOST = 4;
+/** Sum of the bodies that a loop keeps at one time. */
+export const MAX_REPORT_BYTES_PER_LOOP = 64 * 1024 * 1024;
+/** Time that a loop spends in one turn on reading the messages of requests. */
+export const MAX_PARSING_MS_PER_TURN = 10;
+
 /** Bytes that an agent may leave unread. Beyond that its socket is closed. */
 export const MAX_UNREAD_BYTES = 1024 * 1024;
 

@@ -1,5 +1,3 @@
-import type { JobKind, JobStatus } from '../../contract/jobs.ts';
-import type { AgentStore } from './agent-store.ts';
 import type { AgentConnection } from './connection.ts';
 import type { HostQueues } from './host-queues.ts';
 import {
@@ -7,20 +5,15 @@ import {
   ackMessage,
   type Heartbeat,
   type Hello,
-  type JobFinished,
-  type JobStarted,
   parseAgentMessage,
-  type RepoStats,
   welcomeMessage,
 } from './protocol.ts';
 import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
 import { closeFor, noteRefusedMessage, type RefusalContext } from './refusals.ts';
+import { type SubmitContext, type SubmitResult, submitMessage } from './submit.ts';
 
-export interface MessageContext extends RefusalContext {
-  readonly store: AgentStore;
+export interface MessageContext extends RefusalContext, SubmitContext {
   readonly queues: HostQueues;
-  /** `JobWriter.observeJob` of the shard that this loop has in the histogram. */
-  readonly observeJob: (kind: JobKind, status: JobStatus, durationMs: number) => void;
 }
 
 /**
@@ -97,8 +90,6 @@ function dispatch(
 }
 
 type StoredMessage = Exclude<AgentMessage, Heartbeat>;
-/** The result of storing a message. `gone`: the host is no longer enrolled. */
-type Result = 'done' | 'gone' | ProtocolError;
 
 function storeAndReply(
   connection: AgentConnection,
@@ -109,7 +100,12 @@ function storeAndReply(
   const leaveQueue = () => {
     if (type !== 'hello') context.queues.settled(connection.hostId);
   };
-  submit(connection, message, context).then(
+  const { hostId } = connection;
+  const stored =
+    message.type === 'hello'
+      ? hello(connection, message, context)
+      : submitMessage(hostId, message, context);
+  stored.then(
     (result) => {
       leaveQueue();
       if (result === 'gone') closeFor(connection, 'removed', context);
@@ -126,28 +122,11 @@ function storeAndReply(
   );
 }
 
-function submit(
-  connection: AgentConnection,
-  message: StoredMessage,
-  context: MessageContext,
-): Promise<Result> {
-  switch (message.type) {
-    case 'hello':
-      return hello(connection, message, context);
-    case 'job.started':
-      return jobStarted(connection, message, context);
-    case 'job.finished':
-      return jobFinished(connection, message, context);
-    case 'repo.stats':
-      return repoStats(connection, message, context);
-  }
-}
-
 async function hello(
   connection: AgentConnection,
   { agent }: Hello,
   { store }: MessageContext,
-): Promise<Result> {
+): Promise<SubmitResult> {
   connection.greet();
   connection.isGreeting = true;
   const { hostId, number } = connection;
@@ -157,67 +136,4 @@ async function hello(
   connection.host = answer.host;
   connection.send(welcomeMessage(hostId, answer.host));
   return 'done';
-}
-
-async function jobStarted(
-  { hostId }: AgentConnection,
-  { jobId, kind, startedAtMs }: JobStarted,
-  { store }: MessageContext,
-): Promise<Result> {
-  const answer = await store.submit('startJob', { hostId, jobId, kind, startedAtMs });
-  if (answer === 'gone') return 'gone';
-  return answer === 'job_conflict' ? conflict() : 'done';
-}
-
-/**
- * Observes the job if the store says that this is its first finish. The loop cannot decide that: a
- * repeated finish must not be counted twice, not even after a restart.
- */
-async function jobFinished(
-  { hostId }: AgentConnection,
-  { jobId, status, finishedAtMs, exitCode, error, summary, kind, startedAtMs }: JobFinished,
-  { store, observeJob }: MessageContext,
-): Promise<Result> {
-  const verdict = await store.submit('finishJob', {
-    hostId,
-    jobId,
-    status,
-    finishedAtMs,
-    exitCode,
-    error,
-    summary,
-    kind,
-    startedAtMs,
-  });
-  if (verdict === 'gone') return 'gone';
-  if (verdict === 'job_conflict') return conflict();
-  if (verdict === 'too_long') {
-    const text = 'finished_at: must be at most 366 days after the start of the job';
-    return new ProtocolError('bad_time', text);
-  }
-  if (verdict === 'unknown_job') {
-    return new ProtocolError(
-      'unknown_job',
-      'job_id: was never announced; send job.started first, or kind and started_at with the finish',
-    );
-  }
-  if (verdict.first) observeJob(verdict.kind, status, verdict.durationMs);
-  return 'done';
-}
-
-function conflict(): ProtocolError {
-  return new ProtocolError(
-    'job_conflict',
-    'job_id: another job of this host has this id, with another kind, start, finish or status; use a new id for each job',
-  );
-}
-
-async function repoStats(
-  { hostId }: AgentConnection,
-  { totalSizeBytes, snapshotCount, repoStatus }: RepoStats,
-  { store }: MessageContext,
-): Promise<Result> {
-  const stats = { hostId, totalSizeBytes, snapshotCount, repoStatus };
-  const answer = await store.submit('repoStats', stats);
-  return answer === 'gone' ? 'gone' : 'done';
 }

@@ -86,9 +86,19 @@ export type AgentMessage = { readonly id: string | undefined } & (
   | RepoStats
 );
 
-/** @throws ProtocolError */
+/**
+ * Parses the text of one message.
+ * @throws ProtocolError
+ */
 export function parseAgentMessage(text: string): AgentMessage {
-  const envelope = parseJson(text);
+  return readEnvelope(parseJson(text));
+}
+
+/**
+ * Reads a message that was parsed as JSON.
+ * @throws ProtocolError
+ */
+export function readEnvelope(envelope: unknown): AgentMessage {
   if (!isFields(envelope)) throw new ProtocolError('bad_message', 'a message is a JSON object');
   const { type, payload } = envelope;
   let id: string | undefined;
@@ -207,14 +217,19 @@ function summary(value: unknown, field: string): BackupSummary {
   };
 }
 
-/** Returns the id of a message that is too long to be accepted, so that the error can name it. */
-export function idOf(text: string): string | undefined {
+/** Returns the error for a message that is too long. It names the id of the message if it can be read. */
+export function tooLong(text: string): ProtocolError {
+  const error = new ProtocolError(
+    'bad_message',
+    `a message has at most ${MAX_MESSAGE_BYTES} bytes`,
+  );
   try {
     const envelope: unknown = JSON.parse(text);
-    return isFields(envelope) ? optional(envelope, 'id', identifier) : undefined;
+    if (isFields(envelope)) error.id = optional(envelope, 'id', identifier);
   } catch {
-    return undefined;
+    // The id cannot be read.
   }
+  return error;
 }
 
 export function welcomeMessage(hostId: string, host: string): string {
@@ -222,7 +237,9 @@ export function welcomeMessage(hostId: string, host: string): string {
   return JSON.stringify({ type: 'welcome', payload });
 }
 
-export function ackMessage(id: string): string {
+/** @param id undefined in the answer to an HTTP request, in which also messages without an id are answered */
+export function ackMessage(id: string | undefined): string {
+  if (id === undefined) return '{"type":"ack","payload":{}}';
   return `{"type":"ack","payload":{"id":${JSON.stringify(id)}}}`;
 }
 

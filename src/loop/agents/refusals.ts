@@ -62,15 +62,23 @@ export function closeFor(
   connection.end(code, detail ?? text);
 }
 
+/** Who sent a message. */
+export interface Sender {
+  readonly hostId: string;
+  /** Undefined if the loop does not know the name. */
+  readonly host?: string | undefined;
+  readonly address: string;
+}
+
 /** Logs and counts a refused message. A conflict has its own event, because it means that a job is lost. */
 export function noteRefusedMessage(
-  connection: AgentConnection,
+  sender: Sender,
   { code, message, id }: ProtocolError,
   { stats, events }: RefusalContext,
 ): void {
   stats.refusal(code);
   const event = code === 'job_conflict' ? 'agent_job_conflict' : 'agent_message_refused';
-  const fields = { ...sender(connection), code, ...(id !== undefined && { id }) };
+  const fields = { ...fieldsOf(sender), code, ...(id !== undefined && { id }) };
   events.warn(event, fields, `a message of an agent is refused: ${message}`);
 }
 
@@ -86,10 +94,10 @@ export function noteRefusal(
     reason in CLOSINGS
       ? CLOSINGS[reason as keyof typeof CLOSINGS].text
       : CLOSED_BY_UWS[reason as keyof typeof CLOSED_BY_UWS];
-  const about = { ...sender(connection), ...fields };
+  const about = { ...fieldsOf(connection), ...fields };
   events.warn(`agent_${reason}`, about, `the connection of an agent is closed: ${text}`);
 }
 
-function sender({ hostId, host, address }: AgentConnection): object {
+export function fieldsOf({ hostId, host, address }: Sender): object {
   return { host_id: hostId, ...(host !== undefined && { host }), address };
 }

@@ -1,12 +1,14 @@
 import type { ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
 import type { RequestBudget } from './request-budget.ts';
 
-/**
- * Limits for the body of a request. No endpoint uses a body. A client that sends a longer one is
- * disconnected.
- */
-const MAX_BODY_BYTES = 64 * 1024;
-const MAX_BODY_CHUNKS = 64;
+/** Limits for the body of a request. A client that exceeds one is answered and disconnected. */
+export interface BodyLimits {
+  readonly bytes: number;
+  readonly chunks: number;
+}
+
+/** For endpoints that do not use a body. */
+const UNUSED_BODY: BodyLimits = { bytes: 64 * 1024, chunks: 64 };
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -27,20 +29,59 @@ export class PendingResponse {
   #isBodyComplete = true;
   #isPostponed = false;
   #closesConnection = false;
+  readonly #limits: BodyLimits;
+  #onChunk: (chunk: ArrayBuffer) => void = () => {};
+  #onBodyEnd: (isTooLong: boolean) => void = () => {};
+  #onAborted: () => void = () => {};
   #writeResponse: () => void = () => {};
   #onEnd: (complete: boolean) => void = () => {};
 
   /** Must be constructed synchronously in the request handler. */
-  constructor(res: ScrapeResponse, req: ScrapeRequest, requests: RequestBudget) {
+  constructor(
+    res: ScrapeResponse,
+    req: ScrapeRequest,
+    requests: RequestBudget,
+    limits: BodyLimits = UNUSED_BODY,
+  ) {
     this.#res = res;
     this.#requests = requests;
+    this.#limits = limits;
     this.#isHead = req.getMethod() === 'head';
     this.hasBody = announcesBody(req);
     res.onAborted(() => {
       if (this.#isPostponed) requests.noteExceeded();
       this.#end(false);
+      this.#onAborted();
     });
     if (this.hasBody) this.#watchBody();
+  }
+
+  /**
+   * Reads the body. Must be called synchronously in the request handler.
+   * @param onChunk called with each chunk, whose memory is only valid during the call
+   * @param onEnd called when the body is complete, or exceeds a limit: then the rest is not read
+   * @param onAborted called when the client leaves before it has got a response
+   */
+  readBody(
+    onChunk: (chunk: ArrayBuffer) => void,
+    onEnd: (isTooLong: boolean) => void,
+    onAborted: () => void,
+  ): void {
+    this.#onChunk = onChunk;
+    this.#onBodyEnd = onEnd;
+    this.#onAborted = onAborted;
+    if (!this.hasBody) onEnd(false);
+  }
+
+  /** Closes the connection after the response. */
+  closeAfterwards(): void {
+    this.#closesConnection = true;
+  }
+
+  /** Sends the response without waiting for the rest of the body. Closes the connection. */
+  doNotWaitForBody(): void {
+    this.#isBodyComplete = true;
+    this.#closesConnection = true;
   }
 
   /** Sends a text. The response to a HEAD request has only its headers. */
@@ -127,13 +168,15 @@ export class PendingResponse {
       if (this.#isBodyComplete) return;
       bytes += chunk.byteLength;
       chunks++;
-      const isTooLong = bytes > MAX_BODY_BYTES || chunks > MAX_BODY_CHUNKS;
+      const isTooLong = bytes > this.#limits.bytes || chunks > this.#limits.chunks;
+      if (!isTooLong) this.#onChunk(chunk);
       if (!isLast && !isTooLong) return;
       this.#isBodyComplete = true;
       if (isTooLong) {
         this.#closesConnection = true;
         this.#requests.noteExceeded();
       }
+      this.#onBodyEnd(isTooLong);
       if (this.#state !== 'responding') return;
       if (isTooLong) this.#writeNow();
       else this.#writeWithinBudget();

@@ -19,9 +19,43 @@ export function hello(
     status: 'online',
     connection,
     offlineSinceMs: undefined,
+    reportedAtMs: undefined,
     agent,
   } as const;
   return { answer, host: resolveAlert(online, 'agent_offline') };
+}
+
+/** Marks a host online that has sent messages by HTTP. If it has a connection, that decides instead. */
+export function seen(
+  host: HostRecord,
+  { agent = host.agent }: Request<'seen'>,
+  atMs: number,
+): Decision<null> {
+  if (host.connection !== undefined) return { answer: null, host: { ...host, agent } };
+  const online = {
+    ...host,
+    status: 'online',
+    offlineSinceMs: undefined,
+    reportedAtMs: atMs,
+    agent,
+  } as const;
+  return { answer: null, host: resolveAlert(online, 'agent_offline') };
+}
+
+/** Marks a host offline that is online by messages over HTTP. */
+export function silent(host: HostRecord, atMs: number): Decision<null> {
+  if (host.reportedAtMs === undefined) return { answer: null };
+  const offline = { status: 'offline', reportedAtMs: undefined, offlineSinceMs: atMs } as const;
+  return { answer: null, host: { ...host, ...offline } };
+}
+
+/** How long a host may be silent that has not said how often it is backed up. */
+const DEFAULT_SILENCE_MS = 26 * 60 * 60 * 1_000;
+
+/** How long a host that reports by HTTP may be silent: its backup interval and a tenth of it. */
+export function allowedSilenceMs({ agent }: HostRecord): number {
+  const seconds = agent?.backupIntervalSeconds;
+  return seconds === undefined ? DEFAULT_SILENCE_MS : seconds * 1_100;
 }
 
 /** Marks the host offline, unless it is online by another connection. */

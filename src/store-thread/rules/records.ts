@@ -19,6 +19,11 @@ export interface HostRecord {
   /** Number of the connection by which the host is online. */
   readonly connection: number | undefined;
   readonly offlineSinceMs: number | undefined;
+  /**
+   * When the host last sent messages by HTTP, by the server's clock. Undefined if it is not online by them: it is
+   * offline, or has a connection.
+   */
+  readonly reportedAtMs: number | undefined;
   /** Details from the last hello; undefined before the first one. */
   readonly agent: AgentDetails | undefined;
   readonly lastBackup: LastBackup | undefined;

@@ -11,13 +11,14 @@ import type { HostRecord } from './records.ts';
 /** Returns the host's row in the exposition; undefined for a pending host, which has none. */
 export function shownHost(record: HostRecord, online: boolean): Host | undefined {
   if (record.status === 'pending') return undefined;
-  const { hostId, agent, lastBackup } = record;
+  const { hostId, agent, lastBackup, reportedAtMs } = record;
   const openAlerts: Record<Severity, number> = { critical: 0, info: 0, warning: 0 };
   for (const alert of alertsOf(record)) openAlerts[ALERT_SEVERITIES[alert]]++;
   return {
     hostId,
     host: shownName(record),
     online,
+    reportsByHttp: online && reportedAtMs !== undefined,
     lastBackup,
     lastBackupSuccessMs: record.lastBackupSuccessMs,
     lastBackupAddedBytes: record.lastBackupAddedBytes,
@@ -40,15 +41,16 @@ function shownName({ hostId, host }: HostRecord): string {
 }
 
 /**
- * @param isServed whether a control plane runs. If none does, no host is online, although a killed
- * control plane may have left hosts online in the database.
+ * @param isServed whether a control plane runs. If none does, no host has a connection, although a
+ * killed control plane may have left hosts online in the database.
  */
 export function listedHost(record: HostRecord, isServed: boolean): ListedHost {
-  const { hostId, host, status, lastBackup } = record;
+  const { hostId, host, status, reportedAtMs, lastBackup } = record;
+  const wasConnected = status === 'online' && reportedAtMs === undefined;
   return {
     hostId,
     host,
-    status: status === 'online' && !isServed ? 'offline' : status,
+    status: wasConnected && !isServed ? 'offline' : status,
     ...(lastBackup && {
       lastBackup: { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded },
     }),

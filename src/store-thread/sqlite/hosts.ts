@@ -5,7 +5,7 @@ import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
 import type { SqlValue, Statements } from './statements.ts';
 
 const SELECT = `
-  SELECT host_id, host, status, connection, offline_since,
+  SELECT host_id, host, status, connection, offline_since, reported_at,
     agent_version, hostname, restic_version, os, arch, boot_time, backup_interval_seconds,
     last_backup_at, last_backup_ok, last_backup_duration_ms, last_backup_success_at,
     last_backup_added_bytes, last_check_success_at, repo_size_bytes, repo_status, snapshot_count,
@@ -19,6 +19,7 @@ type Row = [
   status: HostRecord['status'],
   connection: number | null,
   offlineSince: number | null,
+  reportedAt: number | null,
   agentVersion: string | null,
   hostname: string | null,
   resticVersion: string | null,
@@ -62,7 +63,7 @@ export class Hosts {
   /** Writes all columns but the name and the token. */
   update({ hostId, agent, lastBackup, ...host }: HostRecord): void {
     this.#statements.run(
-      `UPDATE hosts SET status = ?, connection = ?, offline_since = ?,
+      `UPDATE hosts SET status = ?, connection = ?, offline_since = ?, reported_at = ?,
          agent_version = ?, hostname = ?, restic_version = ?, os = ?, arch = ?, boot_time = ?,
          backup_interval_seconds = ?, last_backup_at = ?, last_backup_ok = ?, last_backup_duration_ms = ?,
          last_backup_success_at = ?, last_backup_added_bytes = ?, last_check_success_at = ?,
@@ -71,6 +72,7 @@ export class Hosts {
       host.status,
       orNull(host.connection),
       orNull(host.offlineSinceMs),
+      orNull(host.reportedAtMs),
       orNull(agent?.agentVersion),
       orNull(agent?.hostname),
       orNull(agent?.resticVersion),
@@ -129,7 +131,7 @@ export class Hosts {
   forgetConnections(atMs: number): void {
     this.#statements.run(
       `UPDATE hosts SET status = 'offline', connection = NULL, offline_since = ?
-       WHERE status <> 'pending' AND NOT EXISTS
+       WHERE status <> 'pending' AND reported_at IS NULL AND NOT EXISTS
          (SELECT 1 FROM alerts a WHERE a.host_id = hosts.host_id AND a.kind = 'agent_offline')`,
       atMs,
     );
@@ -137,7 +139,7 @@ export class Hosts {
 }
 
 function recordOf(row: Row): HostRecord {
-  const [hostId, host, status, connection, offlineSince, ...rest] = row;
+  const [hostId, host, status, connection, offlineSince, reportedAt, ...rest] = row;
   const [agentVersion, hostname, resticVersion, os, arch, bootTime, backupInterval, ...state] =
     rest;
   const [backupAt, backupOk, backupDuration, backupSuccessAt, addedBytes, ...repository] = state;
@@ -148,6 +150,7 @@ function recordOf(row: Row): HostRecord {
     status,
     connection: orUndefined(connection),
     offlineSinceMs: orUndefined(offlineSince),
+    reportedAtMs: orUndefined(reportedAt),
     agent:
       agentVersion === null || hostname === null
         ? undefined

@@ -134,4 +134,8 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE hosts SET last_backup_success_at = last_backup_at
   WHERE last_backup_ok = 1 AND (last_backup_success_at IS NULL OR last_backup_success_at < last_backup_at);
   `,
+  `
+  -- When a host without a connection last sent messages by HTTP. It is online for some time from then on.
+  ALTER TABLE hosts ADD COLUMN reported_at INTEGER;
+  `,
 ];
