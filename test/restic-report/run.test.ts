@@ -1,0 +1,290 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  type AddedHost,
+  addHosts,
+  eventually,
+  type Served,
+  sample,
+  servedForAll,
+} from '../support/serve.ts';
+import { ended, RESTIC_018, ReportingHost, SCRIPT, SHELLS } from './rig.ts';
+
+/** The jobs of a host in the database, as `kind status exit_code`. */
+function jobsOf(served: Served, id: string) {
+  const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
+  const sql = `SELECT kind || ' ' || status || ' ' || coalesce(exit_code, '-') AS row, coalesce(error, '') AS error,
+    coalesce(bytes_added, '-') || ' ' || coalesce(snapshot_id, '-') AS summary FROM jobs WHERE host_id = ? ORDER BY seq`;
+  const rows = db.prepare(sql).all(id);
+  db.close();
+  return rows.map(({ row, error, summary }) => ({
+    row: String(row),
+    error: String(error),
+    summary: String(summary),
+  }));
+}
+
+const rowsOf = (served: Served, id: string) => jobsOf(served, id).map(({ row }) => row);
+
+describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %s', (_, shell) => {
+  const served = servedForAll();
+  let enrolled: AddedHost[] = [];
+
+  beforeAll(async () => {
+    enrolled = await addHosts(served().dataDir, 60);
+  });
+
+  function newHost(): { host: ReportingHost; id: string } {
+    const added = enrolled.pop();
+    if (added === undefined) throw new Error('too few hosts were enrolled');
+    return { host: new ReportingHost(served().url, added.token, shell), id: added.host_id };
+  }
+
+  test('the output, the input and the exit code are those of restic', async () => {
+    const { host, id } = newHost();
+    const restic = host.program('cat; echo "args: $*"; printf "no newline" >&2; exit 7');
+    const args = ['backup', "it's", '', 'two  spaces', '*', '--tag=a b', '-v'];
+    const result = await host.run(['--', restic, ...args], {}, 'the input\n');
+    expect(result).toEqual({
+      code: 7,
+      signal: null,
+      stdout: "the input\nargs: backup it's  two  spaces * --tag=a b -v\n",
+      stderr: 'no newline',
+    });
+    expect(rowsOf(served(), id)).toEqual(['backup failed 7']);
+    expect(host.left).toEqual([]);
+  });
+
+  test.each([
+    ['SIGINT', 130, null, 'cancelled'],
+    ['SIGTERM', 130, null, 'cancelled'],
+  ] as const)(
+    '%s is passed on, and restic 0.18 exits with %i',
+    async (signal, code, by, status) => {
+      const { host, id } = newHost();
+      const restic = host.program(RESTIC_018);
+      const child = host.start(['--', restic, 'backup', '/x'], {
+        FAKE_OUT: 'up',
+        FAKE_SECONDS: '20',
+      });
+      const end = ended(child);
+      await new Promise((resolve) => child.stdout?.once('data', resolve));
+      child.kill(signal);
+      const result = await end;
+      expect([result.code, result.signal]).toEqual([code, by]);
+      expect(result.stderr).toContain('cleaning up');
+      expect(rowsOf(served(), id)).toEqual([`backup ${status} 130`]);
+    },
+  );
+
+  test.each(['SIGTERM', 'SIGHUP', 'SIGKILL'] as const)(
+    'when restic dies of %s, so does the script',
+    async (signal) => {
+      const { host, id } = newHost();
+      const restic = host.program(`echo up; kill -${signal.slice(3)} $$; sleep 9`);
+      const result = await host.run(['--', restic, 'backup', '/x']);
+      expect([result.code, result.signal]).toEqual([null, signal]);
+      const status = signal === 'SIGTERM' ? 'cancelled' : 'failed';
+      const code = { SIGTERM: 143, SIGHUP: 129, SIGKILL: 137 }[signal];
+      expect(rowsOf(served(), id)).toEqual([`backup ${status} ${code}`]);
+    },
+  );
+
+  test.each([
+    [['backup', '/x'], 'backup'],
+    [['-r', 'backup', 'check'], 'check'],
+    [['--password-file', 'F', '-o', 'a=b', 'backup', '/x'], 'backup'],
+    [['--repo=/r', '-q', '-vv', '-pF', 'prune'], 'prune'],
+    [['-qr', '/r', 'forget', '--keep-last', '3', '--prune'], 'forget'],
+    [['--limit-upload', '100', '--json', 'restore', 'latest', '-t', '-n'], 'restore'],
+    [['backup', '--exclude', '--dry-run', '/x'], 'backup'],
+    [['backup', '--', '-n'], 'backup'],
+    [['backup', '--dry-run=false', '/x'], 'backup'],
+    [['init'], 'init'],
+    [['unlock'], 'unlock'],
+    [['diff', 'a', 'b'], 'diff'],
+    [['self-update'], 'update'],
+  ])('%j is reported as %s', async (args, kind) => {
+    const { host, id } = newHost();
+    const { stderr } = await host.run(['--', host.program('exit 0'), ...args]);
+    expect(stderr).toBe('');
+    expect(rowsOf(served(), id)).toEqual([`${kind} succeeded 0`]);
+  });
+
+  test.each([
+    [['backup', '-n', '/x']],
+    [['backup', '-vn', '/x']],
+    [['forget', '--dry-run']],
+    [['backup', '--help']],
+    [['-h']],
+    [['snapshots']],
+    [['cat', 'config']],
+    [['help', 'backup']],
+    [[]],
+  ])('%j is run and not reported', async (args) => {
+    const { host, id } = newHost();
+    const { code, stdout, stderr } = await host.run(['--', host.program('echo "$*"'), ...args]);
+    expect([code, stdout, stderr]).toEqual([0, `${args.join(' ')}\n`, '']);
+    expect(rowsOf(served(), id)).toEqual([]);
+  });
+
+  test('an unknown flag in front of the command is run, said, and not reported', async () => {
+    const { host, id } = newHost();
+    const args = ['--', host.program('exit 4'), '--future', 'backup', '/x'];
+    const { code, stderr } = await host.run(args);
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^restic-report: .*--future.* not reported\n$/);
+    expect(rowsOf(served(), id)).toEqual([]);
+  });
+
+  test('a summary of restic 0.17 and later is reported, of the snapshot of this run', async () => {
+    const { host, id } = newHost();
+    const result = await host.run(['--', host.program(RESTIC_018), 'backup', '/x']);
+    expect(result).toEqual({ code: 0, signal: null, stdout: '', stderr: '' });
+    expect(jobsOf(served(), id)).toMatchObject([{ summary: '1234 abcdef0123' }]);
+    const body = await served().scrape();
+    expect(body).toMatch(new RegExp(`rm_host_last_backup_added_bytes{host_id="${id}".*} 1234\n`));
+    expect(body).toMatch(new RegExp(`rm_host_snapshot_count{host_id="${id}".*} 3\n`));
+    expect(body).toMatch(new RegExp(`rm_host_repo_size_bytes{host_id="${id}".*} 987654\n`));
+    expect(body).toMatch(
+      new RegExp(`host_info{host_id="${id}".*restic_version="0.18.0",os="linux",arch="arm64"`),
+    );
+  });
+
+  test('the end of a long error is reported, with every character that JSON must escape', async () => {
+    const { host, id } = newHost();
+    const restic = host.program(`
+      for n in $(seq 1 20000); do echo "line $n" >&2; done
+      printf 'a "quote" \\\\back\\tslash \\033[31mred caf\\351 https://user:hidden@host/ Ende: ü\\n' >&2
+      exit 1`);
+    const { stderr } = await host.run(['--', restic, 'backup', '/x']);
+    expect(stderr.split('\n')).toHaveLength(20_002);
+    const [job] = jobsOf(served(), id);
+    expect(job?.error).toContain(
+      'a "quote" \\back\tslash [31mred caf\ufffd https://user:***@host/ Ende: ü',
+    );
+    expect(job?.error).toContain('\nline 20000\n');
+    expect([...(job?.error ?? '')].length).toBe(4_096);
+  });
+
+  test('exit code 3 of a backup is a success with unreadable files; of a check a failure', async () => {
+    const { host, id } = newHost();
+    for (const command of ['backup', 'check']) {
+      await host.run(['--', host.program('exit 3'), command, '/x']);
+    }
+    expect(rowsOf(served(), id)).toEqual(['backup succeeded 3', 'check failed 3']);
+    expect(sample(await served().scrape(), 'rm_active_alerts{severity="info"}')).toBeGreaterThan(0);
+  });
+
+  test.each([1, 10, 11, 12, 127, 255])('exit code %i is a failure', async (code) => {
+    const { host, id } = newHost();
+    expect((await host.run(['--', host.program(`exit ${code}`), 'backup'])).code).toBe(code);
+    expect(rowsOf(served(), id)).toEqual([`backup failed ${code}`]);
+  });
+
+  test('a process that restic leaves behind does not hold the script', async () => {
+    const { host, id } = newHost();
+    const startedAt = Date.now();
+    const child = host.start([
+      '--',
+      host.program('[ "$1" != backup ] || sleep 30 & exit 0'),
+      'backup',
+      '/x',
+    ]);
+    const [code] = await new Promise<[number | null]>((resolve) =>
+      child.on('exit', (exit) => resolve([exit])),
+    );
+    expect([code, Date.now() - startedAt < 25_000]).toEqual([0, true]);
+    expect(rowsOf(served(), id)).toEqual(['backup succeeded 0']);
+  });
+
+  test('linked as restic it wraps every call of the real one behind it on the PATH', async () => {
+    const { host, id } = newHost();
+    const real = host.program('echo "real $*"; exit 0');
+    const links = join(host.directory, 'links');
+    mkdirSync(links);
+    symlinkSync(SCRIPT, join(links, 'restic'));
+    const path = { PATH: `${links}:${join(real, '..')}:${process.env.PATH}` };
+    const call = (args: string) => {
+      const env = { ...host.env, ...path };
+      return execFileSync('sh', ['-c', `restic ${args}`], { env, encoding: 'utf8' });
+    };
+    expect(call('--help')).toBe('real --help\n');
+    expect(call('backup /x')).toBe('real backup /x\n');
+    await host.run(['--', 'restic', 'check'], path);
+    expect(rowsOf(served(), id), 'each once').toEqual(['backup succeeded 0', 'check succeeded 0']);
+  });
+
+  test('a copy that is named restic does not call itself', async () => {
+    const { host } = newHost();
+    const copies = join(host.directory, 'copies');
+    mkdirSync(copies);
+    copyFileSync(SCRIPT, join(copies, 'restic'));
+    const utilities = '/usr/bin:/bin';
+    const result = await host.run(['--', 'restic', 'backup'], {
+      PATH: `${copies}:${utilities}`,
+      RESTIC_REPORT_RESTIC: '',
+    });
+    expect(result.code).not.toBe(null);
+  });
+
+  test('a missing restic is a failure that is reported', async () => {
+    const { host, id } = newHost();
+    const { code, stderr } = await host.run(['--', '/nonexistent/restic', 'backup', '/x']);
+    expect([code, stderr]).toEqual([127, expect.stringMatching(/not found|No such file/)]);
+    expect(rowsOf(served(), id)).toEqual(['backup failed 127']);
+  });
+
+  test('the token is in no argument of any process', async () => {
+    const { host } = newHost();
+    const seen = join(host.directory, 'seen');
+    const curl = join(host.directory, 'curl-bin');
+    mkdirSync(curl);
+    const real = execFileSync('sh', ['-c', 'command -v curl'], { encoding: 'utf8' }).trim();
+    writeFileSync(
+      join(curl, 'curl'),
+      `#!/bin/sh\nprintf '%s\\n' "$@" >> ${seen}\nexec ${real} "$@"\n`,
+    );
+    chmodSync(join(curl, 'curl'), 0o755);
+    await host.run(['--', host.program('exit 0'), 'backup'], {
+      PATH: `${curl}:${process.env.PATH}`,
+    });
+    const args = execFileSync('cat', [seen], { encoding: 'utf8' });
+    expect(args).toContain('/agent/messages');
+    expect(args).not.toContain(String(host.env.RESTIC_REPORT_TOKEN));
+  });
+
+  test('killed at any moment it leaves nothing behind for good, and the run is reported once', async () => {
+    const { host, id } = newHost();
+    const restic = host.program(`${RESTIC_018}`);
+    for (let n = 0; n < 5; n++) {
+      const child = host.start(['--', restic, 'backup', '/x'], {
+        FAKE_SECONDS: '1',
+        FAKE_OUT: 'up',
+      });
+      const end = ended(child);
+      await sleep(n * 400);
+      child.kill('SIGKILL');
+      await end;
+    }
+    await eventually(async () => {
+      await host.run(['flush']);
+      expect(host.left.filter((name) => name !== 'stats-at')).toEqual([]);
+    });
+    const rows = rowsOf(served(), id);
+    expect(rows.length).toBeLessThanOrEqual(5);
+    expect(rows.length).toBeGreaterThanOrEqual(3);
+    expect(existsSync(host.spool)).toBe(true);
+  });
+});
