@@ -73,6 +73,9 @@ try {
   );
   console.log(run(process.execPath, ['use.ts'], { cwd: project }));
   console.log(run('node_modules/.bin/restic-manager', ['--version'], { cwd: project }));
+  console.log(run('node_modules/.bin/restic-report', ['--version'], { cwd: project }));
+  // npx runs the command that is named like the package.
+  console.log(run('npx', ['restic-manager-metrics', '--version'], { cwd: project }));
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
