@@ -29,7 +29,7 @@ export const hosts = () =>
   new PanelBuilder()
     .title('Hosts')
     .description(
-      `The worst first. Never backed up: see that the agent has a schedule and the repository was initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup has finished for longer than the interval of the host and a tenth, or for ${promql.OVERDUE_HOURS} hours if it did not tell one; see that the schedule runs and nothing hangs. Offline: the agent is not connected, so what is shown of the host is the last that it told; is it switched off, or is the network down? Alerts: all of that is well, but something else failed, such as a check.`,
+      `The worst first. Never backed up: see that the agent has a schedule and the repository was initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup has finished for longer than the interval of the host and a tenth, or for ${promql.OVERDUE_HOURS} hours if it did not tell one; see that the schedule runs and nothing hangs. Offline: the agent is not connected, or has not reported for its interval and a tenth, so what is shown of the host is the last that it told; is it switched off, or is the network down? Alerts: all of that is well, but something else failed, such as a check.`,
     )
     .datasource(DATASOURCE)
     .targets(COLUMNS.map(([, expr], column) => tableQuery(refId(column), expr)))
@@ -69,7 +69,9 @@ export const hosts = () =>
       override.width(240),
     ])
     .overrideByName('Online', [
-      override.mappings(words([1, 'online', 'green'], [0, 'offline', 'orange'])),
+      override.mappings(
+        words([1, 'online', 'green'], [2, 'reports', 'green'], [0, 'offline', 'orange']),
+      ),
       override.cell('color-text'),
     ])
     .overrideByName('Last backup', [

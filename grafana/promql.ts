@@ -71,7 +71,9 @@ export const hostState = `(
 + (${host('rm_host_agent_online')} == bool 0) * ${STATE.offline}
 + clamp_max(${host('rm_host_open_alerts')}, ${MAX_COUNTED_ALERTS}) / ${MAX_COUNTED_ALERTS + 1}`;
 
-export const hostOnline = host('rm_host_agent_online');
+/** 2 for a host that is online because it reports by HTTP, else 1 or 0. */
+export const hostOnline = `${host('rm_host_agent_reports_by_http')} + 1
+or ${host('rm_host_agent_online')}`;
 /** In milliseconds, the unit of times in Grafana. */
 export const hostLastBackup = `${lastBackup} * 1000`;
 export const hostLastSuccess = `${host('rm_host_last_backup_success_timestamp_seconds')} * 1000`;

@@ -1,4 +1,5 @@
 import { TestAgent } from '../support/agent.ts';
+import { finished, report } from '../support/reports.ts';
 import type { Served } from '../support/serve.ts';
 
 const MINUTE = 60_000;
@@ -13,6 +14,8 @@ interface Story {
   readonly failedCheck?: boolean;
   readonly leaves?: boolean;
   readonly hello?: object;
+  /** Has no connection. */
+  readonly reportsByHttp?: boolean;
   /** A successful backup before the last one. */
   readonly succeededAgoMs?: number;
 }
@@ -39,6 +42,7 @@ export const STORIES = {
     snapshots: 4,
     backup: { status: 'succeeded', agoMs: 3 * DAY },
     hello: { backup_interval_seconds: 7 * 86_400 },
+    reportsByHttp: true,
   },
   'laptop-zoë "2"': {
     size: 60e9,
@@ -60,14 +64,21 @@ export const STORIES = {
 export interface Host {
   readonly id: string;
   readonly token: string;
-  readonly agent: TestAgent;
+  /** Undefined for a host that reports by HTTP. */
+  readonly agent: TestAgent | undefined;
 }
 
 /** Enrols the hosts and connects their agents; nothing has happened to them yet. */
 export async function enrol(served: Served): Promise<Map<string, Host>> {
   const hosts = new Map<string, Host>();
-  for (const [name, { hello }] of Object.entries<Story>(STORIES)) {
+  for (const [name, { hello, reportsByHttp }] of Object.entries<Story>(STORIES)) {
     const { host_id: id, token } = await served.addHost(name);
+    if (reportsByHttp) {
+      const payload = { protocol_version: 1, agent_version: '1.0.0', hostname: name, ...hello };
+      await report(served.url, token, [{ type: 'hello', payload }]);
+      hosts.set(name, { id, token, agent: undefined });
+      continue;
+    }
     const agent = await TestAgent.connect(served.agentUrl, token);
     agent.hello(hello);
     await agent.receive('welcome');
@@ -77,11 +88,26 @@ export async function enrol(served: Served): Promise<Map<string, Host>> {
 }
 
 /** Has the agents tell their stories, and those leave that do. */
-export async function tell(hosts: ReadonlyMap<string, Host>, nowMs: number): Promise<void> {
+export async function tell(
+  served: Served,
+  hosts: ReadonlyMap<string, Host>,
+  nowMs: number,
+): Promise<void> {
   for (const [name, story] of Object.entries<Story>(STORIES)) {
-    const agent = hosts.get(name)?.agent;
-    if (agent === undefined) continue;
+    const host = hosts.get(name);
+    if (host === undefined) continue;
+    const { agent, token } = host;
     const { size, snapshots, backup } = story;
+    if (agent === undefined) {
+      const finishedMs = nowMs - (backup?.agoMs ?? 0);
+      const times = {
+        started_at: new Date(finishedMs - BACKUP_MS).toISOString(),
+        finished_at: new Date(finishedMs).toISOString(),
+      };
+      const payload = { total_size_bytes: size, snapshot_count: snapshots, repo_status: 'ready' };
+      await report(served.url, token, [finished('backup', times), { type: 'repo.stats', payload }]);
+      continue;
+    }
     if (size !== undefined) {
       const stats = { total_size_bytes: size, snapshot_count: snapshots, repo_status: 'ready' };
       await agent.report('repo.stats', stats, 'stats');

@@ -139,6 +139,7 @@ describe('a value has its word and colour', () => {
     ['Hosts', 'State', 9.9, 'never backed up, offline red'],
     ['Hosts', 'Online', 0, 'offline orange'],
     ['Hosts', 'Online', 1, 'online green'],
+    ['Hosts', 'Online', 2, 'reports green'],
     ['Hosts', 'Last backup', NOW - 3 * HOUR, '3 hours ago text'],
     ['Hosts', 'Last backup', undefined, 'never red'],
     ['Hosts', 'Last success', NOW - 30 * HOUR, '1.3 day ago text'],

@@ -32,7 +32,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
       expect(await prometheus.query('rm_job_duration_seconds_count')).toHaveLength(27),
     );
     const now = Date.now();
-    await tell(hosts, now);
+    await tell(served, hosts, now);
     await eventually(async () => {
       expect(await table(prometheus, now)).toEqual([
         'new-01 | never backed up | online | never | never | none yet | unknown | 0 | 0 | 1.0.0 | unknown',
@@ -43,7 +43,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
         'laptop-zoë "2" | offline | offline | 30 min ago | 30 min ago | succeeded | 55.9 GiB | 12 | 0 | 1.0.0 | unknown',
         'mail-01 | alerts | online | 40 min ago | 40 min ago | succeeded | 372.5 GiB | 5 | 1 | 1.0.0 | unknown',
         'web-01 | ok | online | 10 min ago | 10 min ago | succeeded | 11.2 GiB | 31 | 0 | 1.0.0 | unknown',
-        'weekly-01 | ok | online | 3 days ago | 3 days ago | succeeded | 93.1 GiB | 4 | 0 | 1.0.0 | unknown',
+        'weekly-01 | ok | reports | 3 days ago | 3 days ago | succeeded | 93.1 GiB | 4 | 0 | 1.0.0 | unknown',
       ]);
       expect(await values(prometheus, OF_ONE)).toEqual({
         'Fleet status A': [TOTAL - 1],
@@ -107,7 +107,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
     const again = await Served.start({ RM_LISTEN: address }, served.dataDir);
     const back = await TestAgent.online(again.agentUrl, tokenOf(hosts, 'web-01'));
     await eventually(async () => {
-      expect(await prometheus.value('rm_hosts_online')).toBe(1);
+      expect(await prometheus.value('rm_hosts_online'), 'and the one that reports').toBe(2);
       expect(await prometheus.query('rm_job_duration_seconds_count > 0')).toEqual([]);
     });
     const finishedAt = new Date().toISOString();
@@ -128,7 +128,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
     await eventually(async () => {
       expect(await prometheus.value('sum(rm_job_duration_seconds_count)')).toBe(2);
       expect(await values(prometheus, OF_ONE)).toMatchObject({
-        'Fleet status A': [1],
+        'Fleet status A': [2],
         'Open alerts A': ['critical 1', 'info 0', 'warning 1'],
         'Backups failing A': [1],
         'Job duration p95 A': [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`],
