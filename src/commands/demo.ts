@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -21,7 +21,9 @@ import { enrol } from '../demo/enrolment.ts';
 import { type PlannedHost, planFleet } from '../demo/fleet.ts';
 import { introduction } from '../demo/introduction.ts';
 import { showProgress } from '../demo/progress.ts';
+import { missingPrograms, RESTIC_HOSTS, ResticHost } from '../demo/restic-hosts.ts';
 import { errorCode, RmError } from '../errors.ts';
+import type { StoreClient } from '../loop/doors/store-client.ts';
 import { createLog } from '../platform/log.ts';
 import { openFileLimit } from '../platform/open-files.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
@@ -31,19 +33,27 @@ const RESERVED_FILES = 200;
 const SHUTDOWN_LIMIT_MS = 5_000;
 
 export const demo: Command = {
-  usage: `restic-manager demo [--hosts N] [--listen HOST:PORT]
+  usage: `restic-manager demo [--hosts N] [--listen HOST:PORT] [--restic]
 
-  --hosts N           hosts to make up, 1 to ${MAX_HOSTS} (default: 100)
+  --hosts N           number of simulated hosts, 1 to ${MAX_HOSTS} (default: 100)
   --listen HOST:PORT  where to listen (default: 127.0.0.1:8080, or a free port if that is taken)
+  --restic            adds ${RESTIC_HOSTS.length} hosts with real, temporary repositories, which restic-report backs up;
+                      needs restic and curl
 
 Prints how to look at the metrics, and runs until Ctrl-C. Settings of serve mean nothing to it.`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       hosts: { type: 'string', default: '100' },
       listen: { type: 'string' },
+      restic: { type: 'boolean', default: false },
     });
     expectArguments(positionals, []);
-    await runDemo({ hosts: hostCount(values.hosts), listen: listenAddress(values.listen) });
+    if (values.restic) expectPrograms();
+    await runDemo({
+      hosts: hostCount(values.hosts),
+      listen: listenAddress(values.listen),
+      restic: values.restic,
+    });
   },
 };
 
@@ -54,6 +64,8 @@ interface DemoOptions {
    * taken.
    */
   readonly listen: ListenAddress | undefined;
+  /** Whether there are hosts with real repositories, too. */
+  readonly restic: boolean;
 }
 
 /** Closes one thing that was started. Closers run in reverse order. */
@@ -89,7 +101,7 @@ function endSignal(): AbortSignal {
  * meanwhile.
  */
 async function start(
-  { hosts, listen }: DemoOptions,
+  { hosts, listen, restic }: DemoOptions,
   end: AbortSignal,
   closers: Closer[],
 ): Promise<void> {
@@ -113,7 +125,7 @@ async function start(
   const url = connectableUrl(controlPlane.url);
   const usesDefaultPort = url.endsWith(`:${DEFAULTS.listen.port}`);
   const takenPort = listen === undefined && !usesDefaultPort ? DEFAULTS.listen.port : undefined;
-  process.stdout.write(introduction({ hosts, url, token, takenPort }));
+  process.stdout.write(introduction({ hosts, url, token, takenPort, restic }));
 
   const plans = planFleet(hosts);
   const agents = plans.filter(everConnects).length;
@@ -127,11 +139,38 @@ async function start(
       lastScrape: lastScrape && { ...lastScrape, agoMs: performance.now() - lastScrape.at },
     })),
   );
+  if (restic) await startResticHosts(url, controlPlane.store, join(dataDir, 'restic'), closers);
   const enrolled = await enrol(plans, controlPlane.store, end);
   if (end.aborted) return;
   const connecting = enrolled.filter(({ plan }) => everConnects(plan));
   const thread = new AgentsThread({ url, hosts: connecting, activity, onDeath });
   closers.push(() => thread.close());
+}
+
+/** @throws RmError `usage` if a program is missing that `--restic` needs */
+function expectPrograms(): void {
+  const missing = missingPrograms();
+  if (missing.length === 0) return;
+  throw new RmError('usage', `--restic: ${missing.join(' and ')} must be installed`);
+}
+
+async function startResticHosts(
+  url: string,
+  store: StoreClient,
+  directory: string,
+  closers: Closer[],
+): Promise<void> {
+  const added = await store.submit('addHosts', { hosts: RESTIC_HOSTS });
+  const onFailure = (text: string) => void process.stderr.write(`${text}\n`);
+  for (const { hostId, token } of added) {
+    const host = new ResticHost({ url, token, directory: join(directory, hostId), onFailure });
+    mkdirSync(join(directory, hostId), { recursive: true });
+    const ended = host.run();
+    closers.push(() => {
+      host.close();
+      return ended;
+    });
+  }
 }
 
 function everConnects({ fate }: PlannedHost): boolean {

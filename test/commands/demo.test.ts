@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
+import { NO_RESTIC } from '../restic-report/rig.ts';
 import { RunningCli } from '../support/cli.ts';
 import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
 
@@ -75,6 +76,7 @@ describe('a small fleet', () => {
     }, 50_000);
 
     for (const { name, type } of FAMILIES) {
+      if (name === 'rm_host_agent_reports_by_http') continue; // simulated hosts have connections
       expect(values(body, type === 'histogram' ? `${name}_count` : name), name).not.toEqual([]);
     }
     const [online = 0] = values(body, 'rm_hosts_online');
@@ -107,6 +109,40 @@ describe('a small fleet', () => {
     const [url] = await demo.output(/http:\S+\/metrics/);
     expect((await fetch(url)).status).toBe(401);
   });
+});
+
+describe.skipIf(NO_RESTIC)(`--restic${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`, () => {
+  test('adds three hosts with real repositories, and leaves nothing behind', async () => {
+    const args = ['--hosts', '1', '--listen', '127.0.0.1:0', '--restic'];
+    const { demo, temporaryFiles } = startDemo(args);
+    const [curl] = await demo.output(/^curl .*$/m);
+    await eventually(async () => {
+      const { stdout } = await shell(curl);
+      const hosts = stdout.matchAll(/^rm_host_agent_reports_by_http{.*host="(.*)"} 1$/gm);
+      expect([...hosts].map(([, host]) => host).sort()).toEqual([
+        'restic-1',
+        'restic-2',
+        'restic-3',
+      ]);
+      for (const host of ['restic-1', 'restic-2', 'restic-3']) {
+        const row = (family: string, value: string) =>
+          new RegExp(`^${family}{.*host="${host}".*} ${value}$`, 'm');
+        expect(stdout).toMatch(row('rm_host_last_backup_success', '1'));
+        expect(stdout).toMatch(row('rm_host_snapshot_count', '[1-9]'));
+        expect(stdout).toMatch(row('rm_host_repo_size_bytes', '[1-9]\\d+'));
+        expect(stdout).toMatch(row('rm_host_info', '1'));
+      }
+    }, 50_000);
+    expect(await demo.end('SIGINT')).toBe(0);
+    expect(temporaryFiles()).toEqual([]);
+  });
+});
+
+test('--restic says which program is missing', async () => {
+  const { demo, temporaryFiles } = startDemo(['--restic'], { PATH: '/nonexistent' });
+  expect(await demo.exited).toBe(2);
+  expect(demo.stderr).toContain('--restic: restic and curl must be installed');
+  expect(temporaryFiles()).toEqual([]);
 });
 
 describe('the end', () => {

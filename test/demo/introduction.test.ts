@@ -4,12 +4,24 @@ import { introduction } from '../../src/demo/introduction.ts';
 const token = '0123456789abcdef';
 
 test.each([1, 100, 18_000])('fits 80 columns with %d hosts', (hosts) => {
-  const text = introduction({ hosts, url: 'http://127.0.0.1:8080', token, takenPort: undefined });
+  const text = introduction({
+    hosts,
+    url: 'http://127.0.0.1:8080',
+    token,
+    takenPort: undefined,
+    restic: false,
+  });
   for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
 });
 
 test('an IPv6 address is quoted for the shell', () => {
-  const text = introduction({ hosts: 3, url: 'http://[::1]:8080', token, takenPort: undefined });
+  const text = introduction({
+    hosts: 3,
+    url: 'http://[::1]:8080',
+    token,
+    takenPort: undefined,
+    restic: false,
+  });
   expect(text).toContain(
     `\ncurl -H 'Authorization: Bearer ${token}' 'http://[::1]:8080/metrics'\n`,
   );

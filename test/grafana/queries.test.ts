@@ -151,7 +151,7 @@ describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})`
       'Open alerts A': expect.toSatisfy((value) => value <= 2),
       'Backups failing A': 2,
       'Hosts A': expect.toSatisfy((value) => value < 10),
-      'Hosts B': 1,
+      'Hosts B': 2,
       'Hosts C': expect.toSatisfy((value) => value <= Date.now()),
       'Hosts D': expect.toSatisfy((value) => value <= Date.now()),
       'Hosts E': 1,
