@@ -15,7 +15,7 @@ const DOCS = new URL('../docs/', import.meta.url);
 const PAGE = new URL('benchmarks.md', DOCS);
 const PLOTS = new URL('benchmarks/', DOCS);
 
-const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'memory'];
+const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'reports', 'memory'];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
 const JUDGED = [
@@ -39,6 +39,7 @@ const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   scrape: ({ scenario }) => scenario.encoding === 'gzip',
   stall: ({ measure }) => measure === 'turn of the loop, longest',
   ingest: ({ measure }) => measure === 'finished jobs a second',
+  reports: ({ measure }) => measure === 'finished jobs a second',
   memory: ({ measure }) => measure === 'resident memory',
 };
 

@@ -7,6 +7,7 @@ import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { observe } from './observe.ts';
 import { render } from './render.ts';
+import { reports } from './reports.ts';
 import { scrape } from './scrape.ts';
 import { stall } from './stall.ts';
 import type { BenchDefinition } from './support/bench.ts';
@@ -15,7 +16,15 @@ import { Progress } from './support/progress.ts';
 import type { ResultFile } from './support/result.ts';
 import { table } from './support/table.ts';
 
-const BENCHES: readonly BenchDefinition[] = [observe, render, scrape, stall, ingest, memory];
+const BENCHES: readonly BenchDefinition[] = [
+  observe,
+  render,
+  scrape,
+  stall,
+  ingest,
+  reports,
+  memory,
+];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]
 

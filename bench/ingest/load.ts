@@ -87,7 +87,8 @@ const details = jobTable().map(({ kind, status, ms }, index) => {
 });
 let jobs = 0;
 
-function finish(): string {
+/** A message with the finish of a new job that was never announced. */
+export function finish(): string {
   const job = jobs++;
   const id = `01J8ZQ4X3N${String(job).padStart(16, '0')}`;
   return `{"type":"job.finished","id":"${id}","payload":{"job_id":"${id}",${details[job % TABLE_SIZE]}`;

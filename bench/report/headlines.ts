@@ -12,6 +12,8 @@ const HEADLINES: Readonly<Record<string, (row: Row) => boolean>> = {
     isLarge(scenario) && scenario.encoding === 'gzip' && measure === 'turn of the loop, longest',
   ingest: ({ scenario, contestant }) =>
     scenario['in flight'] === 16 && contestant === 'ours, on disk',
+  reports: ({ scenario, measure, contestant }) =>
+    scenario.clients === 100 && measure === 'finished jobs a second' && contestant === 'ours, HTTP',
   memory: ({ scenario, measure, contestant }) =>
     isLarge(scenario) && measure === 'resident memory' && contestant === 'ours',
 };

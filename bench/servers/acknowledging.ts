@@ -18,5 +18,12 @@ export async function serve(): Promise<Served> {
       socket.send(`{"type":"ack","payload":{"id":"${id}"}}`);
     },
   });
+  // The messages of a request are not read. A connection is closed after its answer, as ours is.
+  app.post('/agent/messages', (res) => {
+    res.onAborted(() => {});
+    res.onData((_, isLast) => {
+      if (isLast) res.cork(() => res.end('[{"type":"ack","payload":{}}]', true));
+    });
+  });
   return { port: await listen(app) };
 }
