@@ -10,6 +10,7 @@ import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
 import { RawConnection } from '../support/http.ts';
 import { codeBlock, readPage } from '../support/page.ts';
+import { finished, postBody, report } from '../support/reports.ts';
 import { eventually, Served, sample, TOKEN, temporaryDirectory } from '../support/serve.ts';
 
 const page = readPage('docs/reverse-proxy.md');
@@ -101,6 +102,12 @@ for (const documented of [NGINX, HAPROXY]) {
 
       const agent = await TestAgent.online(proxy.agentUrl, token);
       await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
+      const { token: cron } = await served.addHost('cron');
+      const many = Array.from({ length: 1_000 }, (_, n) => finished(`job-${n}`));
+      const answers = await report(proxy.url, cron, many);
+      expect(answers.every(({ type }) => type === 'ack')).toBe(true);
+      expect((await postBody(proxy.url, 'rmh_wrong', '[]')).status).toBe(401);
+      expect((await fetch(`${proxy.url}/agent/restic-report`)).status).toBe(200);
 
       const scrape = (forwardedFor?: string) =>
         fetch(`${proxy.url}/metrics`, {
@@ -109,7 +116,7 @@ for (const documented of [NGINX, HAPROXY]) {
       // The client of the proxy is this test, at a trusted address: so what it forwards is believed.
       const response = await scrape('192.0.2.7');
       expect(response.status).toBe(200);
-      expect(sample(await response.text(), 'rm_hosts_online')).toBe(1);
+      expect(sample(await response.text(), 'rm_hosts_online')).toBe(2);
       expect((await scrape('192.0.2.7:51234')).status, 'with a port').toBe(200);
       expect((await scrape()).status, 'its own address is not in the network').toBe(401);
       expect((await scrape('198.51.100.1')).status).toBe(401);
