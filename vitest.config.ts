@@ -8,7 +8,7 @@ const shared = {
 } as const;
 
 /** Attacks, during which it is measured how long others wait: one at a time, and nothing beside them. */
-const ATTACKS = 'test/hostile/{embedded,floods,shutdown,sockets,tokens}.test.ts';
+const ATTACKS = 'test/hostile/{embedded,floods,reports,shutdown,sockets,tokens}.test.ts';
 
 export default defineConfig({
   test: {

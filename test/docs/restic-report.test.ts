@@ -17,10 +17,12 @@ test('the steps of the page lead from nothing to the first backup in the metrics
       .replaceAll('https://backup.example.com', served.url)
       .replaceAll('rmh_...', token)
       .replaceAll('/usr/local/bin', directory)
-      .replaceAll('/etc/restic-report.conf', join(directory, 'restic-report.conf'));
+      .replaceAll('/etc/restic-report.conf', join(directory, 'restic-report.conf'))
+      .replaceAll('/srv/restic', join(directory, 'repository'))
+      .replaceAll('/etc/restic-password', join(directory, 'password'));
   const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => there(block));
   const [, fetched = '', configured = '', tested = '', ...others] = blocks;
-  const ran = others.find((block) => block.startsWith('restic-report -- restic backup')) ?? '';
+  const ran = others.find((block) => block.includes('\nrestic-report -- restic backup')) ?? '';
   const bin = join(directory, 'bin');
   mkdirSync(bin);
   writeFileSync(
@@ -38,6 +40,7 @@ test('the steps of the page lead from nothing to the first backup in the metrics
     env,
     encoding: 'utf8',
   });
+  expect(printed).toMatch(/^restic-report \d/);
   expect(printed.match(/^ {2}(ok|FAIL) /gm)).toEqual(Array.from({ length: 6 }, () => '  ok '));
   const body = await served.scrape();
   expect(sample(body, 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}')).toBe(1);
@@ -51,15 +54,20 @@ describe.skipIf(NO_RESTIC)(`with restic${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`, (
     const host = new ReportingHost(served.url, token);
     const variables = host.repository();
     const script = [...page.matchAll(/```sh\n(#!\/bin\/sh[\s\S]*?)```/g)][0]?.[1] ?? '';
-    const env = { ...process.env, ...variables, RM_URL: served.url, RM_HOST_TOKEN: token };
+    const tokenFile = join(host.directory, 'token');
+    writeFileSync(tokenFile, token);
+    const env = { ...process.env, ...variables, RM_URL: served.url };
     const run = (text: string, more = {}) =>
       spawnSync('sh', ['-c', text], {
         env: { ...env, ...more } as NodeJS.ProcessEnv,
         encoding: 'utf8',
       });
-    const { status, stdout } = run(script.replace('/etc', host.files));
+    const own = script
+      .replace('/etc/restic-token', tokenFile)
+      .replace('backup /etc', `backup ${host.files}`);
+    const { status, stdout } = run(own);
     expect([status, stdout]).toEqual([0, expect.stringContaining('"type":"ack"')]);
-    expect(run(script, { RESTIC_PASSWORD: 'wrong' }).status).toBe(1);
+    expect(run(own, { RESTIC_PASSWORD: 'wrong' }).status).toBe(1);
     const body = await served.scrape();
     expect(sample(body, 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}')).toBe(1);
     expect(sample(body, 'rm_job_duration_seconds_count{kind="backup",status="failed"}')).toBe(1);

@@ -152,6 +152,26 @@ describe('a request with messages', () => {
     expect(await served().scrape()).not.toContain(id);
   });
 
+  test('may be nested more deeply than any stack is high', async () => {
+    const { token } = await enrol();
+    const deep = `${'['.repeat(400_000)}${']'.repeat(400_000)}`;
+    const array = await postBody(
+      served().url,
+      token,
+      `[${deep},{"type":"x","id":"7","payload":${deep.slice(390_000, -390_000)}}]`,
+    );
+    expect(
+      [array.status, array.status === 200 && JSON.parse(array.text)],
+      array.text,
+    ).toMatchObject([
+      200,
+      [{ payload: { code: 'bad_message' } }, { payload: { code: 'bad_message', id: '7' } }],
+    ]);
+    const line = `{"type":"heartbeat","payload":{"sent_at":${deep.slice(300_000, -300_000)}}}`;
+    expect((await postBody(served().url, token, line, NDJSON)).status).toBe(200);
+    expect(await report(served().url, token, [finished('a')])).toHaveLength(1);
+  });
+
   test('is 401 with a wrong token, and says how to authenticate', async () => {
     const { status, headers } = await postBody(served().url, 'rmh_wrong', '[]');
     expect([status, headers['www-authenticate']]).toEqual([401, 'Bearer']);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 
 /*
@@ -31,7 +32,9 @@ export interface AttackReport {
 const CHUNK = 256 * 1024;
 const MAX_CONNECTIONS = 2_000;
 
-if (process.argv[2] !== undefined) await run(JSON.parse(process.argv[2]) as Attack);
+if (process.argv[2] !== undefined) {
+  await run(JSON.parse(readFileSync(process.argv[2], 'utf8')) as Attack);
+}
 
 async function run(attack: Attack): Promise<void> {
   const until = Date.now() + attack.seconds * 1000;

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
+import { finished, postBody, report } from '../support/reports.ts';
 import { addHosts, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 import { SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
 
@@ -242,3 +243,45 @@ test.skipIf(NO_SMALL_DISK)(
     expect(events(served, 'store_failed')).toHaveLength(1);
   },
 );
+
+describe('reports by HTTP', () => {
+  test('wait while another process has the lock, and get 503 if it keeps it', async () => {
+    const served = await Served.start();
+    const [host] = await addHosts(served.dataDir, 1);
+    if (host === undefined) throw new Error('a host was to be added');
+    const release = holdLock(served.dataDir);
+    const answered = report(served.url, host.token, [finished('a')]);
+    await sleep(1_500);
+    release();
+    expect(await answered).toEqual([{ type: 'ack', payload: { id: 'a' } }]);
+    const releaseLater = holdLock(served.dataDir);
+    const body = JSON.stringify([finished('b')]);
+    const { status, headers } = await postBody(served.url, host.token, body);
+    expect([status, headers['retry-after']]).toEqual([503, '1']);
+    releaseLater();
+    expect(await report(served.url, host.token, [finished('b')])).toHaveLength(1);
+    const scrape = await served.scrape();
+    expect(sample(scrape, BACKUPS)).toBe(2);
+    expect(sample(scrape, 'rm_agent_requests_total{code="503"}')).toBe(1);
+  });
+
+  const noSmallDisk = whyNoSmallDisk();
+  test.skipIf(noSmallDisk)(
+    'get 503 while the disk is full, and are taken when it is not',
+    async () => {
+      const disk = new SmallDisk();
+      const served = await Served.start({}, disk.path);
+      const { token } = await served.addHost('web');
+      disk.fill();
+      const long = finished('a', { status: 'failed', error: 'x'.repeat(4_000) });
+      await eventually(async () => {
+        const { status } = await postBody(served.url, token, JSON.stringify([long]));
+        expect(status).toBe(503);
+      });
+      disk.free();
+      expect(await report(served.url, token, [long])).toEqual([
+        { type: 'ack', payload: { id: 'a' } },
+      ]);
+    },
+  );
+});

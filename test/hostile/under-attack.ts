@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { TestAgent } from '../support/agent.ts';
-import type { Served } from '../support/serve.ts';
+import { type Served, temporaryDirectory } from '../support/serve.ts';
 import type { Attack, AttackReport } from './attacker.ts';
 
 const ATTACKER = fileURLToPath(new URL('./attacker.ts', import.meta.url));
@@ -21,7 +22,9 @@ export interface Outcome {
 export function startAttack(attack: Attack): Promise<AttackReport> {
   return new Promise((resolve, reject) => {
     const options = { timeout: attack.seconds * 1000 + 20_000, killSignal: 'SIGKILL' } as const;
-    const args = [ATTACKER, JSON.stringify(attack)];
+    const file = join(temporaryDirectory(), 'attack.json');
+    writeFileSync(file, JSON.stringify(attack));
+    const args = [ATTACKER, file];
     execFile(process.execPath, args, options, (error, stdout, stderr) => {
       if (error) return reject(new Error(`the attacker failed: ${error.message} ${stderr}`));
       resolve(JSON.parse(stdout));

@@ -125,14 +125,15 @@ describe('while the server is down', () => {
     );
   });
 
-  test('restic waits for it ten seconds at most', async () => {
+  test('restic waits for it ten seconds at most, and one message says so', async () => {
     const url = await answering(() => [503, 'try again later']);
     const host = new ReportingHost(url, 'rmh_x');
     const startedAt = Date.now();
-    const { code, stderr } = await host.run(['--', host.program('exit 0'), 'check']);
+    const { code, stderr } = await host.run(['--', host.program(RESTIC_018), 'backup']);
     expect(Date.now() - startedAt).toBeLessThan(20_000);
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/cannot take reports now \(503\)/)]);
-    expect(host.waiting).toHaveLength(1);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^restic-report: [^\n]*cannot take reports now \(503\)[^\n]*\n$/);
+    expect(host.waiting).toHaveLength(2);
   });
 });
 
@@ -394,6 +395,41 @@ describe('restic-report test', () => {
 
   test.each<[string, Record<string, string>, RegExp]>([
     ['no server', { RESTIC_REPORT_URL: '' }, /FAIL {2}settings: RESTIC_REPORT_URL is not set/],
+    [
+      'the example',
+      { RESTIC_REPORT_TOKEN: 'rmh_...' },
+      /FAIL {2}settings: the token is only the example/,
+    ],
+    [
+      'a relative spool',
+      { RESTIC_REPORT_SPOOL: '~/spool' },
+      /FAIL {2}settings: RESTIC_REPORT_SPOOL: must begin/,
+    ],
+    [
+      'an interval',
+      { RESTIC_REPORT_INTERVAL: 'daily' },
+      /FAIL {2}settings: RESTIC_REPORT_INTERVAL: must be/,
+    ],
+    [
+      'a long interval',
+      { RESTIC_REPORT_INTERVAL: '99999999w' },
+      /FAIL {2}settings: .* at most a year/,
+    ],
+    [
+      'what to skip',
+      { RESTIC_REPORT_SKIP: 'stat' },
+      /FAIL {2}settings: RESTIC_REPORT_SKIP: must be/,
+    ],
+    [
+      'a missing file',
+      { RESTIC_REPORT_CONFIG: '/nonexistent' },
+      /FAIL {2}settings: .* does not exist/,
+    ],
+    [
+      'a dead proxy',
+      { http_proxy: 'http://127.0.0.1:1', no_proxy: '' },
+      /FAIL {2}connection: .*proxy variable/,
+    ],
     ['no scheme', { RESTIC_REPORT_URL: 'backup:8080' }, /FAIL {2}settings: .*must begin with http/],
     [
       'a wrong port',
@@ -419,7 +455,7 @@ describe('restic-report test', () => {
     [
       'no token file',
       { RESTIC_REPORT_TOKEN: '', RESTIC_REPORT_TOKEN_FILE: '/nonexistent' },
-      /FAIL {2}settings: RESTIC_REPORT_TOKEN_FILE: user \S+ cannot read/,
+      /FAIL {2}settings: RESTIC_REPORT_TOKEN_FILE: \/nonexistent does not exist/,
     ],
     [
       'no restic',
@@ -463,6 +499,70 @@ describe('the settings', () => {
     expect(stderr).toMatch(/restic-report.conf:1: unknown setting RESTIC_REPORT_URI/);
     expect(stderr).toMatch(/restic-report.conf:2: must be NAME=VALUE/);
     expect(stderr).toMatch(/RESTIC_REPORT_INTERVAL: must be a number of seconds/);
+  });
+
+  test('may name the address with the path of the endpoint', async () => {
+    const { served, host } = await setUp();
+    const env = { RESTIC_REPORT_URL: `${served.url}/agent/messages/` };
+    await host.run(['--', host.program('exit 0'), 'backup'], env);
+    expect(jobs(served)).toEqual(['backup succeeded']);
+  });
+
+  test('of the file name the restic that is run, also for the link', async () => {
+    const { served, host } = await setUp();
+    host.configure(`\ufeffexport RESTIC_REPORT_RESTIC=${host.program('echo mine; exit 0')}\n`);
+    expect((await host.run(['--', 'restic', 'backup'])).stdout).toBe('mine\n');
+    expect((await host.run(['--', 'restic', 'snapshots'])).stdout).toBe('mine\n');
+    expect(jobs(served)).toEqual(['backup succeeded']);
+  });
+
+  test('that name the script itself as restic do not make it call itself', async () => {
+    const { host } = await setUp();
+    const path = `${join(host.program('echo real'), '..')}:${process.env.PATH}`;
+    const env = { RESTIC_REPORT_RESTIC: SCRIPT, PATH: path };
+    expect((await host.run(['--', 'restic', 'version'], env)).stdout).toBe('real\n');
+  });
+
+  test('of a second file have a spool of their own', async () => {
+    const { host } = await setUp();
+    const second = join(host.directory, 'second.conf');
+    writeFileSync(second, '');
+    const state = join(host.directory, 'state');
+    const env = {
+      RESTIC_REPORT_URL: 'http://127.0.0.1:1',
+      RESTIC_REPORT_SPOOL: '',
+      XDG_STATE_HOME: state,
+    };
+    const asNobody = (config: string) => {
+      const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'sh', SCRIPT, '--'];
+      const all = { ...host.env, ...env, RESTIC_REPORT_CONFIG: config } as NodeJS.ProcessEnv;
+      spawnSync('setpriv', [...args, host.program('exit 0'), 'check'], { env: all });
+    };
+    execFileSync('chown', ['-R', '65534:65534', host.directory]);
+    asNobody(second);
+    asNobody(join(host.directory, 'restic-report.conf'));
+    expect(
+      execFileSync('find', [state, '-name', '*.job'], { encoding: 'utf8' }).trim().split('\n'),
+    ).toHaveLength(2);
+    expect(
+      execFileSync('find', [state, '-name', '000000000001.job'], { encoding: 'utf8' })
+        .trim()
+        .split('\n'),
+    ).toHaveLength(2);
+  });
+
+  test('that cannot be read are said only if one is missing', async () => {
+    const { served, host } = await setUp();
+    const gone = { RESTIC_REPORT_CONFIG: '/nonexistent' };
+    expect(await host.run(['--', host.program('exit 0'), 'backup'], gone)).toMatchObject({
+      stderr: '',
+    });
+    expect(jobs(served)).toEqual(['backup succeeded']);
+    const { stderr } = await host.run(['--', host.program('exit 0'), 'backup'], {
+      ...gone,
+      RESTIC_REPORT_URL: '',
+    });
+    expect(stderr).toMatch(/RESTIC_REPORT_URL is not set, and \/nonexistent does not exist/);
   });
 
   test('that are missing only mean that nothing is reported', async () => {

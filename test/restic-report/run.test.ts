@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -237,6 +238,46 @@ describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %
       RESTIC_REPORT_RESTIC: '',
     });
     expect(result.code).not.toBe(null);
+  });
+
+  test.each(['<&-', '2>&-', '>&-', '<&- >&- 2>&-'])(
+    'restic runs with %s, and is reported',
+    async (closed) => {
+      const { host, id } = newHost();
+      const restic = host.program('exit 6');
+      const command = `${shell.join(' ')} ${SCRIPT} -- ${restic} backup ${closed}`;
+      const { status } = spawnSync('sh', ['-c', command], { env: host.env as NodeJS.ProcessEnv });
+      expect(status).toBe(6);
+      expect(rowsOf(served(), id)).toEqual(['backup failed 6']);
+    },
+  );
+
+  test('behind another program restic is run, and it is said that it is not reported', async () => {
+    const { host, id } = newHost();
+    const { code, stderr } = await host.run([
+      '--',
+      'nice',
+      '-n',
+      '5',
+      host.program('exit 4'),
+      'backup',
+    ]);
+    expect([code, stderr]).toEqual([
+      4,
+      expect.stringMatching(/not reported: write restic-report directly in front/),
+    ]);
+    expect(rowsOf(served(), id)).toEqual([]);
+  });
+
+  test('a script that was cut off does nothing', async () => {
+    const { host } = newHost();
+    const whole = readFileSync(SCRIPT, 'utf8');
+    const half = join(host.directory, 'half');
+    const end = whole.lastIndexOf('main "$@"');
+    writeFileSync(half, whole.slice(0, end));
+    const [program = '', ...args] = shell;
+    const { stdout, stderr } = spawnSync(program, [...args, half, 'test'], { encoding: 'utf8' });
+    expect([stdout, stderr]).toEqual(['', '']);
   });
 
   test('a missing restic is a failure that is reported', async () => {

@@ -43,6 +43,12 @@ export const MAX_REPORT_BYTES_PER_LOOP = 64 * 1024 * 1024;
 /** Time that a loop spends in one turn on reading the messages of requests. */
 export const MAX_PARSING_MS_PER_TURN = 10;
 
+/**
+ * Share of a loop's time that the requests of one host may take. A large body can take 100 ms to parse.
+ * After it, the next one of that host waits, so that the host cannot take the loop from the others.
+ */
+export const MAX_SHARE_OF_HOST = 0.1;
+
 /** Bytes that an agent may leave unread. Beyond that its socket is closed. */
 export const MAX_UNREAD_BYTES = 1024 * 1024;
 

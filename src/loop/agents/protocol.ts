@@ -217,17 +217,25 @@ function summary(value: unknown, field: string): BackupSummary {
   };
 }
 
-/** Returns the error for a message that is too long. It names the id of the message if it can be read. */
+/** Returns the error for the text of a message that is too long. It names the message's id if it can be read. */
 export function tooLong(text: string): ProtocolError {
+  try {
+    return tooLongEnvelope(JSON.parse(text));
+  } catch {
+    return tooLongEnvelope(undefined);
+  }
+}
+
+/** The same as `tooLong`, for a message that was parsed as JSON. */
+export function tooLongEnvelope(envelope: unknown): ProtocolError {
   const error = new ProtocolError(
     'bad_message',
     `a message has at most ${MAX_MESSAGE_BYTES} bytes`,
   );
   try {
-    const envelope: unknown = JSON.parse(text);
     if (isFields(envelope)) error.id = optional(envelope, 'id', identifier);
   } catch {
-    // The id cannot be read.
+    // The id is none.
   }
   return error;
 }

@@ -5,6 +5,7 @@ import {
   parseAgentMessage,
   readEnvelope,
   tooLong,
+  tooLongEnvelope,
 } from './protocol.ts';
 import { ProtocolError } from './protocol-error.ts';
 
@@ -58,10 +59,20 @@ function readArray(text: string, bytes: number): (AgentMessage | ProtocolError)[
   checkNumber(envelopes.length);
   // Few bodies are large enough to contain a message that is too long, so few are written again.
   const mayBeTooLong = bytes > MAX_MESSAGE_BYTES;
-  return envelopes.map((envelope) => {
-    const message = mayBeTooLong ? JSON.stringify(envelope) : '';
-    return isTooLong(message) ? tooLong(message) : orError(() => readEnvelope(envelope));
-  });
+  return envelopes.map((envelope) =>
+    mayBeTooLong && isTooLong(textOf(envelope))
+      ? tooLongEnvelope(envelope)
+      : orError(() => readEnvelope(envelope)),
+  );
+}
+
+/** A message that is nested too deeply to be written again counts as too long. */
+function textOf(envelope: unknown): string {
+  try {
+    return JSON.stringify(envelope);
+  } catch {
+    return ' '.repeat(MAX_MESSAGE_BYTES + 1);
+  }
 }
 
 function parseArray(text: string): readonly unknown[] {

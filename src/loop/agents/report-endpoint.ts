@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { AgentDetails } from '../../contract/operations.ts';
+import { messageOf } from '../../errors.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../../platform/uws.ts';
 import type { Refusal, ReportCode } from '../../shared/server-stats.ts';
-import { type Headers, PendingResponse } from '../http/pending-response.ts';
+import { type BodyLimits, type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
 import type { Admission, AdmissionOptions } from './admission.ts';
 import {
@@ -12,8 +13,10 @@ import {
   MAX_REPORT_BYTES_PER_LOOP,
   MAX_REPORT_CHUNKS,
   MAX_REPORTS_PER_HOST,
+  MAX_SHARE_OF_HOST,
   REPORT_BODY_MS,
 } from './limits.ts';
+import { Pauses } from './pauses.ts';
 import { type AgentMessage, ackMessage, errorMessage } from './protocol.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { fieldsOf, noteRefusedMessage, type Sender } from './refusals.ts';
@@ -23,7 +26,11 @@ import { Tally } from './tally.ts';
 
 const MESSAGES_PATH = '/agent/messages';
 const SCRIPT_PATH = '/agent/restic-report';
-const BODY_LIMITS = { bytes: MAX_REPORT_BYTES + MAX_DISCARDED_BYTES, chunks: MAX_REPORT_CHUNKS };
+const BODY_LIMITS: BodyLimits = {
+  bytes: MAX_REPORT_BYTES + MAX_DISCARDED_BYTES,
+  chunks: MAX_REPORT_CHUNKS,
+  answersLater: true,
+};
 
 export interface ReportEndpointOptions extends SubmitContext, AdmissionOptions {
   /** Must be shared by all handlers that are mounted in this thread. */
@@ -51,6 +58,7 @@ export class ReportEndpoint {
   readonly #script = readFileSync(new URL('../../../bin/restic-report', import.meta.url), 'utf8');
   /** Requests whose body is complete and whose messages were not read yet. */
   readonly #complete: Report[] = [];
+  readonly #pauses = new Pauses(MAX_SHARE_OF_HOST);
   /** Sum of the bodies that are kept. */
   #keptBytes = 0;
   #unanswered = 0;
@@ -138,8 +146,7 @@ export class ReportEndpoint {
         } else {
           report.state = 'complete';
           this.#unanswered++;
-          this.#complete.push(report);
-          if (this.#complete.length === 1) this.#work();
+          this.#schedule(report);
         }
       },
       () => {
@@ -150,20 +157,31 @@ export class ReportEndpoint {
     );
   }
 
+  /** Has the messages of a complete request read, once the pause of its host is over. */
+  #schedule(report: Report): void {
+    const pauseMs = this.#pauses.remainingMs(report.sender.hostId);
+    // Rounded up, because a timer may fire a little early.
+    if (pauseMs > 0) return void setTimeout(() => this.#schedule(report), Math.ceil(pauseMs));
+    this.#complete.push(report);
+    if (this.#complete.length === 1) setImmediate(() => this.#work());
+  }
+
   /** Reads the messages of complete requests, for a limited time in each turn of the loop. */
   #work(): void {
-    const startedAt = performance.now();
-    for (;;) {
-      const [report] = this.#complete;
+    const until = performance.now() + MAX_PARSING_MS_PER_TURN;
+    do {
+      const report = this.#complete.shift();
       if (report === undefined) return;
-      this.#handle(report);
-      this.#complete.shift();
-      if (this.#complete.length === 0) return;
-      if (performance.now() - startedAt > MAX_PARSING_MS_PER_TURN) {
-        setImmediate(() => this.#work());
-        return;
+      const { hostId } = report.sender;
+      if (this.#pauses.remainingMs(hostId) > 0) {
+        this.#schedule(report);
+        continue;
       }
-    }
+      const startedAt = performance.now();
+      this.#handle(report);
+      this.#pauses.add(hostId, performance.now() - startedAt);
+    } while (performance.now() < until);
+    if (this.#complete.length > 0) setImmediate(() => this.#work());
   }
 
   #handle(report: Report): void {
@@ -177,8 +195,12 @@ export class ReportEndpoint {
       void this.#store(report, messages);
     } catch (error) {
       this.#end(report);
-      if (!(error instanceof BodyError)) throw error;
-      this.#refuse(sender, response, error.code, error.message);
+      // An error that nobody expected must not end the process: the body comes from outside.
+      const { code, message } =
+        error instanceof BodyError
+          ? error
+          : new BodyError(400, `the body cannot be read: ${messageOf(error)}`);
+      this.#refuse(sender, response, code, message);
     }
   }
 
@@ -187,10 +209,11 @@ export class ReportEndpoint {
     try {
       // All operations are submitted in one turn of the loop, so the store has them in one batch.
       const seen = this.#seen(sender.hostId, messages);
-      const results = await Promise.all(
-        messages.map((message) => this.#submit(sender.hostId, message, seen)),
-      );
-      if ((await seen) === 'gone' || results.includes('gone')) {
+      const [presence, ...results] = await Promise.all([
+        seen,
+        ...messages.map((message) => this.#submit(sender.hostId, message, seen)),
+      ]);
+      if (presence === 'gone' || results.includes('gone')) {
         this.#admission.unauthorized(response, sender.address, (code) =>
           this.#options.stats.report(code),
         );

@@ -5,10 +5,16 @@ import type { RequestBudget } from './request-budget.ts';
 export interface BodyLimits {
   readonly bytes: number;
   readonly chunks: number;
+  /**
+   * Whether the request is answered in a later turn of the loop. If the client has sent another request
+   * by then, uWebSockets.js closes the connection. Otherwise it would handle many large bodies of one
+   * connection in one turn.
+   */
+  readonly answersLater: boolean;
 }
 
 /** For endpoints that do not use a body. */
-const UNUSED_BODY: BodyLimits = { bytes: 64 * 1024, chunks: 64 };
+const UNUSED_BODY: BodyLimits = { bytes: 64 * 1024, chunks: 64, answersLater: false };
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -147,7 +153,7 @@ export class PendingResponse {
   }
 
   #writeWithinBudget(): void {
-    if (this.#requests.take()) return this.#writeNow();
+    if (!this.#limits.answersLater && this.#requests.take()) return this.#writeNow();
     this.#isPostponed = true;
     setImmediate(() => this.#writeNow());
   }
