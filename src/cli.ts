@@ -30,10 +30,13 @@ const COMMANDS: readonly CommandEntry[] = [
 /** Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong. */
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+const HELP: readonly string[] = ['help', '--help', '-h'];
 
-// Whoever read our output has gone, as `head` does: nobody to tell, and no reason to stop serving.
+// If the reader of standard output has gone, as `head` does, nothing is wrong. Any other error is, such as a full disk.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  console.error(`restic-manager: standard output cannot be written: ${error.message}`);
+  process.exit(EXIT_FAILED);
 });
 // The default action of SIGHUP is to end the process. A server reloads instead, also one that has just begun to start.
 if (process.argv[2] === 'serve') process.on('SIGHUP', () => {});
@@ -44,9 +47,9 @@ async function main(args: readonly string[]): Promise<void> {
   const command = COMMANDS.find((candidate) => candidate.name === name);
   // A host may be named like a flag, after `--`.
   const flags = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
-  if (flags.includes('--version')) {
+  if (flags.includes('--version') || name === '-V') {
     console.log(packageVersion());
-  } else if (command === undefined && (name === '--help' || name === '-h')) {
+  } else if (command === undefined && HELP.includes(name)) {
     console.log(overview());
   } else if (command === undefined) {
     fail(`unknown command ${JSON.stringify(name)}`, 'restic-manager --help', EXIT_USAGE);

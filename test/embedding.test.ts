@@ -47,3 +47,10 @@ describe('embedded metrics that are closed', () => {
     await metrics.close();
   });
 });
+
+test('families that an embedder excludes are not in its body', async () => {
+  const { url } = await embedded({ exclude: ['rm_hosts_pending', 'rm_host_info'] });
+  const body = (await ask(url, { headers: HEADERS })).body.toString();
+  expect(body).toContain('# TYPE rm_hosts_online gauge\n');
+  expect(body).not.toMatch(/rm_hosts_pending|rm_host_info/);
+});

@@ -1,8 +1,10 @@
+import { existsSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
 import type { ListedHost } from '../contract/operations.ts';
-import { RmError } from '../errors.ts';
+import { messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
@@ -52,14 +54,29 @@ const ACTIONS = new Map<string, Action>([
   ['remove', remove],
 ]);
 
+/**
+ * @param creates whether the database is created if there is none. Only `add` may do that: any other command has
+ * been given the wrong directory.
+ * @throws RmError `no_database`
+ */
 async function withStore(
   { config }: Flags,
   work: (store: StoreClient) => Promise<void>,
+  creates = false,
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, serving: undefined });
+  const { dataDir } = settings;
+  const isNew = !existsSync(join(dataDir, 'fleet.db'));
+  if (isNew && !creates) {
+    throw new RmError('no_database', `no database in ${dataDir}; give --config or RM_DATA_DIR`);
+  }
+  const store = await Store.open({ dataDir, serving: undefined });
   try {
     await work(store.connect());
+    if (isNew) {
+      const hint = 'serve must use the same data_dir (--config or RM_DATA_DIR)';
+      console.error(`restic-manager: created the database ${join(dataDir, 'fleet.db')}; ${hint}`);
+    }
   } finally {
     await store.close();
   }
@@ -69,14 +86,37 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   if (flags.stdin) expectArguments(args, []);
   const names = flags.stdin ? namesIn(await text(process.stdin)) : args;
   if (names.length === 0) throw new RmError('usage', 'NAME is missing');
-  await withStore(flags, async (store) => {
+  const addAndPrint = async (store: StoreClient) => {
     const enrolled = await store.submit('addHosts', { hosts: names });
     await untilApplied(store);
     const lines = enrolled.map(({ hostId, token }, index) =>
       JSON.stringify({ host_id: hostId, host: names[index], token }),
     );
-    console.log(lines.join('\n'));
-  });
+    try {
+      printNow(lines.join('\n'));
+    } catch (error) {
+      for (const { hostId } of enrolled) await store.submit('removeHost', { hostId });
+      const why = `the tokens could not be printed, so no host was added: ${messageOf(error)}`;
+      throw new RmError('output_failed', why, { cause: error });
+    }
+  };
+  await withStore(flags, addAndPrint, true);
+}
+
+/**
+ * Writes to standard output before it returns, so that a failure can still be handled.
+ * @throws Error of the file system
+ */
+function printNow(text: string): void {
+  let rest = Buffer.from(`${text}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(process.stdout.fd, rest));
+    } catch (error) {
+      // A pipe whose reader is slower than this loop.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
 }
 
 /** One name per line. Empty lines are skipped. */
@@ -98,7 +138,12 @@ async function replaceToken(args: readonly string[], flags: Flags): Promise<void
     const replaced = await store.submit('replaceToken', { hostId });
     if (replaced === undefined) throw noSuchHost(hostId);
     await untilApplied(store);
-    console.log(JSON.stringify({ host_id: hostId, ...replaced }));
+    try {
+      printNow(JSON.stringify({ host_id: hostId, ...replaced }));
+    } catch (error) {
+      const why = `the token could not be printed; run this command again: ${messageOf(error)}`;
+      throw new RmError('output_failed', why, { cause: error });
+    }
   });
 }
 

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import type { ListenAddress, Settings } from '../config/settings.ts';
 import { RmError } from '../errors.ts';
 import { type TemplatedApp, type us_listen_socket, uws } from '../platform/uws.ts';
@@ -70,8 +71,9 @@ export class Listener {
     return new Promise((resolve, reject) => {
       this.#acceptor.listen(host, port, EXCLUSIVE_PORT, (socket) => {
         if (socket === false) {
-          const message = `${host}:${port}: cannot listen; is the port taken, or not of this machine?`;
-          return reject(new RmError('listen_failed', message));
+          const fail = (why: string) =>
+            reject(new RmError('listen_failed', `${host}:${port}: cannot listen; ${why}`));
+          return void whyNotListening(host, port).then(fail);
         }
         this.#socket = socket;
         const shown = host.includes(':') ? `[${host}]` : host;
@@ -96,4 +98,25 @@ export class Listener {
     }
     this.#acceptor.close();
   }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES:
+    'this user may not use the port: take one from 1024 on, or let systemd grant CAP_NET_BIND_SERVICE',
+  EADDRINUSE: 'another program uses the port',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  ENOTFOUND: 'the name is not found',
+};
+
+/** uWebSockets.js does not say why it cannot listen. So this tries the same with Node's own server. */
+function whyNotListening(host: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.on('error', (error: NodeJS.ErrnoException) =>
+      resolve(REASONS[error.code ?? ''] ?? error.message),
+    );
+    probe.listen({ host, port, exclusive: true }, () =>
+      probe.close(() => resolve('the reason is not known; try again')),
+    );
+  });
 }

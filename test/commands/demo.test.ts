@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { NO_RESTIC } from '../restic-report/rig.ts';
-import { RunningCli } from '../support/cli.ts';
+import { CLI, RunningCli } from '../support/cli.ts';
 import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
 
 const shell = (command: string) => promisify(execFile)('sh', ['-c', command]);
@@ -209,4 +209,16 @@ test.each([
   expect(demo.stderr).toContain(message);
   expect(demo.stderr).toContain('Try restic-manager demo --help');
   expect(temporaryFiles()).toEqual([]);
+});
+
+test('--hosts counts both ends of each connection among the open files', async () => {
+  const command = `ulimit -n 600 && exec ${process.execPath} ${CLI} demo --hosts 300`;
+  const { status, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([2, expect.stringContaining('--hosts: at most 200 ')]);
+});
+
+test.each(['serve', 'demo', 'hosts'])('%s -h shows its usage, as --help does', async (command) => {
+  const shown = new RunningCli([command, '-h']);
+  expect(await shown.exited).toBe(0);
+  expect(shown.stdout).toContain(`restic-manager ${command}`);
 });

@@ -166,3 +166,14 @@ describe('a secret is never shown', () => {
     expect(everything({}, yaml)).not.toContain(SECRET);
   });
 });
+
+describe('a token that is in another setting by mistake is not shown', () => {
+  it.each([
+    ['within other text', `metrics_token: ${SECRET}\nlisten: "http://x/${SECRET}/y"\n`],
+    ['as a number', 'metrics_token: 8675309\nagent_threads: 8675309\n'],
+  ])('%s', (_, yaml) => {
+    const [fault = '', ...others] = faults({ RM_CONFIG: file(yaml) });
+    expect(fault + others.join('')).not.toMatch(/hunter2|8675309/);
+    expect(fault + others.join('')).toMatch(/listen|agent_threads/);
+  });
+});

@@ -505,3 +505,12 @@ it('one load leaves nothing behind for the next', () => {
     logLevel: 'info',
   });
 });
+
+describe('YAML that is nested too deeply is refused, not parsed', () => {
+  it.each([
+    ['values', `listen: ${'['.repeat(20_000)}`],
+    ['keys', `${'? '.repeat(20_000)}x\n`],
+  ])('in %s', (_, yaml) => {
+    expect(faults({ RM_CONFIG: file(yaml) })[0]).toMatch(/nested more than 16 levels/);
+  });
+});

@@ -39,3 +39,7 @@ describe('what an agent says about itself', () => {
     expect(labelFault(asLabel(text))).toBeUndefined();
   });
 });
+
+it('every unsafe character of a label is replaced, not only the first', () => {
+  expect(asLabel('a\u0000b\u202ec\nd')).toBe('a\ufffdb\ufffdc\ufffdd');
+});

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { TestAgent } from '../support/agent.ts';
+import { CLI } from '../support/cli.ts';
 import {
   type CliResult,
   cli,
@@ -31,7 +32,8 @@ function hostsOf(dataDir: string): (...args: string[]) => Promise<CliResult> {
 
 async function add(dataDir: string, name: string): Promise<Added> {
   const { code, stdout, stderr } = await hostsOf(dataDir)('add', name);
-  expect([code, stderr]).toEqual([0, '']);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^(restic-manager: created the database [^\n]*\n)?$/);
   expect(stdout, 'one line').toMatch(/^[^\n]*\n$/);
   return JSON.parse(stdout);
 }
@@ -159,11 +161,64 @@ describe('hosts add', () => {
   });
 });
 
+describe('a data directory without a database', () => {
+  test.each([
+    ['list'],
+    ['list --json'],
+    ['token 01J8ZQ4X3N0000000000000000'],
+    ['rename 01J8ZQ4X3N0000000000000000 web'],
+    ['remove 01J8ZQ4X3N0000000000000000'],
+  ])('is an error of hosts %s, which creates none', async (command) => {
+    const dataDir = join(temporaryDirectory(), 'none');
+    expect(await hostsOf(dataDir)(...command.split(' '))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `restic-manager: no database in ${dataDir}; give --config or RM_DATA_DIR\n`,
+    });
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  test('gets one by hosts add, which says where', async () => {
+    const dataDir = join(temporaryDirectory(), 'new');
+    const first = await hostsOf(dataDir)('add', 'web');
+    expect(first.stderr).toContain(`created the database ${dataDir}/fleet.db`);
+    expect((await hostsOf(dataDir)('add', 'db')).stderr).toBe('');
+  });
+});
+
+describe('output that cannot be written', () => {
+  const full = (dataDir: string, args: string) =>
+    spawnSync('sh', ['-c', `exec ${process.execPath} ${CLI} hosts ${args} > /dev/full`], {
+      env: { ...process.env, RM_DATA_DIR: dataDir },
+      encoding: 'utf8',
+    });
+
+  test('of hosts add adds no host, because its token would be lost', async () => {
+    const dataDir = temporaryDirectory();
+    await add(dataDir, 'before');
+    const { status, stderr } = full(dataDir, 'add web db');
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^restic-manager: [^\n]*no host was added[^\n]*\n$/),
+    ]);
+    expect(await listed(dataDir)).toMatchObject([{ host: 'before' }]);
+  });
+
+  test('of hosts list is an error of one line', async () => {
+    const dataDir = temporaryDirectory();
+    await add(dataDir, 'web');
+    const { status, stderr } = full(dataDir, 'list');
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^restic-manager: standard output [^\n]*\n$/),
+    ]);
+  });
+});
+
 describe('hosts list and remove', () => {
   test('follow a host through its life, with serve running and without', async () => {
     const dataDir = temporaryDirectory();
     const hosts = hostsOf(dataDir);
-    expect(await listed(dataDir)).toEqual([]);
     const early = await add(dataDir, 'early');
     const served = await Served.start({}, dataDir);
     const late = await add(dataDir, 'late');
@@ -248,6 +303,7 @@ describe('hosts list and remove', () => {
 
   test('remove knows no host by another id', async () => {
     const dataDir = temporaryDirectory();
+    await add(dataDir, 'web');
     const ids = ['01J00000000000000000000000', 'nonsense', ''];
     const results = await Promise.all(ids.map((id) => hostsOf(dataDir)('remove', id)));
     expect(results).toEqual(
@@ -427,7 +483,7 @@ describe('the command line', () => {
     for (const name of ['serve', 'hosts', 'demo']) {
       expect(overview.stdout).toMatch(new RegExp(`^ +${name} `, 'm'));
     }
-    expect(await run(''), 'no arguments').toEqual(overview);
+    for (const line of ['', 'help', '-h']) expect(await run(line), line).toEqual(overview);
     await Promise.all(
       ['serve', 'hosts', 'hosts add', 'hosts list', 'hosts remove', 'demo'].map(async (line) => {
         const { code, stdout, stderr } = await run(`${line} --help`);
@@ -439,6 +495,7 @@ describe('the command line', () => {
 
   test('who reads the output may leave', async () => {
     const dataDir = temporaryDirectory();
+    await add(dataDir, 'web');
     const ended = await new Promise((resolve) => {
       const line = 'set -o pipefail; "$0" src/cli.ts hosts list | true; echo $?';
       const env = { ...process.env, RM_DATA_DIR: dataDir };
@@ -450,7 +507,7 @@ describe('the command line', () => {
   });
 
   test('--version everywhere', async () => {
-    const lines = ['--version', 'serve --version', 'hosts list --version', 'demo --version'];
+    const lines = ['--version', '-V', 'serve --version', 'hosts list --version', 'demo --version'];
     const expected = { code: 0, stdout: `${packageJson.version}\n`, stderr: '' };
     expect(await Promise.all(lines.map(run))).toEqual(lines.map(() => expected));
   });

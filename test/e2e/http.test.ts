@@ -357,8 +357,20 @@ describe('starting and ending', () => {
     expect(code).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toBe(
-      `restic-manager: 127.0.0.1:${taken}: cannot listen; is the port taken, or not of this machine?\n`,
+      `restic-manager: 127.0.0.1:${taken}: cannot listen; another program uses the port\n`,
     );
+  });
+
+  test('an address of another machine is no address to listen on', async () => {
+    const { code, stderr } = await cli(['serve'], {
+      RM_LISTEN: '192.0.2.1:0',
+      RM_DATA_DIR: temporaryDirectory(),
+      RM_LOG_LEVEL: 'silent',
+    });
+    expect([code, stderr]).toEqual([
+      1,
+      'restic-manager: 192.0.2.1:0: cannot listen; this machine does not have the address\n',
+    ]);
   });
 
   test('the port of another restic-manager is taken, too', async () => {

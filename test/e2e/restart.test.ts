@@ -89,7 +89,7 @@ test('shares its port with no second one', async () => {
   const given = new URL((await Served.start()).url).host;
   for (const taken of [chosen, given]) {
     await expect(Served.start({ RM_LISTEN: taken })).rejects.toThrow(
-      `serve ended with 1: restic-manager: ${taken}: cannot listen; is the port taken`,
+      `serve ended with 1: restic-manager: ${taken}: cannot listen; another program uses the port`,
     );
   }
 });

@@ -166,3 +166,15 @@ it('each kind of job has a colour of its own, and none that a threshold has', ()
   expect(colors.map((color) => color?.fixedColor)).not.toContain('red');
   expect(colors.map((color) => color?.fixedColor)).not.toContain('orange');
 });
+
+it('an outage shows as a gap or as no data, never as the last good value', () => {
+  for (const { title, type, options, fieldConfig } of DASHBOARD.panels) {
+    if (type === 'stat') expect(options.reduceOptions?.calcs, title).toEqual(['last']);
+    if (type === 'timeseries') expect(fieldConfig?.defaults.custom?.spanNulls, title).toBe(false);
+  }
+});
+
+it('a host is overdue after its interval and a tenth', () => {
+  const [state] = panel('Hosts').targets;
+  expect(state?.expr).toMatch(/rm_host_backup_interval_seconds.*\) \* 1\.1$/m);
+});

@@ -199,7 +199,7 @@ describe('the files of the database', () => {
     const first = await Served.start({}, dataDir);
     await first.stop();
     chmodSync(join(dataDir, 'fleet.db'), 0o644);
-    chmodSync(join(dataDir, 'serve.lock'), 0o666);
+    chmodSync(join(dataDir, 'serve.lock'), 0o640);
     const second = await Served.start({}, dataDir);
     expect(modes(dataDir)).toEqual(PRIVATE);
     expect(second.log).not.toContain('others can');

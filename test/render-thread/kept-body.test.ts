@@ -330,3 +330,17 @@ test('of what changes with every body, nothing is kept of those before', () => {
   for (let n = 0; n < 20; n++) render();
   expect(rig.kept('identity')).toBeLessThan(1.5 * kept);
 });
+
+test('a body in which only the text about the server changes does not grow, however often it is rendered', () => {
+  const rig = new Rig();
+  rig.fleet.upsert({ hostId: rising(1), host: 'web', online: true });
+  for (const encoding of ['gzip', 'identity'] as const) {
+    const sizes: number[] = [];
+    for (let n = 0; n < 400; n++) {
+      rig.held.clear();
+      rig.scrape(encoding);
+      if (n % 100 === 99) sizes.push(rig.kept(encoding));
+    }
+    expect(Math.max(...sizes) - Math.min(...sizes), encoding).toBeLessThan(100);
+  }
+});

@@ -87,6 +87,11 @@ export class RawConnection {
     this.#socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
   }
 
+  /** Closes the connection as a process that dies: without any word. */
+  end(): void {
+    this.#socket.end();
+  }
+
   sendRaw(text: string): void {
     this.#socket.write(text);
   }

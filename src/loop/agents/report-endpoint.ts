@@ -38,7 +38,7 @@ export interface ReportEndpointOptions extends SubmitContext, AdmissionOptions {
 }
 
 /** A request with messages, from its first byte until it is answered. */
-interface Report {
+interface ReportRequest {
   readonly sender: Sender;
   readonly contentType: string;
   readonly response: PendingResponse;
@@ -57,7 +57,7 @@ export class ReportEndpoint {
   readonly #open = new Tally(MAX_REPORTS_PER_HOST);
   readonly #script = readFileSync(new URL('../../../bin/restic-report', import.meta.url), 'utf8');
   /** Requests whose body is complete and whose messages were not read yet. */
-  readonly #complete: Report[] = [];
+  readonly #complete: ReportRequest[] = [];
   readonly #pauses = new Pauses(MAX_SHARE_OF_HOST);
   /** Sum of the bodies that are kept. */
   #keptBytes = 0;
@@ -116,7 +116,7 @@ export class ReportEndpoint {
     this.#read({ sender: agent, contentType, response, chunks: [], bytes: 0, state: 'reading' });
   }
 
-  #read(report: Report): void {
+  #read(report: ReportRequest): void {
     const { response, chunks, sender } = report;
     let hasRoom = true;
     const limit = setTimeout(() => {
@@ -129,7 +129,7 @@ export class ReportEndpoint {
         report.bytes += chunk.byteLength;
         if (report.state === 'ended' || !hasRoom || report.bytes > MAX_REPORT_BYTES) return;
         hasRoom = this.#keptBytes + chunk.byteLength <= MAX_REPORT_BYTES_PER_LOOP;
-        if (!hasRoom) return;
+        if (!hasRoom) return this.#release(report);
         this.#keptBytes += chunk.byteLength;
         // uWS takes the memory of the chunk back after this call.
         chunks.push(Buffer.from(Buffer.from(chunk)));
@@ -158,7 +158,7 @@ export class ReportEndpoint {
   }
 
   /** Has the messages of a complete request read, once the pause of its host is over. */
-  #schedule(report: Report): void {
+  #schedule(report: ReportRequest): void {
     const pauseMs = this.#pauses.remainingMs(report.sender.hostId);
     // Rounded up, because a timer may fire a little early.
     if (pauseMs > 0) return void setTimeout(() => this.#schedule(report), Math.ceil(pauseMs));
@@ -184,7 +184,7 @@ export class ReportEndpoint {
     if (this.#complete.length > 0) setImmediate(() => this.#work());
   }
 
-  #handle(report: Report): void {
+  #handle(report: ReportRequest): void {
     const { response, sender, contentType } = report;
     const { stats } = this.#options;
     try {
@@ -204,7 +204,10 @@ export class ReportEndpoint {
     }
   }
 
-  async #store(report: Report, messages: readonly (AgentMessage | ProtocolError)[]): Promise<void> {
+  async #store(
+    report: ReportRequest,
+    messages: readonly (AgentMessage | ProtocolError)[],
+  ): Promise<void> {
     const { sender, response } = report;
     try {
       // All operations are submitted in one turn of the loop, so the store has them in one batch.
@@ -293,12 +296,16 @@ export class ReportEndpoint {
   }
 
   /** Gives back what the request held. */
-  #end(report: Report): void {
+  #end(report: ReportRequest): void {
     if (report.state === 'ended') return;
     if (report.state === 'complete') this.#unanswered--;
     report.state = 'ended';
     this.#open.remove(report.sender.hostId);
-    for (const chunk of report.chunks.splice(0)) this.#keptBytes -= chunk.byteLength;
+    this.#release(report);
+  }
+
+  #release({ chunks }: ReportRequest): void {
+    for (const chunk of chunks.splice(0)) this.#keptBytes -= chunk.byteLength;
   }
 }
 

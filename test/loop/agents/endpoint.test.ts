@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { TestAgent } from '../../support/agent.ts';
-import { ask } from '../../support/http.ts';
+import { ask, RawConnection } from '../../support/http.ts';
 import { eventually } from '../../support/serve.ts';
 import { EndpointRig } from './endpoint-rig.ts';
 
@@ -25,6 +25,23 @@ describe('a token that the loop does not know', () => {
       const answers = Array.from({ length: 100 }, () => ask(rig.url, { headers: HEADERS }));
       for (const { status } of await Promise.all(answers)) expect(status).toBe(401);
     }
+  });
+
+  test('is not looked up while 1,000 others are', async () => {
+    const rig = await EndpointRig.start();
+    vi.spyOn(rig.client, 'submit').mockImplementation(() => new Promise(() => {}));
+    const held: RawConnection[] = [];
+    for (let n = 0; n < MAX_LOOKUPS; n++) {
+      const raw = await RawConnection.open(rig.url);
+      raw.send('GET', '/ws/agent', ['Authorization: Bearer rmh_nobody-has-this-one']);
+      held.push(raw);
+    }
+    await eventually(async () => {
+      const answer = await ask(rig.url, { headers: HEADERS });
+      expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
+    });
+    for (const raw of held) raw.vanish();
+    vi.restoreAllMocks();
   });
 
   // 401 tells an agent that its token is dead.

@@ -475,3 +475,10 @@ describe('what the server sends', () => {
     }
   });
 });
+
+it('a snapshot id may have all 64 digits', () => {
+  const payload = { job_id: 'a', status: 'succeeded', finished_at: '2026-01-02T03:04:05Z' };
+  const summary = { snapshot_id: 'a'.repeat(64) };
+  const text = JSON.stringify({ type: 'job.finished', payload: { ...payload, summary } });
+  expect(parseAgentMessage(text)).toMatchObject({ summary: { snapshotId: 'a'.repeat(64) } });
+});

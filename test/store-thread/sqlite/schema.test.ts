@@ -32,6 +32,9 @@ test.each([1, 2])(
       insert.run('a-second', 'check', AT, 'cancelled', AT + 9_000, 130, 'stopped', AT + 2);
       insert.run('m-third', 'backup', AT, null, null, null, null, AT + 3);
     });
+    const { last_check_success_at: checked } =
+      db.prepare('SELECT last_check_success_at FROM hosts').get() ?? {};
+    expect(checked, 'not the cancelled one').toBe(AT + 5_000);
     const columns = 'job_id, kind, started_at, status, finished_at, exit_code, error, recorded_at';
     const rows = db.prepare(`SELECT ${columns} FROM jobs ORDER BY seq`).all();
     expect(rows.map((row) => Object.values(row))).toEqual([

@@ -1,0 +1,25 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import type { EventLog } from '../../src/platform/event-log.ts';
+import { StoreHealth } from '../../src/store-thread/store-health.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+test('a recovery says how many seconds the database could not be written', () => {
+  vi.useFakeTimers();
+  const logged: unknown[][] = [];
+  const note = (...entry: unknown[]) => void logged.push(entry);
+  const health = new StoreHealth(
+    'fleet.db',
+    { error: note, info: note } as unknown as EventLog,
+    undefined,
+  );
+  health.failed('disk I/O error');
+  vi.advanceTimersByTime(90_000);
+  health.failed('disk I/O error');
+  health.worked();
+  health.worked();
+  expect(logged).toEqual([
+    ['store_failed', { file: 'fleet.db', error: 'disk I/O error' }, expect.any(String)],
+    ['store_recovered', { file: 'fleet.db', after_seconds: 90 }, expect.any(String)],
+  ]);
+});
