@@ -213,8 +213,9 @@ function table(listed: readonly ListedHost[]): string {
       host,
     ]),
   ];
+  // Not `Math.max(...rows)`: a call takes some 100,000 arguments, and a fleet may have more hosts.
   const widths = rows[0]?.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
   );
   return rows
     .map((row) =>

@@ -32,11 +32,12 @@ export class Changes {
   add(part: Changes): void {
     const { hosts, added, enrolled, removed, tokensReplaced, appearances } = part;
     for (const [hostId, host] of hosts) this.hosts.set(hostId, host);
-    this.added.push(...added);
-    this.enrolled.push(...enrolled);
-    this.removed.push(...removed);
-    this.tokensReplaced.push(...tokensReplaced);
-    this.appearances.push(...appearances);
+    // Not `push(...added)`: a call takes some 100,000 arguments, and as many hosts may be added at once.
+    for (const hostId of added) this.added.push(hostId);
+    for (const host of enrolled) this.enrolled.push(host);
+    for (const hostId of removed) this.removed.push(hostId);
+    for (const hostId of tokensReplaced) this.tokensReplaced.push(hostId);
+    for (const appearance of appearances) this.appearances.push(appearance);
     for (const hostId of part.seen) this.seen.add(hostId);
     for (const hostId of part.silent) this.silent.add(hostId);
   }

@@ -11,10 +11,14 @@ export interface Certificate {
 }
 
 /** Creates a self-signed certificate for localhost, with a new key. */
-export function createCertificate(dir: string, name = 'localhost'): Certificate {
+export function createCertificate(
+  dir: string,
+  name = 'localhost',
+  curve = 'prime256v1',
+): Certificate {
   const cert = join(dir, `${name}.pem`);
   const key = join(dir, `${name}.key`);
-  const parameters = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2';
+  const parameters = `-x509 -newkey ec -pkeyopt ec_paramgen_curve:${curve} -nodes -days 2`;
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
   execFileSync(
     'openssl',
