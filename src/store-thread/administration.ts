@@ -40,7 +40,8 @@ export class Administration {
       renameHost: ({ hostId, host }, changes) => this.#rename(hostId, host, changes),
       listHosts: () => {
         const isServed = engine.isServed();
-        return Array.from(engine.hosts(), (record) => listedHost(record, isServed));
+        const now = Date.now();
+        return Array.from(engine.hosts(), (record) => listedHost(record, isServed, now));
       },
       areHostChangesApplied: () => !engine.isServed() || engine.changesSince(0).length === 0,
       authenticate: ({ tokenDigest }) => engine.hostOfToken(tokenDigest),

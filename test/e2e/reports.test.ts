@@ -318,6 +318,24 @@ test('reports are on the listener of the agents, not on that of the metrics', as
   expect((await postBody(served.url, token, '[]')).status).toBe(200);
 });
 
+test('hosts list without a server knows who reports by HTTP, and who has been silent for too long', async () => {
+  const served = await Served.start();
+  const [often, seldom] = await addHosts(served.dataDir, 2);
+  if (often === undefined || seldom === undefined) throw new Error('two hosts were to be added');
+  const hello = (seconds: number) => [
+    { type: 'hello', payload: { ...HELLO, backup_interval_seconds: seconds } },
+  ];
+  await report(served.url, often.token, hello(1));
+  await report(served.url, seldom.token, hello(3_600));
+  await served.stop();
+  await sleep(1_500);
+  const { stdout } = await cli(['hosts', 'list', '--json'], { RM_DATA_DIR: served.dataDir });
+  expect(JSON.parse(stdout).map(({ status }: { status: string }) => status)).toEqual([
+    'offline',
+    'online',
+  ]);
+});
+
 test('a removed host is 401, as is a token that was replaced; the new one works at once', async () => {
   const served = await Served.start();
   const [a, b] = await addHosts(served.dataDir, 2);

@@ -2,6 +2,7 @@ import type { Host, Severity } from '../../contract/host.ts';
 import { asLabel, hostNameFault } from '../../contract/host-name.ts';
 import type { ListedHost } from '../../contract/operations.ts';
 import { ALERT_SEVERITIES, type AlertKind } from './alert-kinds.ts';
+import { allowedSilenceMs } from './connections.ts';
 import type { HostRecord } from './records.ts';
 
 /*
@@ -40,17 +41,22 @@ function shownName({ hostId, host }: HostRecord): string {
   return hostNameFault(host) === undefined ? host : asLabel(host).trim() || hostId;
 }
 
+/** Whether a host that reports by HTTP is still online. */
+function isHeardOf(record: HostRecord, nowMs: number): boolean {
+  const { reportedAtMs } = record;
+  return reportedAtMs !== undefined && nowMs - reportedAtMs < allowedSilenceMs(record);
+}
+
 /**
  * @param isServed whether a control plane runs. If none does, no host has a connection, although a
  * killed control plane may have left hosts online in the database.
  */
-export function listedHost(record: HostRecord, isServed: boolean): ListedHost {
-  const { hostId, host, status, reportedAtMs, lastBackup } = record;
-  const wasConnected = status === 'online' && reportedAtMs === undefined;
+export function listedHost(record: HostRecord, isServed: boolean, nowMs: number): ListedHost {
+  const { hostId, host, status, lastBackup } = record;
   return {
     hostId,
     host,
-    status: wasConnected && !isServed ? 'offline' : status,
+    status: status === 'online' && !isServed && !isHeardOf(record, nowMs) ? 'offline' : status,
     ...(lastBackup && {
       lastBackup: { finishedAtMs: lastBackup.finishedAtMs, succeeded: lastBackup.succeeded },
     }),
