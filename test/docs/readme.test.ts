@@ -1,8 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { posix } from 'node:path';
+import { join, posix } from 'node:path';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
-import { readPage } from '../support/page.ts';
+import { NO_RESTIC } from '../restic-report/rig.ts';
+import { codeBlock, readPage } from '../support/page.ts';
+import { Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
 
 const readme = readPage('README.md');
 
@@ -46,3 +49,24 @@ function anchors(markdown: string): string[] {
       .replaceAll(' ', '-'),
   );
 }
+
+test.skipIf(NO_RESTIC)(
+  `the README ends its example with the own host in the metrics${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`,
+  async () => {
+    const served = await Served.start();
+    const { token } = await served.addHost('web-1');
+    const directory = temporaryDirectory();
+    const section = readme.slice(readme.indexOf('and in another terminal'));
+    const commands = codeBlock(section, 'sh')
+      .replace(/^npm run .*\n/, '')
+      .replaceAll('http://127.0.0.1:8080', served.url)
+      .replace('rmh_...', token)
+      .replaceAll('$(cat metrics-token)', TOKEN)
+      .replaceAll('/tmp/repository', join(directory, 'repository'))
+      .replace('-o restic-report', `-o ${directory}/restic-report`)
+      .replaceAll('sh restic-report', `sh ${directory}/restic-report`);
+    const env = { ...process.env, HOME: directory, RESTIC_REPORT_SPOOL: join(directory, 'spool') };
+    const { stdout, stderr } = spawnSync('sh', ['-ec', commands], { env, encoding: 'utf8' });
+    expect(stdout, stderr).toMatch(/^rm_host_last_backup_success{.*host="web-1"} 1$/m);
+  },
+);
