@@ -1,5 +1,4 @@
-import { existsSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
@@ -54,29 +53,14 @@ const ACTIONS = new Map<string, Action>([
   ['remove', remove],
 ]);
 
-/**
- * @param creates whether the database is created if there is none. Only `add` may do that: any other command has
- * been given the wrong directory.
- * @throws RmError `no_database`
- */
 async function withStore(
   { config }: Flags,
   work: (store: StoreClient) => Promise<void>,
-  creates = false,
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const { dataDir } = settings;
-  const isNew = !existsSync(join(dataDir, 'fleet.db'));
-  if (isNew && !creates) {
-    throw new RmError('no_database', `no database in ${dataDir}; give --config or RM_DATA_DIR`);
-  }
-  const store = await Store.open({ dataDir, serving: undefined });
+  const store = await Store.open({ dataDir: settings.dataDir, serving: undefined });
   try {
     await work(store.connect());
-    if (isNew) {
-      const hint = 'serve must use the same data_dir (--config or RM_DATA_DIR)';
-      console.error(`restic-manager: created the database ${join(dataDir, 'fleet.db')}; ${hint}`);
-    }
   } finally {
     await store.close();
   }
@@ -86,7 +70,7 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   if (flags.stdin) expectArguments(args, []);
   const names = flags.stdin ? namesIn(await text(process.stdin)) : args;
   if (names.length === 0) throw new RmError('usage', 'NAME is missing');
-  const addAndPrint = async (store: StoreClient) => {
+  await withStore(flags, async (store) => {
     const enrolled = await store.submit('addHosts', { hosts: names });
     await untilApplied(store);
     const lines = enrolled.map(({ hostId, token }, index) =>
@@ -99,8 +83,7 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
       const why = `the tokens could not be printed, so no host was added: ${messageOf(error)}`;
       throw new RmError('output_failed', why, { cause: error });
     }
-  };
-  await withStore(flags, addAndPrint, true);
+  });
 }
 
 /**
