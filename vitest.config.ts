@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const shared = {
@@ -12,6 +13,8 @@ const ATTACKS = 'test/hostile/{embedded,floods,reports,shutdown,sockets,tokens}.
 
 export default defineConfig({
   test: {
+    // By default Vitest leaves one core free. Most tests wait for processes of their own.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
