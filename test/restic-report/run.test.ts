@@ -39,6 +39,16 @@ function jobsOf(served: Served, id: string) {
 /** Shorter, where only the report of the run itself matters. */
 const ASKS_NOTHING = { RESTIC_REPORT_SKIP: 'summary,stats' };
 
+/** Runs until a signal comes. In Node, because a shell that starts another process may miss a signal. */
+const ENDS_BY_SIGNAL = `
+[ "$1" = backup ] || exit 1
+exec ${process.execPath} -e "
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => { console.error('cleaning up'); process.exit(130); });
+  console.log('up');
+  setTimeout(() => {}, 20_000);"
+`;
+
 const rowsOf = (served: Served, id: string) => jobsOf(served, id).map(({ row }) => row);
 
 describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %s', (_, shell) => {
@@ -77,11 +87,7 @@ describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %
     '%s is passed on, and restic 0.18 exits with %i',
     async (signal, code, by, status) => {
       const { host, id } = newHost();
-      const restic = host.program(RESTIC_018);
-      const child = host.start(['--', restic, 'backup', '/x'], {
-        FAKE_OUT: 'up',
-        FAKE_SECONDS: '20',
-      });
+      const child = host.start(['--', host.program(ENDS_BY_SIGNAL), 'backup', '/x']);
       const end = ended(child);
       await new Promise((resolve) => child.stdout?.once('data', resolve));
       child.kill(signal);
@@ -91,6 +97,17 @@ describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %
       expect(rowsOf(served(), id)).toEqual([`backup ${status} 130`]);
     },
   );
+
+  test('restic starts with no signal ignored, although a shell ignores SIGINT for what it starts', async () => {
+    const { host } = newHost();
+    const { stdout } = await host.run([
+      '--',
+      host.program('grep SigIgn /proc/self/status'),
+      'backup',
+    ]);
+    // The bits 2 and 4 of the last digit stand for SIGINT and SIGQUIT.
+    expect(stdout).toMatch(/^SigIgn:\s+[0-9a-f]*[0189]\n$/);
+  });
 
   test.each(['SIGTERM', 'SIGHUP', 'SIGKILL'] as const)(
     'when restic dies of %s, so does the script',
