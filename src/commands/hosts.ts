@@ -79,7 +79,8 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
     try {
       printNow(lines.join('\n'));
     } catch (error) {
-      for (const { hostId } of enrolled) await store.submit('removeHost', { hostId });
+      // Submitted together, so that the store commits many in one transaction.
+      await Promise.all(enrolled.map(({ hostId }) => store.submit('removeHost', { hostId })));
       const why = `the tokens could not be printed, so no host was added: ${messageOf(error)}`;
       throw new RmError('output_failed', why, { cause: error });
     }

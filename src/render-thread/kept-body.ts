@@ -34,7 +34,7 @@ const PAGES_PER_RUN = 16;
  *
  * The unit of rendering and compression is one page of hosts in one family: up to 64 rows. The
  * unit of storing and sending is a run: 16 such pages, joined. The time for laying out and sending a
- * body grows with the number of its pieces: a fleet of 100,000 hosts has 1,563 pages in each of 13
+ * body grows with the number of its pieces: a fleet of 100,000 hosts has 1,563 pages in each of 14
  * families, but only 98 runs in each.
  */
 export class KeptBody {

@@ -109,6 +109,7 @@ test('bodies that never end are limited in memory, and those of other hosts get 
   });
   const count = (code: number) => `rm_agent_requests_total{code="${code}"}`;
   expect(sample(await served.scrape(), count(503))).toBeGreaterThan(0);
+  expect(served.log).toContain('"event":"agent_too_many_requests"');
 });
 
 test('during a shutdown requests are answered or put off, and nothing acknowledged is lost', async () => {

@@ -263,6 +263,9 @@ describe('reports by HTTP', () => {
     const scrape = await served.scrape();
     expect(sample(scrape, BACKUPS)).toBe(2);
     expect(sample(scrape, 'rm_agent_requests_total{code="503"}')).toBe(1);
+    expect(events(served, 'agent_store_unavailable')).toEqual([
+      expect.objectContaining({ code: 503, error: expect.any(String) }),
+    ]);
   });
 
   const noSmallDisk = whyNoSmallDisk();

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { AgentDetails } from '../../contract/operations.ts';
 import { messageOf } from '../../errors.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../../platform/uws.ts';
-import type { Refusal, ReportCode } from '../../shared/server-stats.ts';
+import type { ReportCode } from '../../shared/server-stats.ts';
 import { type BodyLimits, type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
 import type { Admission, AdmissionOptions } from './admission.ts';
@@ -104,13 +104,14 @@ export class ReportEndpoint {
     }
     const agent = this.#admission.admit(res, req, response, (code) => stats.report(code));
     if (agent === undefined) return;
-    if (this.#isDraining) return this.#unavailable(response);
+    if (this.#isDraining) return this.#answer(response, 503, 'try again later\n', RETRY_SOON);
     if (Number(req.getHeader('content-length')) > BODY_LIMITS.bytes) {
       response.doNotWaitForBody();
-      return this.#refuse(agent, response, 413, TOO_LONG);
+      return this.#refuse(agent, response, 413, 'bad_report', TOO_LONG);
     }
     if (!this.#open.add(agent.hostId)) {
-      return this.#refuse(agent, response, 429, 'too many requests of this host at one time');
+      const why = 'too many requests of this host at one time';
+      return this.#refuse(agent, response, 429, 'too_many_requests', why);
     }
     const contentType = (req.getHeader('content-type').split(';')[0] ?? '').trim().toLowerCase();
     this.#read({ sender: agent, contentType, response, chunks: [], bytes: 0, state: 'reading' });
@@ -121,7 +122,7 @@ export class ReportEndpoint {
     let hasRoom = true;
     const limit = setTimeout(() => {
       response.doNotWaitForBody();
-      this.#refuse(sender, response, 408, 'the body took too long');
+      this.#refuse(sender, response, 408, 'bad_report', 'the body took too long');
       this.#end(report);
     }, REPORT_BODY_MS);
     response.readBody(
@@ -138,10 +139,10 @@ export class ReportEndpoint {
         clearTimeout(limit);
         if (report.state === 'ended') return;
         if (isTooLong || report.bytes > MAX_REPORT_BYTES) {
-          this.#refuse(sender, response, 413, TOO_LONG);
+          this.#refuse(sender, response, 413, 'bad_report', TOO_LONG);
           this.#end(report);
         } else if (!hasRoom) {
-          this.#unavailable(response, 'too_many_requests');
+          this.#refuse(sender, response, 503, 'too_many_requests', NO_ROOM);
           this.#end(report);
         } else {
           report.state = 'complete';
@@ -200,7 +201,7 @@ export class ReportEndpoint {
         error instanceof BodyError
           ? error
           : new BodyError(400, `the body cannot be read: ${messageOf(error)}`);
-      this.#refuse(sender, response, code, message);
+      this.#refuse(sender, response, code, 'bad_report', message);
     }
   }
 
@@ -225,8 +226,8 @@ export class ReportEndpoint {
         const headers = { 'Content-Type': 'application/json' };
         this.#answer(response, 200, `[${answers.join(',')}]\n`, headers);
       }
-    } catch {
-      this.#unavailable(response, 'store_unavailable');
+    } catch (error) {
+      this.#refuse(sender, response, 503, 'store_unavailable', NOT_STORED, messageOf(error));
     } finally {
       this.#end(report);
     }
@@ -273,21 +274,17 @@ export class ReportEndpoint {
   #refuse(
     sender: Sender,
     response: PendingResponse,
-    code: 400 | 408 | 413 | 429,
+    code: 400 | 408 | 413 | 429 | 503,
+    reason: 'bad_report' | 'too_many_requests' | 'store_unavailable',
     why: string,
+    error?: string,
   ): void {
     const { stats, events } = this.#options;
-    const reason = code === 429 ? 'too_many_requests' : 'bad_report';
     stats.refusal(reason);
     const text = `a request with messages of an agent is refused: ${why}`;
-    events.warn(`agent_${reason}`, { ...fieldsOf(sender), code }, text);
-    const headers: Headers = code === 429 ? RETRY_SOON : {};
+    events.warn(`agent_${reason}`, { ...fieldsOf(sender), code, error }, text);
+    const headers: Headers = reason === 'bad_report' ? {} : RETRY_SOON;
     this.#answer(response, code, `${why}\n`, headers);
-  }
-
-  #unavailable(response: PendingResponse, reason?: Refusal): void {
-    if (reason) this.#options.stats.refusal(reason);
-    this.#answer(response, 503, 'try again later\n', RETRY_SOON);
   }
 
   #answer(response: PendingResponse, code: ReportCode, text: string, headers: Headers = {}): void {
@@ -310,6 +307,8 @@ export class ReportEndpoint {
 }
 
 const TOO_LONG = `the body must have at most ${MAX_REPORT_BYTES} bytes`;
+const NO_ROOM = 'the bodies of other requests fill the memory; try again later';
+const NOT_STORED = 'the messages cannot be stored; try again later';
 const RETRY_SOON = { 'Retry-After': '1' };
 
 const STATUS_LINES = {
