@@ -314,13 +314,14 @@ export class Batches {
 
   #sendOutcomes(messages: readonly Message[], outcomes: readonly Outcome[]): void {
     const { clients, stats } = this.#options;
+    // Counted first: an agent that has its answer must not see its operation among the pending ones.
+    stats?.answered(outcomes.length);
     let start = 0;
     for (const { client, operations } of messages) {
       const end = start + operations.length;
       clients.settle(client, outcomes.slice(start, end));
       start = end;
     }
-    stats?.answered(start);
   }
 }
 

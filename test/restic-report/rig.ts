@@ -69,6 +69,7 @@ export class ReportingHost {
   start(args: readonly string[], env: Environment = {}): ChildProcess {
     const [program = 'sh', ...rest] = this.shell;
     return spawn(program, [...rest, SCRIPT, ...args], {
+      cwd: this.directory,
       env: { ...this.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
