@@ -1,6 +1,7 @@
 import type * as Uws from 'uWebSockets.js';
 import { createRequire } from 'node:module';
 import { RmError } from '../errors.ts';
+import { explainNoBuild, thisSystem } from './uws-builds.ts';
 
 export type {
   HttpRequest,
@@ -63,8 +64,5 @@ function load(): typeof Uws {
       failures.push(`${build}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  throw new RmError(
-    'no_uws_build',
-    `no build of uWebSockets.js loads under Node ${process.version} here; install with the Node and npm that will run it\n${failures.join('\n')}`,
-  );
+  throw new RmError('no_uws_build', explainNoBuild(thisSystem(), failures));
 }

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { explainNoBuild, type System } from '../../src/platform/uws-builds.ts';
+
+const debian12: System = { node: '22.23.3', platform: 'linux', arch: 'x64', glibc: '2.36' };
+
+/** What the two builds say where Node finds no file for it, and where the system is too old. */
+const NOT_FOUND =
+  "uWebSockets.js: This version … supports only\n\nError: Cannot find module '@uwsjs/x'";
+const TOO_OLD = `uWebSockets.js: This version … supports only\n\nError: /lib/x86_64-linux-gnu/libc.so.6: version \`GLIBC_2.38' not found`;
+
+const first = (system: Partial<System>, ...failures: string[]) =>
+  explainNoBuild({ ...debian12, ...system }, failures).split('\n')[0];
+
+test.each([
+  [
+    'a Node without a build',
+    { node: '25.1.0' },
+    NOT_FOUND,
+    /no build .* for Node 25\.1\.0; use Node 22, 24, 26$/,
+  ],
+  [
+    'a Node without a build on an old system',
+    { node: '23.1.0' },
+    TOO_OLD,
+    /no build .* for Node 23/,
+  ],
+  [
+    'a processor without a build',
+    { arch: 'riscv64' },
+    NOT_FOUND,
+    /for riscv64; use .* x64 or arm64$/,
+  ],
+  ['a system without glibc', { glibc: undefined }, NOT_FOUND, /without glibc, such as Alpine; use/],
+  [
+    'a system that is too old for this Node',
+    { node: '24.2.0' },
+    TOO_OLD,
+    /too old .* for Node 24, which needs glibc 2\.38 \(this system has 2\.36\); use Node 22, or a newer system/,
+  ],
+  [
+    'a build that was installed by another Node',
+    { node: '24.2.0', glibc: '2.41' },
+    NOT_FOUND,
+    /install again with Node 24$/,
+  ],
+  [
+    'a Mac with a build for another Node',
+    { platform: 'darwin', glibc: undefined },
+    NOT_FOUND,
+    /install again with Node 22$/,
+  ],
+] as const)('%s is named, with what to do', (_, system, failure, expected) => {
+  expect(first(system, failure, NOT_FOUND)).toMatch(expected);
+});
+
+test('the words of the loaders follow, for a report', () => {
+  expect(explainNoBuild(debian12, [TOO_OLD, NOT_FOUND])).toContain("GLIBC_2.38' not found");
+});
