@@ -31,8 +31,7 @@ export interface MemorySample {
 const MIB = 2 ** 20;
 const ALLOWED_GROWTH = { share: 0.1, bytes: 16 * MIB };
 const EXIT_LIMIT_MS = 10_000;
-/** https://github.com/pinojs/pino/blob/main/docs/api.md#loggerlevels-object */
-const LEVEL_ERROR = 50;
+const ERRORS: readonly unknown[] = ['error', 'fatal'];
 
 /** @returns the reasons why the soak failed; empty if it passed */
 export function verdict(findings: Findings): string[] {
@@ -136,13 +135,13 @@ export function scrapeP99(ms: readonly number[]): number {
 /** The server logs JSON, and nothing in the soak should cause an error. */
 export function stderrFaults(lines: readonly string[]): string[] {
   return lines
-    .filter((line) => !isLogLine(line) || JSON.parse(line).level >= LEVEL_ERROR)
+    .filter((line) => !isLogLine(line) || ERRORS.includes(JSON.parse(line).level))
     .map((line) => `standard error: ${line}`);
 }
 
 function isLogLine(line: string): boolean {
   try {
-    return typeof JSON.parse(line)?.level === 'number';
+    return typeof JSON.parse(line)?.level === 'string';
   } catch {
     return false;
   }

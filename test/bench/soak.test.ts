@@ -52,8 +52,8 @@ const good: Findings = {
   scrapeMs: [10, 20, 30],
   scrapeLimitMs: 1_000,
   stderr: [
-    '{"level":30,"time":1,"msg":"shutting down"}',
-    '{"level":40,"time":1,"msg":"a warning"}',
+    '{"level":"info","time":1,"msg":"shutting down"}',
+    '{"level":"warn","time":1,"msg":"a warning"}',
   ],
   exit: { by: 0, ms: 300 },
   faults: [],
@@ -142,8 +142,8 @@ it.each<[hazard: string, found: Partial<Findings>, reasons: readonly string[]]>(
   ['JSON that is no log line', { stderr: ['null'] }, ['standard error: null']],
   [
     'an error in the log',
-    { stderr: ['{"level":50,"msg":"nothing was reloaded"}'] },
-    ['standard error: {"level":50,"msg":"nothing was reloaded"}'],
+    { stderr: ['{"level":"error","msg":"nothing was reloaded"}'] },
+    ['standard error: {"level":"error","msg":"nothing was reloaded"}'],
   ],
   [
     'an end with another code',

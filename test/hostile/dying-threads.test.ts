@@ -43,7 +43,7 @@ describe.each([
     const exited = served.exited();
     process.kill(served.pid, 'SIGUSR2');
     expect(await exited, served.log).toBe(1);
-    const fatal = served.log.split('\n').filter((line) => line.includes('"level":60'));
+    const fatal = served.log.split('\n').filter((line) => line.includes('"level":"fatal"'));
     expect(fatal).toHaveLength(1);
     expect(fatal[0]).toContain(thread === 'store' ? 'the store thread died' : 'an agent loop died');
   });

@@ -25,7 +25,7 @@ describe.each(['1', '3'])('with agent_threads=%s the log says once a minute', (t
     }
     await eventually(() => expect(events(served, 'scrape_refused')).toHaveLength(1));
     expect(events(served, 'scrape_refused')).toMatchObject([
-      { level: 40, gate: 'network', address: '192.0.2.7' },
+      { level: 'warn', gate: 'network', address: '192.0.2.7' },
     ]);
   });
 
@@ -38,7 +38,7 @@ describe.each(['1', '3'])('with agent_threads=%s the log says once a minute', (t
     }
     await eventually(() => expect(events(served, 'scrape_refused')).toHaveLength(1));
     expect(events(served, 'agent_unauthorized')).toMatchObject([
-      { level: 40, address: '127.0.0.1' },
+      { level: 'warn', address: '127.0.0.1' },
     ]);
     expect(events(served, 'scrape_refused')).toMatchObject([
       { gate: 'token', address: '127.0.0.1' },
@@ -73,7 +73,7 @@ describe.each(['1', '3'])('with agent_threads=%s the log says once a minute', (t
     const removed = await TestAgent.online(served.agentUrl, token);
     await cli(['hosts', 'remove', id], { RM_DATA_DIR: served.dataDir });
     expect((await removed.closed).code).toBe(4002);
-    const about = { host_id: id, address: '127.0.0.1', level: 40 };
+    const about = { host_id: id, address: '127.0.0.1', level: 'warn' };
     await eventually(() => expect(events(served, 'agent_removed')).toHaveLength(1));
     expect(events(served, 'agent_too_many_bad_messages')).toMatchObject([
       { ...about, code: 4003, host: 'web' },

@@ -80,7 +80,7 @@ describe.each(['1', '3'])('with agent_threads=%s, another process that has the l
     expect(sample(body, 'rm_hosts_online'), 'their goodbyes are not written').toBe(0);
     expect(sample(body, 'rm_store_failures_total')).toBeGreaterThan(0);
     expect(events(served, 'store_failed')).toMatchObject([
-      { level: 50, error: expect.stringContaining('database is locked') },
+      { level: 'error', error: expect.stringContaining('database is locked') },
     ]);
     release();
     const releasedAt = performance.now();
@@ -164,7 +164,7 @@ describe('a database that is deleted or replaced while it is served', () => {
     await expect(agent.receive('ack')).rejects.toThrow(/^closed/);
     expect(await exited).toBe(1);
     expect(performance.now() - startedAt).toBeLessThan(5_000);
-    const fatal = served.log.split('\n').filter((line) => line.includes('"level":60'));
+    const fatal = served.log.split('\n').filter((line) => line.includes('"level":"fatal"'));
     expect(fatal).toHaveLength(1);
     expect(JSON.parse(fatal[0] ?? '{}').err.message).toContain(join(dataDir, file));
   });
@@ -226,7 +226,7 @@ test.skipIf(NO_SMALL_DISK)(
     });
     expect(sample(body, 'rm_store_failures_total')).toBeGreaterThan(0);
     expect(events(served, 'store_failed')).toMatchObject([
-      { level: 50, error: expect.stringMatching(/disk is full/) },
+      { level: 'error', error: expect.stringMatching(/disk is full/) },
     ]);
     expect(events(served, 'store_recovered')).toEqual([]);
 

@@ -1,0 +1,59 @@
+import { styleText } from 'node:util';
+
+type Colour = Parameters<typeof styleText>[0];
+
+const COLOURS: Readonly<Record<string, Colour>> = {
+  trace: 'gray',
+  debug: 'gray',
+  info: 'green',
+  warn: 'yellow',
+  error: 'red',
+  fatal: 'red',
+};
+/** Characters that a terminal may take for commands, and those that change the direction of text. */
+const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNQUOTED = /^[^\s"=\\]+$/;
+
+/**
+ * Makes a line of the log readable in a terminal:
+ * `14:03:59 WARN  a scrape was refused  event=scrape_refused gate=token`.
+ *
+ * Values come from strangers, so control characters in them are escaped. (pino-pretty prints them as
+ * they are, and a terminal would execute them.)
+ * @param json a line of JSON, as pino writes it
+ */
+export function readableLine(json: string): string {
+  const { time, level, msg, err, ...fields } = JSON.parse(json);
+  const words = [
+    clock(new Date(time)),
+    coloured(COLOURS[level] ?? 'red', String(level).toUpperCase().padEnd(5)),
+    escaped(String(msg ?? '')),
+  ];
+  const values = Object.entries(fields).map(([name, value]) => `${name}=${shown(value)}`);
+  if (values.length > 0) words.push('', coloured('gray', values.join(' ')));
+  const stack = err === undefined ? [] : String(err.stack ?? err.message ?? err).split('\n');
+  return `${[words.join(' '), ...stack.map(escaped)].join('\n    ')}\n`;
+}
+
+/** The time of day in the time zone of this system. */
+function clock(time: Date): string {
+  const twoDigits = (part: number) => String(part).padStart(2, '0');
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map(twoDigits).join(':');
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string' && UNQUOTED.test(value)) return escaped(value);
+  return escaped(JSON.stringify(value));
+}
+
+function escaped(text: string): string {
+  return text.replace(
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** https://no-color.org */
+function coloured(colour: Colour, text: string): string {
+  return process.env.NO_COLOR ? text : styleText(colour, text, { validateStream: false });
+}

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { readableLine } from '../../src/platform/readable-log.ts';
+
+/** Without colours. */
+function plain(line: string): string {
+  return readableLine(line).replace(/\u001b\[\d+m/g, '');
+}
+
+const at = new Date(2026, 0, 2, 3, 4, 5).toISOString();
+
+test('a line has the time of day, the level, the message and the fields', () => {
+  const line = JSON.stringify({
+    level: 'warn',
+    time: at,
+    event: 'scrape_refused',
+    suppressed: 3,
+    client: 'two words',
+    needs_restart: ['listen'],
+    msg: 'a scrape was refused',
+  });
+  expect(plain(line)).toBe(
+    '03:04:05 WARN  a scrape was refused  event=scrape_refused suppressed=3 client="two words" needs_restart=["listen"]\n',
+  );
+});
+
+test('an error is followed by its stack', () => {
+  const err = { type: 'Error', message: 'gone', stack: 'Error: gone\n    at somewhere' };
+  expect(plain(JSON.stringify({ level: 'fatal', time: at, err, msg: 'exiting' }))).toBe(
+    '03:04:05 FATAL exiting\n    Error: gone\n        at somewhere\n',
+  );
+});
+
+test('what a stranger sends cannot command the terminal', () => {
+  const hostile = '\u001b[2J\u009b31m\u0007\u202edlrow\r\n';
+  const line = JSON.stringify({
+    level: 'warn',
+    time: at,
+    host: hostile,
+    why: [hostile],
+    err: { stack: hostile },
+    msg: hostile,
+  });
+  const shown = plain(line);
+  expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u);
+  expect(shown).toContain('\\u001b[2J\\u009b31m');
+});
