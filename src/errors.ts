@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   data_dir_locked: 'another process serves the same data directory',
   database_failed: 'the database could not be opened, read or written',
   database_gone: 'a file of the database was deleted or replaced while it was in use',
+  no_database: 'there is no database, and the command does not create one',
   database_too_new: 'the database was written by a newer version of this package',
   no_such_host: 'no host has that id',
   output_failed: 'what a command prints once could not be printed',

@@ -2,10 +2,12 @@ import { writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
+import { checkHostNames } from '../contract/host-name.ts';
 import type { ListedHost } from '../contract/operations.ts';
 import { messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
+import type { Missing } from '../store-thread/sqlite/database.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 const APPLIED_POLL_MS = 20;
@@ -53,12 +55,16 @@ const ACTIONS = new Map<string, Action>([
   ['remove', remove],
 ]);
 
+/** Opens the database for `work`. Only a command that adds hosts may create one. */
 async function withStore(
   { config }: Flags,
   work: (store: StoreClient) => Promise<void>,
+  missing: Missing = 'must_exist',
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, serving: undefined });
+  const store = await Store.open({ dataDir: settings.dataDir, missing, serving: undefined });
+  const { isNew, path } = store.database;
+  if (isNew) console.error(`restic-manager: created a new database: ${path}`);
   try {
     await work(store.connect());
   } finally {
@@ -70,7 +76,8 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
   if (flags.stdin) expectArguments(args, []);
   const names = flags.stdin ? namesIn(await text(process.stdin)) : args;
   if (names.length === 0) throw new RmError('usage', 'NAME is missing');
-  await withStore(flags, async (store) => {
+  checkHostNames(names); // before the database is created
+  const enrol = async (store: StoreClient) => {
     const enrolled = await store.submit('addHosts', { hosts: names });
     await untilApplied(store);
     const lines = enrolled.map(({ hostId, token }, index) =>
@@ -84,7 +91,8 @@ async function add(args: readonly string[], flags: Flags): Promise<void> {
       const why = `the tokens could not be printed, so no host was added: ${messageOf(error)}`;
       throw new RmError('output_failed', why, { cause: error });
     }
-  });
+  };
+  await withStore(flags, enrol, 'create');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isMap, LineCounter, Parser, parseDocument } from 'yaml';
 import { messageOf } from '../errors.ts';
+import { permissionProblem } from '../platform/file-access.ts';
 import type { Faults } from './faults.ts';
 
 const MAX_YAML_DEPTH = 16;
@@ -77,9 +78,11 @@ export function readTextFile(
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const message = messageOf(error);
+    // It shows only paths that exist, so it cannot show a token.
+    const problem = permissionProblem(file, 'read');
+    const message = problem ?? messageOf(error);
     const isSafe = path === 'show' && faults.describe(file) !== 'the token';
-    const detail = isSafe ? message : message.replace(/'.*'/s, 'the file');
+    const detail = isSafe || problem !== undefined ? message : message.replace(/'.*'/s, 'the file');
     faults.push(`${source}: cannot be read: ${detail}`);
     return undefined;
   }

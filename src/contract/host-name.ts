@@ -1,6 +1,8 @@
 import { RmError } from '../errors.ts';
 
 const MAX_CHARACTERS = 255;
+/** Length of the part of a wrong name that an error shows. */
+const SHOWN_CHARACTERS = 40;
 const CONTROL = /\p{Cc}/u;
 /** https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters */
 const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
@@ -48,4 +50,20 @@ export function asLabel(text: string): string {
 export function checkHostName(name: string, place = 'host name'): void {
   const fault = hostNameFault(name);
   if (fault !== undefined) throw new RmError('invalid_host', `${place}: ${fault}`);
+}
+
+/**
+ * Checks several host names.
+ * @throws RmError `invalid_host` for the first invalid name
+ */
+export function checkHostNames(names: readonly string[]): void {
+  for (const [index, name] of names.entries()) {
+    checkHostName(name, names.length === 1 ? undefined : placeOf(name, index));
+  }
+}
+
+/** Identifies one of several names in an error: its number and its first characters. */
+function placeOf(name: string, index: number): string {
+  const start = [...name].slice(0, SHOWN_CHARACTERS).join('');
+  return `host name ${index + 1} (${JSON.stringify(start)}${start === name ? '' : '…'})`;
 }

@@ -103,6 +103,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   try {
     const store = await Store.open({
       dataDir: settings.dataDir,
+      missing: 'create',
       serving: {
         fleet: common.fleet,
         exclude: settings.metricsExclude,
@@ -121,6 +122,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const listener = await serveAgents(options, common, store, client, scrapeOnAgentListener);
     const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, common));
     const url = await listener.listen(settings.listen);
+    logStart(options, store, { url, metricsUrl: scrape && (metricsUrl ?? url) });
     // The last closer runs first: no connection is accepted while the parts are closed.
     closers.push(() => listener.stopListening());
     const abandon = async () => {
@@ -145,6 +147,26 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     await close();
     throw error;
   }
+}
+
+function logStart(
+  { settings, log }: ControlPlaneOptions,
+  { database }: Store,
+  { url, metricsUrl }: { url: string; metricsUrl: string | undefined },
+): void {
+  log.info(
+    {
+      version: packageVersion(),
+      node: process.version,
+      database: database.path,
+      ...(database.isNew ? { new_database: true } : {}),
+      hosts: database.hosts,
+      agents: url,
+      metrics: metricsUrl ? `${metricsUrl}/metrics` : null,
+      agent_threads: settings.agentThreads,
+    },
+    'started',
+  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ulid } from 'ulid';
-import { checkHostName } from '../contract/host-name.ts';
+import { checkHostName, checkHostNames } from '../contract/host-name.ts';
 import type { Answer, Operation, Request } from '../contract/operations.ts';
 import type { Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
@@ -16,8 +16,6 @@ export type AdministrationName =
   | 'listHosts'
   | 'areHostChangesApplied'
   | 'authenticate';
-
-const SHOWN_CHARACTERS = 40;
 
 type Handlers = {
   readonly [N in AdministrationName]: (request: Request<N>, changes: Changes) => Answer<N>;
@@ -58,9 +56,7 @@ export class Administration {
    * @throws RmError `invalid_host` for the first invalid name
    */
   #add(hosts: readonly string[], changes: Changes): { hostId: string; token: string }[] {
-    for (const [index, host] of hosts.entries()) {
-      checkHostName(host, hosts.length === 1 ? undefined : placeOf(host, index));
-    }
+    checkHostNames(hosts);
     return hosts.map((host) => {
       const hostId = ulid();
       const token = newHostToken();
@@ -115,10 +111,4 @@ function newHostToken(): string {
 
 function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
-}
-
-/** Identifies one of several names in an error: its number and its first characters. */
-function placeOf(name: string, index: number): string {
-  const start = [...name].slice(0, SHOWN_CHARACTERS).join('');
-  return `host name ${index + 1} (${JSON.stringify(start)}${start === name ? '' : '…'})`;
 }

@@ -32,10 +32,18 @@ export class Publisher {
     this.#clients = clients;
   }
 
-  /** To be called at the start, with every host. */
-  showAll(hosts: Iterable<HostRecord>): void {
-    for (const host of hosts) this.#show(host);
+  /**
+   * To be called at the start, with every host.
+   * @returns the number of hosts
+   */
+  showAll(hosts: Iterable<HostRecord>): number {
+    let count = 0;
+    for (const host of hosts) {
+      this.#show(host);
+      count++;
+    }
     this.#fleet?.setPending(this.#pending.size);
+    return count;
   }
 
   /** To be called after the transaction that made the changes was committed. */

@@ -4,21 +4,31 @@ import type { Publisher } from './publisher.ts';
 import { allowedSilenceMs } from './rules/connections.ts';
 import type { HostRecord } from './rules/records.ts';
 
+export interface RestoredFleet {
+  /** Number of hosts, including pending ones. */
+  readonly hosts: number;
+  /** `seq` of the last change by another process that the fleet table includes. */
+  readonly lastChange: number;
+}
+
 /**
  * Fills the fleet table from the database when a control plane starts. No agent is connected then, so
  * every host is marked offline as of now: the time in which no control plane ran must not count
  * towards an offline alert. Hosts that report by HTTP stay online as long as they may be silent.
- * @returns `seq` of the last change by another process that the fleet table includes
  */
-export function restoreFleet(engine: Engine, presence: Presence, publisher: Publisher): number {
+export function restoreFleet(
+  engine: Engine,
+  presence: Presence,
+  publisher: Publisher,
+): RestoredFleet {
   const lastChange = engine.transaction(() => {
     const last = engine.lastChange();
     engine.forgetChanges(last);
     engine.forgetConnections(Date.now());
     return last;
   });
-  publisher.showAll(withPresence(engine.hosts(), presence));
-  return lastChange;
+  const hosts = publisher.showAll(withPresence(engine.hosts(), presence));
+  return { hosts, lastChange };
 }
 
 /**

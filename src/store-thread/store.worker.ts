@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Operation } from '../contract/operations.ts';
 import { EventLog } from '../platform/event-log.ts';
@@ -11,7 +12,7 @@ import { Housekeeping } from './housekeeping.ts';
 import { Presence } from './presence.ts';
 import { Publisher } from './publisher.ts';
 import { restoreFleet } from './restore-fleet.ts';
-import { describeError } from './sqlite/database.ts';
+import { databaseExists, describeError, type Missing } from './sqlite/database.ts';
 import { protectFiles } from './sqlite/database-files.ts';
 import { SqliteEngine } from './sqlite/engine.ts';
 import { StoreHealth } from './store-health.ts';
@@ -19,6 +20,8 @@ import { StoreHealth } from './store-health.ts';
 /** The `workerData` of the store thread. */
 export interface StoreThreadData {
   readonly dataDir: string;
+  /** What happens if there is no database. */
+  readonly missing: Missing;
   /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
   readonly serving: ServingData | undefined;
 }
@@ -38,13 +41,21 @@ export type StoreControl =
   | { readonly attach: { loop: number; port: MessagePort; progress: Int32Array } }
   | { readonly close: true };
 
+export interface OpenedDatabase {
+  readonly path: string;
+  /** Whether it did not exist before. */
+  readonly isNew: boolean;
+  /** Number of hosts, including pending ones; undefined in a process that does not serve. */
+  readonly hosts: number | undefined;
+}
+
 /** A message from the thread to the `Store` handle. */
 export type StoreStatus =
-  | { readonly ready: true }
+  | { readonly ready: OpenedDatabase }
   | { readonly closed: true }
   | { readonly failed: { readonly code: string; readonly message: string } };
 
-const { dataDir, serving }: StoreThreadData = workerData;
+const { dataDir, missing, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
 // `--disable-warning` to the thread in `execArgv` is no way out: `execArgv` replaces the flags of the
@@ -65,23 +76,26 @@ try {
 function start(): void {
   const log = createLog(serving?.logLevel ?? 'silent');
   const stats = serving && ServerStats.attach(serving.stats).writer();
-  const engine = SqliteEngine.open(dataDir, {
+  const existed = databaseExists(dataDir);
+  const options = {
     serves: serving !== undefined,
-    onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
-  });
+    onForgottenJobs: (jobs: number) => stats?.forgottenJobs(jobs),
+  };
+  const engine = SqliteEngine.open(dataDir, options, missing);
   const presence = new Presence();
   const clients = new Clients();
   const fleet = serving && new FleetTable(serving.fleet, serving.exclude);
   const events = serving && new EventLog(log, serving.events);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);
-  const lastChange = serving ? restoreFleet(engine, presence, publisher) : 0;
+  const restored = serving && restoreFleet(engine, presence, publisher);
   for (const warning of protectFiles(dataDir)) log.warn(warning);
   engine.doNotWait();
   const administration = new Administration(engine);
-  const options = { engine, presence, publisher, health };
-  const batches = new Batches({ ...options, administration, clients, stats, onLost });
-  const housekeeping = serving && new Housekeeping({ ...options, batches, lastChange });
+  const parts = { engine, presence, publisher, health };
+  const batches = new Batches({ ...parts, administration, clients, stats, onLost });
+  const housekeeping =
+    restored && new Housekeeping({ ...parts, batches, lastChange: restored.lastChange });
 
   parentPort?.on('message', (message: StoreControl) => {
     if ('close' in message) return close();
@@ -95,7 +109,7 @@ function start(): void {
       batches.receive(client, operations);
     });
   });
-  tell({ ready: true });
+  tell({ ready: { path: resolve(engine.place), isNew: !existed, hosts: restored?.hosts } });
 
   function onLost(what: string): void {
     housekeeping?.close();

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { openDatabase } from '../../src/store-thread/sqlite/database.ts';
 import { TestAgent } from '../support/agent.ts';
 import { type Answer, ask, RawConnection } from '../support/http.ts';
 import { hostId, hostName, ScrapeRig } from '../support/scrape-rig.ts';
@@ -157,8 +158,7 @@ describe('clients that are slow or gone', () => {
   /** A data directory with a fleet whose exposition does not fit into the buffers of sockets. */
   async function largeFleet(): Promise<string> {
     const dataDir = temporaryDirectory();
-    await cli(['hosts', 'list'], { RM_DATA_DIR: dataDir });
-    const db = new DatabaseSync(join(dataDir, 'fleet.db'));
+    const db = openDatabase(dataDir);
     const insert = db.prepare(
       `INSERT INTO hosts (host_id, host, token_digest, enrolled_at, status, repo_size_bytes)
        VALUES (?, ?, ?, 0, 'offline', 1)`,

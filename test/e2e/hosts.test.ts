@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
@@ -32,7 +32,9 @@ function hostsOf(dataDir: string): (...args: string[]) => Promise<CliResult> {
 
 async function add(dataDir: string, name: string): Promise<Added> {
   const { code, stdout, stderr } = await hostsOf(dataDir)('add', name);
-  expect([code, stderr]).toEqual([0, '']);
+  const created = `restic-manager: created a new database: ${join(dataDir, 'fleet.db')}\n`;
+  expect(code).toBe(0);
+  expect(['', created]).toContain(stderr);
   expect(stdout, 'one line').toMatch(/^[^\n]*\n$/);
   return JSON.parse(stdout);
 }
@@ -81,7 +83,7 @@ describe('hosts add', () => {
     expect(await Promise.all(results)).toEqual(
       refusals.map(([name, stderr]) => [name, 1, '', stderr]),
     );
-    expect(await listed(dataDir)).toEqual([]);
+    expect(readdirSync(dataDir), 'a database').toEqual([]);
   });
 
   test.each(['-web', '--help', '--version'])('a name like %s comes after --', async (name) => {
@@ -160,6 +162,34 @@ describe('hosts add', () => {
   });
 });
 
+describe('without a database', () => {
+  test.each([
+    ['list'],
+    ['list', '--json'],
+    ['token', '01ARZ3NDEKTSV4RRFFQ69G5FAV'],
+    ['rename', '01ARZ3NDEKTSV4RRFFQ69G5FAV', 'web'],
+    ['remove', '01ARZ3NDEKTSV4RRFFQ69G5FAV'],
+  ])('hosts %s creates none and says where it looked', async (...args) => {
+    const parent = temporaryDirectory();
+    for (const dataDir of [parent, join(parent, 'data')]) {
+      const { code, stdout, stderr } = await hostsOf(dataDir)(...args);
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(/^restic-manager: [^\n]*\n$/);
+      expect(stderr).toContain(`no database in ${dataDir}; give --config or RM_DATA_DIR`);
+    }
+    expect(readdirSync(parent)).toEqual([]);
+  });
+
+  test('hosts add creates one, and says which', async () => {
+    const dataDir = join(temporaryDirectory(), 'data');
+    const first = await hostsOf(dataDir)('add', 'web');
+    expect(first.stderr).toBe(
+      `restic-manager: created a new database: ${join(dataDir, 'fleet.db')}\n`,
+    );
+    expect((await hostsOf(dataDir)('add', 'db')).stderr).toBe('');
+  });
+});
+
 describe('output that cannot be written', () => {
   const full = (dataDir: string, args: string) =>
     spawnSync('sh', ['-c', `exec ${process.execPath} ${CLI} hosts ${args} > /dev/full`], {
@@ -193,7 +223,6 @@ describe('hosts list and remove', () => {
   test('follow a host through its life, with serve running and without', async () => {
     const dataDir = temporaryDirectory();
     const hosts = hostsOf(dataDir);
-    expect(await listed(dataDir)).toEqual([]);
     const early = await add(dataDir, 'early');
     const served = await Served.start({}, dataDir);
     const late = await add(dataDir, 'late');

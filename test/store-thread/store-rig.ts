@@ -49,7 +49,7 @@ export class StoreRig {
     const health = new StoreHealth(engine.place, new EventLog(log, EventLog.allocate()), undefined);
     const publisher = new Publisher(this.#fleet, presence, clients, health);
     const shared = { engine, presence, publisher, health };
-    const lastChange = restoreFleet(engine, presence, publisher);
+    const { lastChange } = restoreFleet(engine, presence, publisher);
     engine.doNotWait();
     this.batches = new Batches({
       ...shared,

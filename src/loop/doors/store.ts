@@ -4,6 +4,7 @@ import { type ErrorCode, RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
 import type {
+  OpenedDatabase,
   StoreControl,
   StoreStatus,
   StoreThreadData,
@@ -25,12 +26,14 @@ export class Store {
   readonly #nextConnection = new BigInt64Array(
     new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
   );
+  readonly database: OpenedDatabase;
   #alive = true;
   #loops = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, database: OpenedDatabase) {
     this.#worker = worker;
+    this.database = database;
     // `once` of node:events would reject when the thread dies of an error.
     this.#exited = new Promise((resolve) =>
       worker.on('exit', () => {
@@ -43,19 +46,17 @@ export class Store {
   /**
    * Starts the store thread. When this resolves, the database is open and the fleet table is
    * filled.
-   * @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`
+   * @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`, `no_database`
    */
   static async open(data: StoreThreadData): Promise<Store> {
     const worker = new Worker(workerFile('../../store-thread/store', import.meta.url), {
       workerData: data,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    const status = await nextStatus(worker);
-    if ('failed' in status) {
-      await worker.terminate();
-      throw failureOf(status.failed);
-    }
-    return new Store(worker);
+    const status = await started(worker);
+    if ('ready' in status) return new Store(worker, status.ready);
+    await worker.terminate();
+    throw failureOf(status.failed);
   }
 
   /**
@@ -115,7 +116,8 @@ export class Store {
   }
 }
 
-function nextStatus(worker: Worker): Promise<StoreStatus> {
+/** Waits until the thread is ready or has failed. */
+function started(worker: Worker): Promise<Exclude<StoreStatus, { closed: true }>> {
   return new Promise((resolve) => {
     worker.once('message', resolve);
     worker.once('error', (error) =>

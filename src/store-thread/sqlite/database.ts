@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorCode, messageOf, RmError } from '../../errors.ts';
+import { permissionProblem } from '../../platform/file-access.ts';
 import type { FailureKind } from '../engine.ts';
 import { createPrivately } from './database-files.ts';
 import { MIGRATIONS } from './schema.ts';
@@ -15,16 +16,29 @@ const SQLITE_LOCKED = 6;
 /** Errors of one statement and its values. Any other error means that the database cannot be used. */
 const STATEMENT_ERRORS: readonly number[] = [1, 12, 18, 19, 20, 25]; // ERROR NOTFOUND TOOBIG CONSTRAINT MISMATCH RANGE
 
+/** `create`: a database that does not exist is created. `must_exist`: that is an error. */
+export type Missing = 'create' | 'must_exist';
+
 /**
- * Opens `fleet.db` in the data directory, creates both if they do not exist, and migrates the schema.
- * With a write-ahead log and `synchronous=FULL`, commits survive a killed process and a power cut.
- * @throws RmError `database_failed`, `database_too_new`
+ * Opens `fleet.db` in the data directory and migrates the schema. With a write-ahead log and
+ * `synchronous=FULL`, commits survive a killed process and a power cut.
+ * @throws RmError `database_failed`, `database_too_new`, `no_database`
  */
-export function openDatabase(dataDir: string): DatabaseSync {
+export function openDatabase(dataDir: string, missing: Missing = 'create'): DatabaseSync {
   const file = join(dataDir, 'fleet.db');
   try {
-    makeDirectory(dataDir);
-    createPrivately(file);
+    if (missing === 'create') {
+      makeDirectory(dataDir);
+      createPrivately(file);
+    } else if (!databaseExists(dataDir)) {
+      // A directory that this user must not enter looks as if it were empty.
+      const problem = permissionProblem(file, 'read');
+      if (problem !== undefined) throw new RmError('database_failed', problem);
+      throw new RmError(
+        'no_database',
+        `no database in ${dataDir}; give --config or RM_DATA_DIR (hosts add and serve create one)`,
+      );
+    }
     const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
     keepWriteAheadLog(db);
     db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
@@ -32,8 +46,14 @@ export function openDatabase(dataDir: string): DatabaseSync {
     return db;
   } catch (error) {
     if (error instanceof RmError) throw error;
-    throw new RmError('database_failed', `${file}: ${messageOf(error)}`, { cause: error });
+    const reason = permissionProblem(file, 'write') ?? messageOf(error);
+    throw new RmError('database_failed', `${file}: ${reason}`, { cause: error });
   }
+}
+
+/** Returns whether the data directory has a database, as far as this user can see. */
+export function databaseExists(dataDir: string): boolean {
+  return existsSync(join(dataDir, 'fleet.db'));
 }
 
 /** Opens an empty database in memory, with the same schema. */

@@ -11,6 +11,7 @@ import {
   failureKind,
   isBeingServed,
   lockForServing,
+  type Missing,
   openDatabase,
   transaction,
 } from './database.ts';
@@ -63,9 +64,9 @@ export class SqliteEngine implements Engine {
     this.#hostChanges = new HostChanges(this.#statements, !serves);
   }
 
-  /** @throws RmError `database_failed`, `database_too_new`, `data_dir_locked` */
-  static open(dataDir: string, options: SqliteOptions): SqliteEngine {
-    const db = openDatabase(dataDir);
+  /** @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`, `no_database` */
+  static open(dataDir: string, options: SqliteOptions, missing?: Missing): SqliteEngine {
+    const db = openDatabase(dataDir, missing);
     try {
       return new SqliteEngine(db, dataDir, options);
     } catch (error) {

@@ -51,6 +51,7 @@ export class EndpointRig {
     const stats = ServerStats.create();
     const events = EventLog.allocate();
     const store = await Store.open({
+      missing: 'create',
       dataDir,
       serving: {
         fleet: allocateFleetBuffer(),

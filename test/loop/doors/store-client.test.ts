@@ -89,7 +89,11 @@ describe('a loop', () => {
 });
 
 test('the store counts as many operations as it has answered, failed ones among them', async () => {
-  const store = await Store.open({ dataDir: temporaryDirectory(), serving: undefined });
+  const store = await Store.open({
+    dataDir: temporaryDirectory(),
+    missing: 'create',
+    serving: undefined,
+  });
   onTestFinished(() => store.close());
   const link = store.link();
   const client = new StoreClient(link);

@@ -1,0 +1,84 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/serve.ts';
+
+const MODULE = new URL('../../src/platform/file-access.ts', import.meta.url).href;
+const DATABASE = new URL('../../src/store-thread/sqlite/database.ts', import.meta.url).href;
+const LOAD = new URL('../../src/config/load.ts', import.meta.url).href;
+
+/** Runs an expression as a user that has no permissions of root. @returns its value */
+function asSomebodyElse(imports: string, expression: string): string {
+  const program = `${imports}
+    if (process.getuid() === 0) process.setuid(65534); // nobody
+    let result;
+    try { result = String(${expression}); } catch (error) { result = error.message; }
+    console.log(result);`;
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program],
+    { encoding: 'utf8' },
+  );
+  expect(stderr).toBe('');
+  return stdout.trim();
+}
+
+const problem = (path: string, access: 'read' | 'write') =>
+  asSomebodyElse(
+    `import { permissionProblem } from ${JSON.stringify(MODULE)};`,
+    `permissionProblem(${JSON.stringify(path)}, '${access}')`,
+  );
+
+function directoryWith(mode: number, file?: string): string {
+  const directory = join(temporaryDirectory(), 'private');
+  chmodSync(join(directory, '..'), 0o755);
+  mkdirSync(directory);
+  if (file !== undefined) writeFileSync(join(directory, file), '');
+  chmodSync(directory, mode);
+  return directory;
+}
+
+test('names the user, the path that is closed, and its owner', () => {
+  const closed = directoryWith(0o000, 'a');
+  expect(problem(join(closed, 'a'), 'read')).toMatch(
+    new RegExp(`^user \\S+ cannot enter ${closed}, which belongs to \\S+$`),
+  );
+  const open = directoryWith(0o755, 'a');
+  chmodSync(join(open, 'a'), 0o000);
+  expect(problem(join(open, 'a'), 'read')).toMatch(/^user \S+ cannot read \S+\/a, which belongs/);
+  chmodSync(join(open, 'a'), 0o444);
+  expect(problem(join(open, 'a'), 'read')).toBe('undefined');
+  expect(problem(join(open, 'a'), 'write')).toMatch(/^user \S+ cannot write \S+\/a, which/);
+  const readOnly = directoryWith(0o555);
+  expect(problem(join(readOnly, 'new', 'a'), 'write')).toMatch(
+    new RegExp(`^user \\S+ cannot create files in ${readOnly}, which`),
+  );
+  expect(problem(join(readOnly, 'new'), 'read'), 'it does not exist').toBe('undefined');
+});
+
+test.each(['create', 'must_exist'])(
+  'is what the database says of a directory of others (%s)',
+  (missing) => {
+    const dataDir = directoryWith(0o700, 'fleet.db');
+    chmodSync(dataDir, 0o000);
+    const text = asSomebodyElse(
+      `import { openDatabase } from ${JSON.stringify(DATABASE)};`,
+      `openDatabase(${JSON.stringify(dataDir)}, '${missing}')`,
+    );
+    expect(text).toMatch(new RegExp(`user \\S+ cannot enter ${dataDir}, which belongs to \\S+$`));
+  },
+);
+
+test('is what the settings say of a token file and a config file of others', () => {
+  const directory = directoryWith(0o755, 'token');
+  const file = join(directory, 'token');
+  chmodSync(file, 0o000);
+  const text = asSomebodyElse(
+    `import { loadSettings } from ${JSON.stringify(LOAD)};`,
+    `JSON.stringify(loadSettings({ RM_TLS_CERT_FILE: ${JSON.stringify(file)}, RM_TLS_KEY_FILE: ${JSON.stringify(file)}, RM_METRICS_TOKEN_FILE: ${JSON.stringify(file)} }, ${JSON.stringify(file)}))`,
+  );
+  const lines = text.split('\n');
+  expect(lines).toHaveLength(4);
+  for (const line of lines) expect(line).toMatch(/cannot be read: user \S+ cannot read/);
+});
