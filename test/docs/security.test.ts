@@ -32,8 +32,8 @@ test('every counter that it names is a family', () => {
 
 test.each([
   ['frames, pings and pongs', MAX_FRAMES_PER_TURN],
-  ['messages of a host without an answer', MAX_UNANSWERED],
-  ['those of them in the store', MAX_IN_STORE],
+  ['unanswered messages of a host', MAX_UNANSWERED],
+  ['messages of a host in the store', MAX_IN_STORE],
   ['connections of a host without a hello', MAX_UNGREETED_PER_HOST],
   ['requests with an unknown token', MAX_LOOKUPS],
   ['bad messages of a connection', MAX_BAD_MESSAGES_PER_MINUTE],
