@@ -29,7 +29,8 @@ const LOADS = [
 
 export const ingest: BenchDefinition = {
   name: 'ingest',
-  question: 'How many finished jobs a second are taken, and how long until they are acknowledged?',
+  question:
+    'How many finished jobs per second does the server accept, and how fast does it acknowledge them?',
   async run({ quick, progress }) {
     const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
     const servers: ServerProcess[] = [];
@@ -46,8 +47,8 @@ export const ingest: BenchDefinition = {
       return {
         rows,
         notes: [
-          'On disk: acknowledged after the commit of its transaction (SQLite, WAL, synchronous=FULL), on the file system of the temporary directory.',
-          'Each finish is of a new, unannounced job. The load is one process; where it is slower than the server, the floor says so.',
+          'On disk: the server acknowledges a finish after the commit of its transaction (SQLite, WAL, synchronous=FULL), on the file system of the temporary directory.',
+          'Each finish is for a new job without a job.started. One process generates the load. Where it is slower than the server, the floor shows it.',
         ],
       };
     } finally {

@@ -20,7 +20,7 @@ const AT_A_TIME = 100;
 
 export const memory: BenchDefinition = {
   name: 'memory',
-  question: 'How much memory does a process take that shows a fleet, and how much an idle agent?',
+  question: 'How much memory does a process need for a fleet, and how much for an idle agent?',
   run: (options) =>
     withGoPeers(options.peers, (go, directory) =>
       withCompiled(async (serve) => {
@@ -32,9 +32,9 @@ export const memory: BenchDefinition = {
         return {
           rows,
           notes: [
-            `Resident memory (VmRSS) after ${SCRAPES} scrapes by gzip, which is what Prometheus asks for; ours also after as many of the plain body. Processes are started anew for each round.`,
-            'Node runs JavaScript here, as from an installed package. What loading the fleet left is collected first, in Node and in Go.',
-            'An idle agent: what the process grew by, divided by the number of sockets. It includes the row of the host in the fleet table and in both bodies. Garbage of the main thread is collected before and after.',
+            `Resident memory (VmRSS) after ${SCRAPES} scrapes with gzip, which Prometheus requests. Ours, also plain: after the same number of plain scrapes, too. Each round starts new processes.`,
+            'Node runs compiled JavaScript here, as in an installed package. Garbage from loading the fleet is collected first, in Node and in Go.',
+            'An idle agent: the growth of the process, divided by the number of sockets. It includes the row of the host in the fleet table and in both bodies. Garbage of the main thread is collected before and after.',
             ...go.notes,
           ],
         };

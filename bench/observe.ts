@@ -9,7 +9,7 @@ import { type Contestant, type Pace, rotate } from './support/rotation.ts';
 
 export const observe: BenchDefinition = {
   name: 'observe',
-  question: 'What does one finished job cost the thread that reports it?',
+  question: 'How long does it take to record one finished job?',
   async run(options) {
     const metrics = createMetrics({ gates: {} });
     try {
@@ -18,7 +18,7 @@ export const observe: BenchDefinition = {
       return {
         rows,
         notes: [
-          'Two threads: prom-client and OpenTelemetry cannot share a registry between threads; each thread has one of its own, which somebody would have to add up.',
+          'Two threads: prom-client and OpenTelemetry cannot share a registry between threads. Each thread has its own registry. The cost of adding them up is not included.',
         ],
       };
     } finally {

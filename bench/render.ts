@@ -17,7 +17,7 @@ const ENCODINGS: readonly Encoding[] = ['identity', 'gzip'];
 
 export const render: BenchDefinition = {
   name: 'render',
-  question: 'What does a body cost, cold and with some of the hosts changed?',
+  question: 'How long does a render take, cold and after some hosts changed?',
   run: (options) =>
     withGoPeers(options.peers, async (go) => {
       const rows: Row[] = [];
@@ -25,8 +25,8 @@ export const render: BenchDefinition = {
       return {
         rows,
         notes: [
-          'Ours, cold: nothing is known of an earlier render; into memory that was used before, as the floor copies.',
-          'Node libraries: their text as bytes; for gzip compressed by zlib at level 1. Go: its handler, into a writer that throws away. What changed in between makes no difference to them.',
+          'Ours, cold: the renderer keeps nothing from an earlier render. It writes to memory that was used before, as the floor does.',
+          'Node libraries: their text, encoded to bytes, and for gzip compressed by zlib at level 1. Go: the handler of the library, with a writer that discards the bytes. These libraries do the same work however much has changed.',
           ...go.notes,
         ],
       };

@@ -21,7 +21,7 @@ const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'reports', 'mem
 const JUDGED = [
   {
     name: 'soak',
-    question: 'Does it hold out while agents come, go and report for half an hour?',
+    question: 'Is the server stable while agents connect, report and disconnect for half an hour?',
     command: 'npm run --silent soak -- --minutes 30 --agents 300 > bench/results/soak.txt',
   },
   {
@@ -52,7 +52,7 @@ if (results.length === 0 || quick !== undefined) {
   console.error(
     quick === undefined
       ? 'no results: run `npm run bench -- --json bench/results` first'
-      : `bench/results/${quick.bench}.json is of a --quick run, whose figures are not to be quoted`,
+      : `bench/results/${quick.bench}.json is from a --quick run; do not publish its figures`,
   );
   process.exit(1);
 }
@@ -67,32 +67,39 @@ function page(results: readonly ResultFile[]): string[] {
     '',
     '<!-- Written by `npm run bench:report` from bench/results/*.json. Do not edit. -->',
     '',
-    'Every question is asked of this package, of its peers, and of its floor: what nothing could be faster than. All contestants of a table ran in turn, in one run, showing the same samples, which was checked before. A cell is the median, the middle half of the samples in brackets, the 99th percentile where there are a hundred samples or more, and how many times the floor it is (the median of the ratios within each round). Trust the ratios more than the figures.',
+    'Each benchmark compares this package with its peers and with a floor: the simplest program for the task, such as one that only copies or sends the same bytes. All contestants in a table ran in turn, in one run, and show the same samples. The benchmark checks that first. A cell contains:',
+    '',
+    '- the median',
+    '- in brackets, the middle half of the samples',
+    '- the 99th percentile, if there are at least a hundred samples',
+    '- the ratio to the floor (×), which is the median of the ratios of all rounds; below 1, this package avoids work that the floor does',
+    '',
+    'Trust the ratios more than the absolute figures.',
     '',
     ...results.map(({ bench, question }) => `- [${question}](#${bench})`),
     ...JUDGED.map(({ name, question }) => `- [${question}](#${name})`),
-    '- [What we lose at](#what-we-lose-at)',
+    '- [Where peers are better](#where-peers-are-better)',
     '',
-    'In short, medians:',
+    'Summary, as medians:',
     '',
     ...headlines(results),
     ...results.flatMap(section),
     ...JUDGED.flatMap(judgedSection),
     '',
-    '## What we lose at',
+    '## Where peers are better',
     '',
-    'Wherever a peer has the better median:',
+    'A peer has the better median in these scenarios:',
     '',
     ...losses(results),
     '',
-    '## Doing it again',
+    '## Run the benchmarks',
     '',
     '```sh',
-    'npm run bench -- --json bench/results   # all, half an hour',
-    'npm run bench -- scrape --hosts 1000    # one',
+    'npm run bench -- --json bench/results   # all of them, half an hour',
+    'npm run bench -- scrape --hosts 1000    # one of them',
     ...JUDGED.map(({ command }) => command),
-    'npm run bench:report                    # this page',
-    'npm run bench:compare -- main scrape    # against another revision',
+    'npm run bench:report                    # writes this page',
+    'npm run bench:compare -- main scrape    # compares with another revision',
     '```',
   ];
 }

@@ -25,7 +25,8 @@ const CLIENTS = [1, 100, 1_000] as const;
 
 export const reports: BenchDefinition = {
   name: 'reports',
-  question: 'How many reports by HTTP are taken, and how long until each is acknowledged?',
+  question:
+    'How many reports by HTTP does the server accept, and how fast does it acknowledge them?',
   async run({ quick, progress }) {
     const directory = mkdtempSync(join(tmpdir(), 'restic-manager-bench-'));
     const servers = new Map<Contestant['kind'], ServerProcess>();
@@ -42,8 +43,8 @@ export const reports: BenchDefinition = {
       return {
         rows,
         notes: [
-          'HTTP: each request has one finished job and a new connection, and its host has one request open at a time. WebSocket: each socket stays open and has one finish in flight.',
-          'Ours: acknowledged after the commit of the transaction (SQLite, WAL, synchronous=FULL). The clients are one process.',
+          'HTTP: each request contains one finished job and uses a new connection. Each host has one open request at a time. WebSocket: each socket stays open and has one finish in flight.',
+          'Ours: the server acknowledges a finish after the commit of its transaction (SQLite, WAL, synchronous=FULL). One process runs all clients.',
         ],
       };
     } finally {

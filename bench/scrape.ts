@@ -25,7 +25,7 @@ export const scrape: BenchDefinition = {
         rows,
         notes: [
           'OpenTelemetry: its exporter does not compress.',
-          'Ours: between two scrapes that share of the hosts reports a backup; 0.02 % is a normal 15 s, and of 100 or 1,000 hosts none. The others do the same work whatever changes.',
+          'Ours: the given percentage of hosts reports a backup between two scrapes. 0.02 % is normal for 15 s. With 100 or 1,000 hosts it means no host. The others do the same work however much has changed.',
           ...go.notes,
         ],
       };

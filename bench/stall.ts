@@ -21,7 +21,7 @@ const CHANGE_EVERY_MS = 100;
 
 export const stall: BenchDefinition = {
   name: 'stall',
-  question: 'How long are the agents kept waiting while the fleet is scraped?',
+  question: 'How long do scrapes delay the agents?',
   async run(options) {
     const scraping = new Worker(new URL('./stall/scrapes.worker.ts', import.meta.url));
     try {
@@ -32,9 +32,9 @@ export const stall: BenchDefinition = {
       return {
         rows,
         notes: [
-          'A turn is one round of the event loop, by the clock. Own work is what is left of it when the time is taken off in which the kernel had given the core to another thread (run_delay in /proc/PID/schedstat): server, render thread, scraper and load share two cores here. Callbacks are given in own work. The round trips were taken apart from the turns, since watching the turns keeps the loop awake.',
-          'uWS, same bytes: a server that renders nothing and hands over the whole body at once. What its round trips have in common with ours is the price of a scraper on the same two cores.',
-          `Scrapes follow one another with a rest of 250 ms, and ${CHANGED_IN_15_S} % of our hosts change every ${CHANGE_EVERY_MS} ms, scraped or idle: far more than a Prometheus and a fleet do.`,
+          'A turn is one iteration of the event loop, in wall-clock time. Own work is the turn minus the time in which the kernel ran another thread on the core (run_delay in /proc/PID/schedstat): the server, the render thread, the scraper and the load share two cores here. Callback times are own work. The round trips were measured separately from the turns, because watching the turns keeps the loop awake.',
+          'uWS, same bytes: a server that renders nothing and sends the whole body at once. A delay that its round trips share with ours is the cost of a scraper on the same two cores.',
+          `The scraper pauses for 250 ms between two scrapes. ${CHANGED_IN_15_S} % of our hosts change every ${CHANGE_EVERY_MS} ms, also in the idle case. A real Prometheus and a real fleet cause far less load.`,
         ],
       };
     } finally {

@@ -7,7 +7,7 @@ export function losses(results: readonly ResultFile[]): string[] {
     const blocks = Map.groupBy(rows, (row) => `${row.measure}: ${scenarioText(row.scenario)}`);
     return [...blocks].flatMap(([title, block]) => lossesIn(block, `${bench}, ${title}`));
   });
-  return found.length === 0 ? ['- nothing that was measured here'] : found;
+  return found.length === 0 ? ['- none'] : found;
 }
 
 /**

@@ -83,6 +83,6 @@ export function measuredLines({ measured }: ResultFile): string[] {
     .map(([name, version]) => `${name} ${version}`)
     .join(', ');
   return [
-    `<sub>\`${command}\` on ${date.slice(0, 10)}, commit ${commit.slice(0, 10)}${modified ? ' with changes' : ''}; ${cpu}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}, load ${figure(load)} before; ${versions}.</sub>`,
+    `<sub>\`${command}\` on ${date.slice(0, 10)}, commit ${commit.slice(0, 10)}${modified ? ' with changes' : ''}; ${cpu}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}, load average ${figure(load)} before the run; ${versions}.</sub>`,
   ];
 }
