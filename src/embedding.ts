@@ -1,7 +1,7 @@
 import { type AccessRules, compileGate } from './access/gate.ts';
 import type { Host } from './contract/host.ts';
 import type { JobKind, JobStatus } from './contract/jobs.ts';
-import { RmError } from './errors.ts';
+import { checkAll, RmError } from './errors.ts';
 import { RenderThread } from './loop/doors/render-thread.ts';
 import { RequestBudget } from './loop/http/request-budget.ts';
 import { mountScrapeEndpoint } from './loop/scrape/endpoint.ts';
@@ -100,7 +100,7 @@ export interface Metrics {
  * Creates the metrics of a fleet for a control plane of your own. It starts the render thread and
  * reserves the shared memory.
  *
- * @throws RmError `invalid_settings` for a bad token or network, or for a family that does not exist
+ * @throws RmError `invalid_settings` if options are wrong; the message has a line for each error
  *
  * @example
  * ```ts
@@ -112,11 +112,14 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const gate = compileGate(options?.gates);
+  const [gate, exclude, givenBuild] = checkAll(
+    () => compileGate(options?.gates),
+    () => checkedExclude(options?.exclude),
+    () => checkedBuildInfo(options?.buildInfo),
+  );
   const jobs = JobHistogram.create();
-  const exclude = checkedExclude(options.exclude);
   const fleet = new FleetTable(undefined, exclude);
-  const { version, commit } = options.buildInfo ?? {
+  const { version, commit } = givenBuild ?? {
     version: packageVersion(),
     commit: packageCommit(),
   };
@@ -153,11 +156,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 function checkedExclude(exclude: readonly string[] = []): readonly string[] {
-  for (const name of exclude) {
-    if (FAMILIES.some((family) => family.name === name)) continue;
-    throw new RmError('invalid_settings', `exclude: ${JSON.stringify(name)} is no family`);
+  if (!Array.isArray(exclude)) {
+    throw new RmError('invalid_settings', 'exclude: must be a list of names of families');
   }
+  const check = (name: unknown) => () => {
+    if (FAMILIES.some((family) => family.name === name)) return;
+    throw new RmError('invalid_settings', `exclude: ${JSON.stringify(name)} is not a family`);
+  };
+  checkAll(...exclude.map(check));
   return exclude;
+}
+
+function checkedBuildInfo(info: MetricsOptions['buildInfo']): MetricsOptions['buildInfo'] {
+  if (info === undefined) return undefined;
+  if (typeof info?.version === 'string' && typeof info.commit === 'string') return info;
+  throw new RmError('invalid_settings', 'buildInfo: must have the texts version and commit');
 }
 
 /**

@@ -52,3 +52,26 @@ export function errorCode(error: unknown): ErrorCode | undefined {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The results of functions, by their place. */
+type Results<T extends readonly (() => unknown)[]> = { [I in keyof T]: ReturnType<T[I]> };
+
+/**
+ * Runs all checks, also those after one that fails, so that all errors can be reported together.
+ * @returns what the checks return
+ * @throws RmError `invalid_settings` with a line for each error
+ */
+export function checkAll<const T extends readonly (() => unknown)[]>(...checks: T): Results<T> {
+  const errors: string[] = [];
+  const results = checks.map((check) => {
+    try {
+      return check();
+    } catch (error) {
+      if (errorCode(error) !== 'invalid_settings') throw error;
+      errors.push(messageOf(error));
+      return undefined;
+    }
+  });
+  if (errors.length > 0) throw new RmError('invalid_settings', errors.join('\n'));
+  return results as Results<T>;
+}

@@ -24,4 +24,5 @@ export {
   type MetricsOptions,
 } from './embedding.ts';
 export { type ErrorCode, RmError } from './errors.ts';
+export { uws } from './platform/uws.ts';
 export type { JobSeries } from './shared/job-histogram.ts';

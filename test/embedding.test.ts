@@ -54,3 +54,33 @@ test('families that an embedder excludes are not in its body', async () => {
   expect(body).toContain('# TYPE rm_hosts_online gauge\n');
   expect(body).not.toMatch(/rm_hosts_pending|rm_host_info/);
 });
+
+test('createMetrics names every error in its options at once', () => {
+  const create = () =>
+    createMetrics({
+      gates: {
+        token: 'two words',
+        trustedCidrs: ['10.0.0.0/33', 'nonsense'],
+        trustedProxies: ['x'],
+      },
+      exclude: ['rm_hosts_total', 'rm_nothing', 'rm_none'],
+      buildInfo: { version: '1' } as never,
+    });
+  expect(create).toThrow(expect.objectContaining({ code: 'invalid_settings' }));
+  let message = '';
+  try {
+    create();
+  } catch (error) {
+    message = (error as Error).message;
+  }
+  expect(message.split('\n').map((line) => line.replace(/: must be .*, not/, ': not'))).toEqual([
+    expect.stringMatching(/^token: must be 1 to 1024 visible ASCII characters/),
+    'trustedCidrs: not 10.0.0.0/33',
+    'trustedCidrs: not nonsense',
+    'trustedProxies: not x',
+    'exclude: "rm_nothing" is not a family',
+    'exclude: "rm_none" is not a family',
+    'buildInfo: must have the texts version and commit',
+  ]);
+  expect(message).not.toContain('two words');
+});

@@ -1,4 +1,4 @@
-import { RmError } from '../errors.ts';
+import { checkAll, RmError } from '../errors.ts';
 import { bearerToken, SecretToken } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
 import { type Network, Networks, overlap, parseNetwork } from './networks.ts';
@@ -70,7 +70,7 @@ const MAX_PREVIOUS_TOKENS = 10;
 /**
  * Compiles rules into a gate.
  * @returns undefined if the rules set neither a token nor networks
- * @throws RmError `invalid_settings`
+ * @throws RmError `invalid_settings`, naming every error
  */
 export function compileGate(rules: AccessRules): Gate | undefined {
   if (typeof rules !== 'object' || rules === null) {
@@ -79,14 +79,13 @@ export function compileGate(rules: AccessRules): Gate | undefined {
       'gates: must be an object such as { token } or { trustedCidrs }',
     );
   }
-  let secrets =
-    rules.token === undefined
-      ? []
-      : [{ secret: new SecretToken(rules.token), until: Number.POSITIVE_INFINITY }];
-  const networks = rules.trustedCidrs?.length
-    ? new Networks(rules.trustedCidrs, 'trustedCidrs')
-    : undefined;
-  const proxies = new Networks(rules.trustedProxies ?? [], 'trustedProxies');
+  const { token, trustedCidrs, trustedProxies } = rules;
+  const [first, networks, proxies] = checkAll(
+    () => (token === undefined ? undefined : new SecretToken(token)),
+    () => (trustedCidrs?.length ? new Networks(trustedCidrs, 'trustedCidrs') : undefined),
+    () => new Networks(trustedProxies ?? [], 'trustedProxies'),
+  );
+  let secrets = first === undefined ? [] : [{ secret: first, until: Number.POSITIVE_INFINITY }];
   if (secrets.length === 0 && networks === undefined) return undefined;
   return {
     wantsToken: secrets.length > 0,

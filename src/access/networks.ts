@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { RmError } from '../errors.ts';
+import { checkAll, RmError } from '../errors.ts';
 
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -40,15 +40,11 @@ export class Networks {
    * @throws RmError `invalid_settings` if `parseNetwork` rejects an element
    */
   constructor(list: readonly string[], setting: string) {
-    for (const text of list) {
-      const network = parseNetwork(text);
-      if (network === undefined) {
-        throw new RmError(
-          'invalid_settings',
-          `${setting}: must be ${NETWORK_EXPECTED}, not ${text}`,
-        );
-      }
-      const [address, prefix] = network;
+    if (!Array.isArray(list)) {
+      throw new RmError('invalid_settings', `${setting}: must be a list of networks`);
+    }
+    const networks = checkAll(...list.map((text) => () => checkedNetwork(text, setting)));
+    for (const [address, prefix] of networks) {
       if (address instanceof ipaddr.IPv4) this.#v4.push([address, prefix]);
       else this.#v6.push([address, prefix]);
     }
@@ -59,6 +55,12 @@ export class Networks {
       ? this.#v4.some(([network, prefix]) => address.match(network, prefix))
       : this.#v6.some(([network, prefix]) => address.match(network, prefix));
   }
+}
+
+function checkedNetwork(text: string, setting: string): Network {
+  const network = parseNetwork(text);
+  if (network !== undefined) return network;
+  throw new RmError('invalid_settings', `${setting}: must be ${NETWORK_EXPECTED}, not ${text}`);
 }
 
 /** Returns whether an address exists that both networks contain. */

@@ -11,7 +11,9 @@ const { R_OK, W_OK, X_OK } = constants;
 export function permissionProblem(file: string, access: 'read' | 'write'): string | undefined {
   const path = resolve(file);
   for (const directory of ancestors(path)) {
-    if (!existsSync(directory)) break;
+    const stats = statSync(directory, { throwIfNoEntry: false });
+    if (stats === undefined) break;
+    if (!stats.isDirectory()) return undefined;
     if (isDenied(directory, X_OK)) return sentence('cannot enter', directory);
   }
   if (existsSync(path)) {

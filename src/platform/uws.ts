@@ -49,6 +49,18 @@ const BUILDS = ['uWebSockets.js', 'uWebSockets.js-compat'];
 
 let loaded: typeof Uws | undefined;
 
+/**
+ * Returns the uWebSockets.js that this package has loaded. Use it to create an app if your project does
+ * not depend on uWebSockets.js itself.
+ *
+ * @throws RmError `no_uws_build`; the message says why, and what to do
+ *
+ * @example
+ * ```ts
+ * const app = uws().App();
+ * metrics.mount(app);
+ * ```
+ */
 export function uws(): typeof Uws {
   loaded ??= load();
   return loaded;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
@@ -13,11 +13,6 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** An empty project whose `restic-manager-metrics` is this checkout's sources. */
 function projectWith(program: string): string {
   const directory = temporaryDirectory();
-  // Both builds, as npm installs them.
-  mkdirSync(join(directory, 'node_modules'));
-  for (const build of ['uWebSockets.js', 'uWebSockets.js-compat']) {
-    symlinkSync(join(root, 'node_modules', build), join(directory, 'node_modules', build));
-  }
   const self = join(directory, 'node_modules/restic-manager-metrics');
   mkdirSync(self, { recursive: true });
   const exports = './index.mjs';
@@ -25,13 +20,14 @@ function projectWith(program: string): string {
   // Node strips types only outside of node_modules, so the sources are imported from where they are.
   const entry = join(root, 'src/index.ts');
   writeFileSync(join(self, 'index.mjs'), `export * from ${JSON.stringify(entry)};`);
-  writeFileSync(join(directory, 'control-plane.mjs'), program);
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
+  writeFileSync(join(directory, 'control-plane.ts'), program);
   return directory;
 }
 
 test('the program of docs/embedding.md runs as it stands', async () => {
-  const program = codeBlock(readPage('docs/embedding.md'), 'js');
-  const child = spawn(process.execPath, ['control-plane.mjs'], {
+  const program = codeBlock(readPage('docs/embedding.md'), 'ts');
+  const child = spawn(process.execPath, ['control-plane.ts'], {
     cwd: projectWith(program),
     env: { ...process.env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -366,7 +366,7 @@ describe('a large fleet', () => {
     const many = await hostsOf(dataDir)('add', 'one', 'a'.repeat(256));
     expect(many.code).toBe(1);
     expect(many.stderr).toContain('host name 2 ("aaaaa');
-    expect(await listed(dataDir)).toEqual([]);
+    expect(readdirSync(dataDir), 'a database').toEqual([]);
     const lines = await addFromStdin(dataDir, 'one\r\n\ntwo');
     expect(lines.code).toBe(0);
     expect((await listed(dataDir)).map(({ host }) => host).sort()).toEqual(['one', 'two']);

@@ -55,6 +55,7 @@ test('names the user, the path that is closed, and its owner', () => {
     new RegExp(`^user \\S+ cannot create files in ${readOnly}, which`),
   );
   expect(problem(join(readOnly, 'new'), 'read'), 'it does not exist').toBe('undefined');
+  expect(problem(join(open, 'a', 'b'), 'write'), 'the parent is a file').toBe('undefined');
 });
 
 test.each(['create', 'must_exist'])(

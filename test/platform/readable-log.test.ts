@@ -1,9 +1,10 @@
+import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { readableLine } from '../../src/platform/readable-log.ts';
 
 /** Without colours. */
 function plain(line: string): string {
-  return readableLine(line).replace(/\u001b\[\d+m/g, '');
+  return stripVTControlCharacters(readableLine(line));
 }
 
 const at = new Date(2026, 0, 2, 3, 4, 5).toISOString();
