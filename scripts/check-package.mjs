@@ -1,5 +1,5 @@
-// Packs the package and uses it as its users do: publint, are-the-types-wrong, and an empty project that
-// installs the tarball, imports it, type-checks against it and runs the command.
+// Packs the package and checks the tarball: with publint, with are-the-types-wrong, and in an empty project
+// that installs it, imports it, type-checks against it and runs its commands.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,14 +20,14 @@ app.listen('127.0.0.1', 0, async (socket) => {
   const url = 'http://127.0.0.1:' + uWS.us_socket_local_port(socket) + '/metrics';
   const response = await fetch(url, { headers: { Authorization: 'Bearer secret' } });
   const row = (await response.text()).match(/^rm_host_agent_online\\{.+ 1$/m)?.[0];
-  if (response.status !== 200 || !row) throw new Error('no row of the host: ' + response.status);
+  if (response.status !== 200 || !row) throw new Error('the body has no row for the host: ' + response.status);
   console.log(row);
   app.close();
   await metrics.close();
 });
 `;
 
-// What an outer `npx -c` was told would reach the npm started here as if it had been told so as well.
+// An outer `npx -c` passes its options on in these variables. The npm started here must not get them.
 const { npm_config_call: _, npm_config_package: __, ...env } = process.env;
 
 const run = (command, args, options = {}) => {
@@ -74,7 +74,7 @@ try {
   console.log(run(process.execPath, ['use.ts'], { cwd: project }));
   console.log(run('node_modules/.bin/restic-manager', ['--version'], { cwd: project }));
   console.log(run('node_modules/.bin/restic-report', ['--version'], { cwd: project }));
-  // npx runs the command that is named like the package.
+  // npx runs the command that has the same name as the package.
   console.log(run('npx', ['restic-manager-metrics', '--version'], { cwd: project }));
 } finally {
   rmSync(directory, { recursive: true, force: true });
