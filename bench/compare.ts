@@ -17,7 +17,7 @@ import { figure, scenarioText } from './support/table.ts';
 
 /*
  * Compares two revisions of src by measuring them in turn. The speed of the machine varies over
- * minutes, and neither revision may get only the good ones.
+ * minutes, and that must affect both revisions alike.
  *
  * Both revisions are measured by the benches of this revision. If these do not run on the sources
  * of the other revision, for example because files have moved, the other revision is measured by
@@ -26,10 +26,11 @@ import { figure, scenarioText } from './support/table.ts';
 const ROOT = join(import.meta.dirname, '..');
 const USAGE = `npm run bench:compare -- REF [NAME...] [--hosts N] [--rounds N] [--quick]
 
-  REF        what the sources here are compared with: a branch, tag or commit
-  NAME       benches; default: observe render scrape
-  --hosts N  size of fleet, default 1000
-  --rounds N how often each revision is measured, default 5`;
+  REF         branch, tag or commit to compare the sources here with
+  NAME        benches to run; default: observe render scrape
+  --hosts N   fleet size; default 1000
+  --rounds N  how often each revision is measured; default 5
+  --quick     finish in seconds; the figures are rough`;
 
 class Interrupted extends Error {}
 // Ctrl-C also reaches the running bench and ends it. This process must stay alive to clean up.
@@ -62,7 +63,9 @@ function compared(name: string): string {
   } catch (error) {
     if (error instanceof Interrupted) throw error;
     if (existsSync(join(other, 'own-bench'))) {
-      console.error(`${name}: ${ref} is measured by its own benches, since these do not run on it`);
+      console.error(
+        `${name}: measuring ${ref} with its own benches, because these do not run on it`,
+      );
       rmSync(join(other, 'bench'), { recursive: true, force: true });
       renameSync(join(other, 'own-bench'), join(other, 'bench'));
       return compared(name);
@@ -130,7 +133,7 @@ function commandLine() {
       },
     });
     const [ref, ...names] = positionals;
-    if (ref === undefined) throw new Error('compare with what?');
+    if (ref === undefined) throw new Error('REF is missing');
     return {
       ref,
       names: names.length === 0 ? ['observe', 'render', 'scrape'] : names,

@@ -183,6 +183,6 @@ async function scrapeAFewTimes(port: number, encoding: Encoding): Promise<void> 
 
 function residentBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kib === undefined) throw new Error(`process ${pid} tells no VmRSS`);
+  if (kib === undefined) throw new Error(`process ${pid} reports no VmRSS`);
   return Number(kib) * 1024;
 }

@@ -29,10 +29,10 @@ const BENCHES: readonly BenchDefinition[] = [
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]
 
   NAME         one of ${BENCHES.map(({ name }) => name).join(', ')}; default: all
-  --hosts N    this size of fleet only
-  --json PATH  writes the figures: to this file, or for all benches into this directory
-  --quick      rough figures in seconds
-  --no-peers   ours and the floor only`;
+  --hosts N    measure only this fleet size
+  --json PATH  write the figures to this file, or to this directory if all benches run
+  --quick      finish in seconds; the figures are rough
+  --no-peers   measure only this package and the floor`;
 
 interface Options {
   readonly hosts: number | undefined;
@@ -61,7 +61,7 @@ async function runOne(bench: BenchDefinition, options: Options): Promise<void> {
   writeFileSync(json, `${JSON.stringify(file, null, 1)}\n`);
 }
 
-/** Runs each bench in its own process, so that none inherits memory and compiled code of another. */
+/** Runs each bench in its own process, so that none inherits memory or compiled code from another. */
 function runAll(options: Options): void {
   const { json } = options;
   for (const { name } of BENCHES) {
@@ -104,11 +104,11 @@ function commandLine(): Options & { readonly name: string | undefined } {
     const [name, ...rest] = positionals;
     const hosts = values.hosts === undefined ? undefined : Number(values.hosts);
     if (hosts !== undefined && !(Number.isSafeInteger(hosts) && hosts > 0)) {
-      throw new Error(`--hosts: a whole number above 0, not ${values.hosts}`);
+      throw new Error(`--hosts: must be a whole number above 0, not ${values.hosts}`);
     }
-    if (rest.length > 0) throw new Error(`one bench at a time, not also ${rest.join(', ')}`);
+    if (rest.length > 0) throw new Error(`give one NAME only; unexpected: ${rest.join(', ')}`);
     if (name !== undefined && !BENCHES.some((one) => one.name === name)) {
-      throw new Error(`there is no bench ${name}`);
+      throw new Error(`unknown bench ${name}`);
     }
     return { name, hosts, json: values.json, quick: values.quick, peers: !values['no-peers'] };
   } catch (error) {

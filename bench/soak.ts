@@ -5,17 +5,17 @@ import { verdict } from './soak/verdict.ts';
 
 /*
  * Runs a control plane for minutes or hours while agents report, disconnect and reconnect, hosts
- * are added and removed, and scrapes go on. Memory must stay flat. Every acknowledged finish must
+ * are added and removed, and scrapes continue. Memory must stay flat. Every acknowledged finish must
  * be on disk and counted exactly once.
  */
 
-/** Maximum number of printed reasons. A fault that occurs with each message would fill the screen. */
+/** Maximum number of printed reasons. An error that occurs with each message would fill the screen. */
 const MAX_REASONS = 20;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-// Exit handlers end the processes and delete the files of the soak. These signals must run them,
-// too.
+// Exit handlers end the processes and delete the files of the soak. They must also run after these
+// signals.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(EXIT_FAILED));
 }

@@ -180,7 +180,7 @@ async function scrape(scraping: Worker, scrapes: Scrapes): Promise<void> {
   await done;
 }
 
-/** The same in all runs, so that scrapes have something to render. */
+/** Changes hosts at the same rate in all runs, so that each scrape has something to render. */
 async function whileHostsChange(server: ServerProcess, work: () => Promise<void>): Promise<void> {
   let done = false;
   const changes = (async () => {

@@ -8,8 +8,8 @@ import type { CrowdOrder, CrowdReport } from './storm/crowd.ts';
 import { summarise } from './support/samples.ts';
 
 /*
- * Measures what happens when all agents connect at once, as after a restart: how long it takes, how
- * long a scrape takes meanwhile, how much memory is needed, and whether SIGTERM closes every
+ * Measures what happens when all agents connect at once, as after a restart: how long that takes, how
+ * long scrapes take in the meantime, how much memory is needed, and whether SIGTERM closes every
  * connection properly.
  */
 const USAGE = 'npm run storm -- [--agents N] [--threads N]   (default: 15000 agents, 1 loop)';

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
-// Left alone, V8 keeps up to 48 MiB for young objects once thousands of agents connect at once: 1.3 KiB for each.
+// Without the limit, V8 keeps up to 48 MiB for young objects when thousands of agents connect at once: 1.3 KiB per agent.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 

@@ -18,7 +18,7 @@ const COLUMNS = [
   ['Alerts', promql.hostAlerts],
   ['Versions', promql.hostVersions],
 ] as const;
-/** The last query has what it tells in labels. */
+/** The values of the last query are labels. */
 const LABEL_COLUMNS = { agent_version: 'Agent', restic_version: 'restic' } as const;
 const refId = (column: number) => String.fromCharCode('A'.charCodeAt(0) + column);
 const valueField = (column: number) => `Value #${refId(column)}`;
@@ -29,7 +29,7 @@ export const hosts = () =>
   new PanelBuilder()
     .title('Hosts')
     .description(
-      `The worst first. Never backed up: see that the agent has a schedule and the repository was initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup has finished for longer than the interval of the host and a tenth, or for ${promql.OVERDUE_HOURS} hours if it did not tell one; see that the schedule runs and nothing hangs. Offline: the agent is not connected, or has not reported for its interval and a tenth, so what is shown of the host is the last that it told; is it switched off, or is the network down? Alerts: all of that is well, but something else failed, such as a check.`,
+      `All hosts, worst state first. Never backed up: check that the agent has a schedule and that the repository is initialised. Failed: the last backup did not succeed; read the log of the agent. Overdue: no backup finished within 110 % of the backup interval of the host, or within ${promql.OVERDUE_HOURS} hours if the interval is unknown; check that the schedule runs and that no job hangs. Offline: the agent is not connected, or has not reported within 110 % of its interval, so the row shows the last known values; check that the host is running and its network works. Alerts: the backups are fine, but another job failed, such as a check.`,
     )
     .datasource(DATASOURCE)
     .targets(COLUMNS.map(([, expr], column) => tableQuery(refId(column), expr)))

@@ -21,11 +21,11 @@ const INSTANCE = 'instance=~`${instance:regex}`';
 const HOSTS = `${INSTANCE}, host=~\`\${host:regex}\``;
 
 /**
- * For hosts that do not say how often they mean to be backed up: one backup a day, and two hours more for a backup that
- * takes longer or starts later.
+ * For hosts that do not report their backup interval: one day, plus two hours for a backup that takes longer or starts
+ * later.
  */
 export const OVERDUE_HOURS = 26;
-/** Of the interval that a host has told: a tenth more. */
+/** For hosts that report their backup interval: 110 % of it. */
 const OVERDUE_INTERVALS = 1.1;
 
 /** Maximum number of lines that a viewer and a browser can handle. */
@@ -62,7 +62,7 @@ const overdueAfter = `(
     or ${lastBackup} * 0 + ${OVERDUE_HOURS} * 3600
   )`;
 
-/** One row per host, even if little is known about it; see {@link STATE}. */
+/** One row per host, even if most of its values are unknown; see {@link STATE}. */
 export const hostState = `(
   (${host('rm_host_last_backup_success')} == bool 0) * ${STATE.failed}
   + (time() - ${lastBackup} > bool ${overdueAfter}) * ${STATE.overdue}
@@ -80,7 +80,7 @@ export const hostLastSuccess = `${host('rm_host_last_backup_success_timestamp_se
 export const hostLastResult = host('rm_host_last_backup_success');
 export const hostRepoSize = host('rm_host_repo_size_bytes');
 export const hostSnapshots = host('rm_host_snapshot_count');
-/** Its labels are what the agent said that it runs. */
+/** The labels contain the versions that the agent reported. */
 export const hostVersions = `max by (host_id, host, agent_version, restic_version) (rm_host_info{${HOSTS}})`;
 export const hostAlerts = host('rm_host_open_alerts');
 

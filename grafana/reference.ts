@@ -10,10 +10,10 @@ export function referenceTable(): string {
   );
 }
 
-/** @throws Error if the page lacks the place for the table */
+/** @throws Error if the page has no markers for the table */
 export function withReferenceTable(page: string): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (begin === -1 || end < begin) throw new Error(`the page lacks ${BEGIN} … ${END}`);
+  if (begin === -1 || end < begin) throw new Error(`the page must contain ${BEGIN} … ${END}`);
   return `${page.slice(0, begin)}${BEGIN}\n\n${referenceTable()}\n\n${page.slice(end)}`;
 }
 

@@ -16,7 +16,7 @@ const ONLINE_SHARE = 'Online share';
 export const fleetStatus = () =>
   stat('Fleet status')
     .description(
-      'Hosts whose agent is connected, of all hosts that ever connected. The share is orange when a host is missing, red below 90 % and when Prometheus gets no scrape at all (the two numbers are then the last known). Red: see in Hosts who is offline; if it is everybody, look at the control plane and the network before it, and at the targets page of Prometheus.',
+      'Online hosts, and all hosts that have connected or reported at least once. The share is orange below 100 %. It is red below 90 %, and if Prometheus cannot scrape the control plane; the two numbers are then the last known values. If it is red, find the offline hosts in the Hosts panel. If all hosts are offline, check the control plane, its network, and the targets page of Prometheus.',
     )
     .graphMode(BigValueGraphMode.Area)
     .colorScheme(colorBy(FieldColorModeId.Thresholds))
@@ -32,7 +32,7 @@ export const fleetStatus = () =>
 export const openAlerts = () =>
   stat('Open alerts')
     .description(
-      'Alerts that the control plane holds open, of all hosts. Critical (red): a check, a prune or an init failed, so the repository itself is in doubt: run restic check on it before you trust its backups. Warning (orange): a backup or a forget failed, or a host is offline for more than 15 minutes. The hosts are in Hosts, under Alerts; an alert goes away with the next success.',
+      'Open alerts of all hosts, by severity. Critical (red): a check, prune or init failed, so the repository may be damaged. Run restic check before you rely on its backups. Warning (orange): a backup or a forget failed, or a host has been offline for more than 15 minutes. The Alerts column of the Hosts panel shows which hosts have alerts. An alert is resolved by the next success, or when the host is online again.',
     )
     .colorMode(BigValueColorMode.Background)
     .overrideByName('critical', [override.thresholds(['green', [1, 'red']])])

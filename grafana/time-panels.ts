@@ -22,7 +22,7 @@ import { DATASOURCE } from './variables.ts';
 const SIX_HOURS = 6 * 3600;
 const A_DAY = 24 * 3600;
 
-/** From Grafana's own palette. Red and orange are left out: the thresholds have them. */
+/** Colours from Grafana's palette, without red and orange, which the thresholds use. */
 const KIND_COLORS: Readonly<Record<JobKind, string>> = {
   backup: 'green',
   check: 'blue',
@@ -38,21 +38,21 @@ const KIND_COLORS: Readonly<Record<JobKind, string>> = {
 export const backupsFailing = () =>
   graph('Backups failing', COUNT, ['green', [1, 'red']])
     .description(
-      'Hosts whose last finished backup did not succeed: it failed or was cancelled. Hosts that have never been backed up are not among them, see Hosts. Above 0: the hosts are at the top of Hosts as "failed"; the reason is in the log of the agent. Usually the repository is full, unreachable or locked, or the password is wrong.',
+      'Number of hosts whose last finished backup failed or was cancelled. Hosts that were never backed up are not included; see the Hosts panel. If the value is above 0, look for the state "failed" at the top of the Hosts panel, and read the agent log of that host. Common causes: the repository is full, unreachable or locked, or the password is wrong.',
     )
     .decimals(0)
     .colorScheme(colorBy(FieldColorModeId.Thresholds))
     .gradientMode(GraphGradientMode.Scheme)
     .lineInterpolation(LineInterpolation.StepAfter)
     .fillOpacity(20)
-    // The current value is in the legend, next to the highest one of the time range.
+    // The legend shows the current value and the maximum of the time range.
     .legend(legend(LegendPlacement.Bottom, ['lastNotNull', 'max']))
     .withTarget(rangeQuery('A', promql.backupsFailing, 'Hosts'));
 
 export const repoSizeOverTime = () =>
   graph('Repo size over time', 'bytes', ['green'])
     .description(
-      `The size of each host's repository, from its latest statistics; of the ${promql.MAX_LINES} largest hosts if there are more, so choose hosts above to see others. Nothing here is red by itself. A line that climbs faster than the data does: forget and prune do not run, or exclusions are missing. One that falls without a prune: find out who deleted what.`,
+      `Repository size of each host, from its latest statistics. At most the ${promql.MAX_LINES} largest repositories are shown; select hosts at the top to see others. This panel has no thresholds. If a repository grows faster than its data, check that forget and prune run and that exclusions are complete. If it shrinks without a prune, find out who deleted data.`,
     )
     .withTarget(rangeQuery('A', promql.repoSizeOverTime, '{{host}}'));
 
@@ -60,7 +60,7 @@ export const jobDurationP95 = () =>
   colorsOfKinds(
     graph('Job duration p95', 's', ['green', [SIX_HOURS, 'orange'], [A_DAY, 'red']])
       .description(
-        'How long the slowest twentieth of the jobs took that finished within the window above, by kind, of all hosts. It is estimated from buckets (…, 5 min, 30 min, 1 h, 6 h, 1 day), so read it as an order of magnitude. No line: no job of that kind finished in the window; choose a longer one. Above the red line jobs take longer than a day, so daily ones overlap: look for a slow repository, a lock, or a check that reads all the data.',
+        '95th percentile of job durations by kind, over all hosts: 5 % of the jobs that finished within the selected window took longer. It is estimated from histogram buckets (…, 5 min, 30 min, 1 h, 6 h, 1 day), so it is only an order of magnitude. A kind without a line had no finished job in the window; select a longer window. Above the red line jobs take more than a day, so daily jobs overlap. Look for a slow repository, a lock, or a check that reads all data.',
       )
       .thresholdsStyle(
         new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed),
@@ -99,7 +99,7 @@ function legend(placement: LegendPlacement, calcs: string[]): VizLegendOptionsBu
     .calcs(calcs);
 }
 
-/** One colour for each kind. A palette by name would give the same colour to several of the nine. */
+/** One colour for each kind. A palette by name would give several of the nine kinds the same colour. */
 function colorsOfKinds(panel: PanelBuilder): PanelBuilder {
   for (const [kind, color] of Object.entries(KIND_COLORS)) {
     panel.overrideByName(kind, [override.fixedColor(color)]);

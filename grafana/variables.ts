@@ -18,11 +18,13 @@ const DEFAULT_WINDOW = '1h';
 
 export const variables = () => [
   new DatasourceVariableBuilder('datasource').label('Data source').type('prometheus'),
-  // "All" is the default. With a single one, the first in the list, the dashboard of a control plane that was restarted
-  // under another name would show the dead one.
+  // "All" is the default. If the default were the first control plane in the list, the dashboard could show an old
+  // instance after a control plane was restarted under another name.
   labelValues('instance', 'label_values(rm_build_info, instance)')
     .label('Control plane')
-    .description('All are shown together. Of replicas that show the same fleet, choose one.')
+    .description(
+      'By default all control planes are shown together. If several show the same fleet, select one.',
+    )
     .multi(true)
     .includeAll(true)
     .allValue('.*')
@@ -31,7 +33,7 @@ export const variables = () => [
   labelValues('host', 'label_values(rm_host_agent_online{instance=~`${instance:regex}`}, host)')
     .label('Host')
     .description(
-      'Narrows down what is shown by host. Fleet status, Open alerts and p95 are always of all.',
+      'Limits the panels that show individual hosts. Fleet status, Open alerts and p95 always cover all hosts.',
     )
     .multi(true)
     .includeAll(true)
@@ -40,7 +42,7 @@ export const variables = () => [
     .current({ selected: true, text: ['All'], value: ['$__all'] }),
   new CustomVariableBuilder('window')
     .label('Window of p95')
-    .description('Daily jobs leave an hour empty: choose a day or more for them.')
+    .description('For jobs that run once a day, select one day or more.')
     .values(WINDOWS.join(','))
     .options(WINDOWS.map((value) => ({ selected: value === DEFAULT_WINDOW, text: value, value })))
     .current({ selected: true, text: DEFAULT_WINDOW, value: DEFAULT_WINDOW }),

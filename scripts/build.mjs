@@ -1,4 +1,4 @@
-// Compiles the sources to dist, with the commit they are from.
+// Compiles the sources to dist, and writes their commit to dist/commit.txt.
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 

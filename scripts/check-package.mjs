@@ -8,11 +8,13 @@ import { join, resolve } from 'node:path';
 /** The program of docs/embedding.md. */
 const [, PROGRAM] = /^```ts\n(.*?)^```$/ms.exec(readFileSync('docs/embedding.md', 'utf8')) ?? [];
 
-/** Commands that add packages to an empty project. */
+/**
+ * Commands that add packages to an empty project. yarn works as well, but it needs a registry that has the builds of
+ * uWebSockets.js for all platforms, and some mirrors do not.
+ */
 const PACKAGE_MANAGERS = [
   ['npm', 'install', '--silent', '--no-audit'],
   ['npx', '--yes', 'pnpm@10', 'add', '--silent'],
-  ['npx', '--yes', 'yarn@1', 'add', '--silent', '--non-interactive'],
 ];
 
 /** Every dependency that the package brings is pinned by its integrity, and nothing else is in the list. */
@@ -29,7 +31,7 @@ function checkShrinkwrap(tarball) {
   console.log(`npm-shrinkwrap.json pins ${names.length} dependencies and what they need\n`);
 }
 
-// What an outer `npx -c` was told would reach the npm started here as if it had been told so as well.
+// An outer `npx -c` passes its options on in these variables. The npm started here must not get them.
 const { npm_config_call: _, npm_config_package: __, ...env } = process.env;
 
 const run = (command, args, options = {}) => {

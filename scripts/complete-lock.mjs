@@ -1,8 +1,8 @@
 // Completes package-lock.json so that `npm ci` works everywhere.
 //
-// A registry may lack some platform packages of an optional dependency; npm then leaves them out of the
-// lock, and `npm ci` of npm 11 and later refuses it ("Missing: … from lock file"). A stub entry with the
-// version and the platforms it is for is all that npm asks for. Run after each change of dependencies.
+// A registry may lack some platform packages of an optional dependency. npm then leaves them out of the
+// lock, and `npm ci` of npm 11 and later fails ("Missing: … from lock file"). A stub entry with the
+// version and the platforms is enough for npm. Run this after each change of dependencies.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const file = new URL('../package-lock.json', import.meta.url);
@@ -37,7 +37,7 @@ for (const [path, entry] of Object.entries(lock.packages)) {
   for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
     const wanted = version.replace(/^[\^~]/, '');
     const found = path === '' ? wanted : lockedVersion(path, name);
-    // A range is met by what npm has found; an exact version must be that one.
+    // Any version that npm found satisfies a range. An exact version must match.
     if (found === wanted || (found !== undefined && version !== wanted)) continue;
     const words = name.split(/[-/]/);
     const place = found === undefined ? '' : `${path}/`;
@@ -60,8 +60,8 @@ lock.packages = Object.fromEntries(
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
 console.log(
   added.length === 0
-    ? 'the lock is complete'
-    : `added ${added.length} stubs:\n  ${added.join('\n  ')}`,
+    ? 'package-lock.json is complete'
+    : `added ${added.length} stub entries:\n  ${added.join('\n  ')}`,
 );
 
 /** The version that a dependent gets: npm looks beside the dependent, then further up. */

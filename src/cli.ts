@@ -17,35 +17,35 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'hosts',
-    summary: 'enrol, list, rename and remove hosts, also while serve is running',
+    summary: 'enrol, list, rename and remove hosts; works while serve is running',
     load: async () => (await import('./commands/hosts.ts')).hosts,
   },
   {
     name: 'demo',
-    summary: 'try it: a control plane with simulated agents, which leaves nothing behind',
+    summary: 'run a temporary control plane with simulated agents',
     load: async () => (await import('./commands/demo.ts')).demo,
   },
 ];
 
-/** Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong. */
+/** Exit codes: 0 success, 1 failure, 2 invalid command line or settings. */
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const HELP: readonly string[] = ['help', '--help', '-h'];
 
-// If the reader of standard output has gone, as `head` does, nothing is wrong. Any other error is, such as a full disk.
+// A reader of standard output may exit early, as `head` does. That is no error. Anything else is, such as a full disk.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') return;
-  console.error(`restic-manager: standard output cannot be written: ${error.message}`);
+  console.error(`restic-manager: cannot write to standard output: ${error.message}`);
   process.exit(EXIT_FAILED);
 });
-// The default action of SIGHUP is to end the process. A server reloads instead, also one that has just begun to start.
+// By default SIGHUP ends the process. A server reloads instead. This handler protects it until `serve` has its own.
 if (process.argv[2] === 'serve') process.on('SIGHUP', () => {});
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   const [name = '--help', ...rest] = args;
   const command = COMMANDS.find((candidate) => candidate.name === name);
-  // A host may be named like a flag, after `--`.
+  // After `--`, the name of a host may look like a flag.
   const flags = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
   if (flags.includes('--version') || name === '-V') {
     console.log(packageVersion());
@@ -68,7 +68,7 @@ async function run(command: CommandEntry, args: readonly string[]): Promise<void
     if (code === 'usage')
       fail(messageOf(error), `restic-manager ${command.name} --help`, EXIT_USAGE);
     else if (code === 'invalid_settings') fail(messageOf(error), undefined, EXIT_USAGE);
-    // What we did not foresee is a defect, and its stack says where.
+    // Any other error is a bug, so its stack is printed.
     else
       fail(
         code ? messageOf(error) : String((error as Error).stack ?? error),
@@ -87,10 +87,10 @@ function fail(message: string, hint: string | undefined, exitCode: number): void
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `restic-manager: a control plane for a fleet of restic backups, with metrics for Prometheus
+  return `restic-manager: control plane for a fleet of restic backups, with Prometheus metrics
 
 ${lines.join('\n')}
 
-  --help     this, or with a command its own
-  --version  the version`;
+  --help     print this help, or the help of a command
+  --version  print the version`;
 }

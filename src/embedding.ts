@@ -16,7 +16,7 @@ import { ServerStats } from './shared/server-stats.ts';
 
 /** Options of {@link createMetrics}. */
 export interface MetricsOptions {
-  /** Who may scrape. If they set neither `token` nor `trustedCidrs`, `mount` mounts nothing. */
+  /** Rules for who may scrape. If neither `token` nor `trustedCidrs` is set, `mount` does nothing. */
   readonly gates: AccessRules;
   /** Labels of `rm_build_info`. Default: version and commit of this package. */
   readonly buildInfo?: { readonly version: string; readonly commit: string };
@@ -58,8 +58,8 @@ export interface JobRegistry {
  */
 export interface Fleet {
   /**
-   * Adds a host or replaces all fields of a known one. Optional fields that are left out go back to
-   * their defaults. The next scrape shows the change.
+   * Adds a host or replaces all fields of a known one. Optional fields that are left out are reset
+   * to their defaults. The next scrape shows the change.
    * @throws RmError `invalid_host`, `fleet_full`; nothing is changed then
    * @example
    * ```ts
@@ -92,7 +92,7 @@ export interface Metrics {
    * @param path default: `/metrics`
    */
   mount(app: MountableApp, path?: string): void;
-  /** Ends the render thread. From then on scrapes are answered with 503. Close the app first. */
+  /** Ends the render thread. Later scrapes are answered with 503. Close the app first. */
   close(): Promise<void>;
 }
 
@@ -161,7 +161,10 @@ function checkedExclude(exclude: readonly string[] = []): readonly string[] {
   }
   const check = (name: unknown) => () => {
     if (FAMILIES.some((family) => family.name === name)) return;
-    throw new RmError('invalid_settings', `exclude: ${JSON.stringify(name)} is not a family`);
+    throw new RmError(
+      'invalid_settings',
+      `exclude: must be names of metric families, not ${JSON.stringify(name)}`,
+    );
   };
   checkAll(...exclude.map(check));
   return exclude;

@@ -1,6 +1,6 @@
 /**
- * Every error this package throws on purpose. The code is stable and meant for programs; the message
- * names the place of the bad value and what would be right, and never contains a secret.
+ * Every error this package throws on purpose. The code is stable and meant for programs. The message
+ * names the place of the bad value, says what would be right, and never contains a secret.
  */
 export const ERROR_CODES = {
   invalid_host: 'a host record has a field that cannot be shown in the exposition',
@@ -9,10 +9,10 @@ export const ERROR_CODES = {
   invalid_duration: 'a duration that is not a finite number of milliseconds below 2^53',
   too_many_writers: 'every shard of the job histogram is taken',
   fleet_full: 'the fleet table has no room for another host',
-  reading_contended: 'shared memory changed under every attempt to read it',
+  reading_contended: 'shared memory changed during every attempt to read it',
   invalid_settings: 'one or more settings are wrong; all of them are listed',
   usage: 'the command line is wrong',
-  listen_failed: 'the address is taken, not allowed or not of this machine',
+  listen_failed: 'the address is in use, not permitted or not on this machine',
   no_uws_build: 'no build of uWebSockets.js loads under this Node on this system',
   data_dir_locked: 'another process serves the same data directory',
   database_failed: 'the database could not be opened, read or written',
@@ -20,10 +20,10 @@ export const ERROR_CODES = {
   no_database: 'there is no database, and the command does not create one',
   database_too_new: 'the database was written by a newer version of this package',
   no_such_host: 'no host has that id',
-  output_failed: 'what a command prints once could not be printed',
+  output_failed: 'a command could not print output that it prints only once',
   render_failed: 'the body of a scrape could not be rendered',
   render_too_late: 'the body of a scrape was not ready in time',
-  too_many_scrapes: 'more scrapes are waiting than the endpoint keeps',
+  too_many_scrapes: 'too many scrapes are waiting for a body',
   closed: 'used after it was closed',
 } as const;
 
@@ -40,7 +40,7 @@ export class RmError extends Error {
   }
 }
 
-/** The code of an error of ours, also of one that crossed a thread and lost its class on the way. */
+/** The code of an {@link RmError}, including one that lost its class when it was sent between threads. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   const { code } = error;

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMetrics, type MetricsOptions } from '../src/index.ts';
 import { uws } from '../src/platform/uws.ts';
@@ -78,9 +79,23 @@ test('createMetrics names every error in its options at once', () => {
     'trustedCidrs: not 10.0.0.0/33',
     'trustedCidrs: not nonsense',
     'trustedProxies: not x',
-    'exclude: "rm_nothing" is not a family',
-    'exclude: "rm_none" is not a family',
+    'exclude: not "rm_nothing"',
+    'exclude: not "rm_none"',
     'buildInfo: must have the texts version and commit',
   ]);
   expect(message).not.toContain('two words');
+});
+
+test('uWebSockets.js is loaded only by a call of uws()', () => {
+  const program = (use: string) => `
+    const { uws } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))});
+    ${use}
+    const { sharedObjects } = process.report.getReport();
+    console.log(sharedObjects.some((path) => /uws/i.test(path)));`;
+  const loads = (use: string) =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', program(use)], {
+      encoding: 'utf8',
+    }).stdout.trim();
+  expect(loads('')).toBe('false');
+  expect(loads('uws().App();')).toBe('true');
 });

@@ -38,7 +38,7 @@ export interface GoPeer {
 
 export interface GoPeers {
   readonly peers: readonly GoPeer[];
-  /** For the reader of the report: why a library does not take part. */
+  /** For the reader of the report: why a library was not measured. */
   readonly notes: readonly string[];
 }
 
@@ -62,7 +62,7 @@ function build(directory: string): GoPeers {
       file === undefined ? [] : { name, file },
     ),
     notes: built.flatMap(({ library: { name }, missing }) =>
-      missing === undefined ? [] : `${name} is left out: ${missing}.`,
+      missing === undefined ? [] : `${name} was not measured: ${missing}.`,
     ),
   };
 }

@@ -1,7 +1,7 @@
 import type { ResultFile, Row } from '../support/result.ts';
 import { figure, scenarioText } from '../support/table.ts';
 
-/** For each bench, our row that matters most to a reader who reads only one line. */
+/** For each bench, our most important row: the one for a reader who reads only one line. */
 const HEADLINES: Readonly<Record<string, (row: Row) => boolean>> = {
   observe: ({ scenario, contestant }) => scenario.threads === 1 && contestant === 'ours, strings',
   render: ({ scenario, contestant }) =>

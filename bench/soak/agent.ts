@@ -17,7 +17,7 @@ const POLL_MS = 20;
 export interface AgentContext {
   readonly url: string;
   readonly ledger: Ledger;
-  /** Called with anything that a correct server would never do. */
+  /** Called with a description of anything that a correct server would never do. */
   readonly reportUnexpected: (what: string) => void;
 }
 
@@ -158,7 +158,7 @@ export class Agent {
     }
   }
 
-  /** A job under a used id is refused, and that is its answer. */
+  /** A job under a used id must be refused. Then the error is the expected answer. */
   #isExpected({ code, id = '' }: { readonly code?: string; readonly id?: string }): boolean {
     const isConflict = code === 'job_conflict' && this.#unanswered.get(id)?.conflicts === true;
     if (isConflict) this.#unanswered.delete(id);
@@ -168,10 +168,10 @@ export class Agent {
   #acknowledged(id: string): void {
     const { ledger, reportUnexpected } = this.#context;
     const message = this.#unanswered.get(id);
-    if (message === undefined) return reportUnexpected('an ack of what nobody waits for');
+    if (message === undefined) return reportUnexpected('an ack for an unknown message');
     this.#unanswered.delete(id);
     const { finished, conflicts } = message;
-    if (conflicts) return reportUnexpected('an ack of another job under a used id');
+    if (conflicts) return reportUnexpected('an ack for another job under a used id');
     if (finished === undefined) return;
     ledger.acknowledge(this.hostId, finished.number, seriesOf(finished));
     this.#jobs.acknowledged(finished);

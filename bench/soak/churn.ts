@@ -48,7 +48,9 @@ export class Churn {
     const gone = this.#load.tell('removed', hostId);
     const tooLong = sleep(SENT_AWAY_LIMIT_MS, 'too long', { ref: false });
     if ((await Promise.race([gone, tooLong])) === 'too long') {
-      throw new Error(`host ${hostId} was removed, and its agent is not sent away`);
+      throw new Error(
+        `host ${hostId} was removed, but the server did not close the connection of its agent`,
+      );
     }
   }
 

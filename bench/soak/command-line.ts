@@ -4,13 +4,13 @@ import { MAX_REMEMBERED } from '../../src/store-thread/sqlite/jobs.ts';
 
 export const USAGE = `npm run soak -- [--minutes N] [--agents N] [--rate N] [--threads N] [--scrape-limit MS]
 
-  --minutes N        how long, fractions as well; default 2, at least 0.1
-  --agents N         how many report at a time; default 300
-  --rate N           finished jobs a second, of all agents together; default 1500
+  --minutes N        duration, also as a fraction; default 2, at least 0.1
+  --agents N         number of agents that report at the same time; default 300
+  --rate N           finished jobs per second, of all agents together; default 1500
   --threads N        agent loops of the server (RM_AGENT_THREADS); default 1
-  --scrape-limit MS  what the 99th percentile of scrapes must stay below; default 1000
+  --scrape-limit MS  upper limit for the 99th percentile of scrape durations; default 1000
 
-Runs a real control plane on a temporary directory, at about 350 bytes a job, and ends with PASS or FAIL.`;
+Runs a real control plane in a temporary directory, which needs about 350 bytes per job. Prints PASS or FAIL.`;
 
 export interface SoakOptions {
   readonly minutes: number;
@@ -44,7 +44,9 @@ export function parseCommandLine(args: readonly string[]): SoakOptions | 'help' 
   if (values.help) return 'help';
   const minutes = Number(values.minutes);
   if (!(Number.isFinite(minutes) && minutes >= LEAST_MINUTES)) {
-    throw new Error(`--minutes: a number of at least ${LEAST_MINUTES}, not ${values.minutes}`);
+    throw new Error(
+      `--minutes: must be a number of at least ${LEAST_MINUTES}, not ${values.minutes}`,
+    );
   }
   const options = {
     minutes,
@@ -58,7 +60,7 @@ export function parseCommandLine(args: readonly string[]): SoakOptions | 'help' 
 }
 
 /**
- * The server forgets the oldest jobs of a host with very many jobs. The soak could not verify
+ * The server deletes the oldest jobs of a host that has very many jobs. The soak could not verify
  * those.
  */
 function checkJobsPerHost({ minutes, agents, rate }: SoakOptions): void {
@@ -66,7 +68,7 @@ function checkJobsPerHost({ minutes, agents, rate }: SoakOptions): void {
   if (rate * minutes * 60 <= mostJobs) return;
   const mostRate = Math.floor(mostJobs / (minutes * 60));
   throw new Error(
-    `--rate: at most ${mostRate} with ${agents} agents for ${minutes} minutes: the server remembers ${MAX_REMEMBERED} jobs of a host`,
+    `--rate: must be at most ${mostRate} with ${agents} agents for ${minutes} minutes, because the server keeps only ${MAX_REMEMBERED} jobs per host`,
   );
 }
 
@@ -74,5 +76,5 @@ function wholeNumber(flag: string, text: string, most = Number.MAX_SAFE_INTEGER)
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0 && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? 'above 0' : `from 1 to ${most}`;
-  throw new Error(`${flag}: a whole number ${range}, not ${text}`);
+  throw new Error(`${flag}: must be a whole number ${range}, not ${text}`);
 }

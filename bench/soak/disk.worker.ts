@@ -15,7 +15,7 @@ for (const row of db.prepare(finished).iterate()) {
   const [host = '', job = '', kind = '', status = ''] = Object.values(row).map(String);
   const number = jobNumber(job);
   if (Number.isNaN(number) || !isJobKind(kind) || !isJobStatus(status)) {
-    throw new Error(`the database has a job that nobody reported: ${JSON.stringify(row)}`);
+    throw new Error(`the database contains a job that was never reported: ${JSON.stringify(row)}`);
   }
   const finishes = hosts.get(host) ?? [];
   finishes[number] = seriesIndex(kind, status);

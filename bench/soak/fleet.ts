@@ -71,7 +71,7 @@ export class Fleet {
     this.#context.ledger.remove(hostId);
   }
 
-  /** Disconnects all agents at once. They also come back at once. */
+  /** Disconnects all agents at once. They also reconnect at once. */
   storm(): void {
     for (const agent of this.#agents.values()) agent.drop(0);
   }

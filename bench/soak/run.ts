@@ -96,7 +96,7 @@ class Soak {
     return this.#end();
   }
 
-  /** Ends in this order: unanswered messages, the last scrape, the server, its database. */
+  /** Ends the soak in this order: waits for unanswered messages, scrapes, stops the server, reads its database. */
   async #end(): Promise<Outcome> {
     const { acknowledged, unanswered } = await this.#load.tell('settle', undefined);
     const body = await this.#scrapes.scrape('gzip');
@@ -105,7 +105,7 @@ class Soak {
     const exit = await this.#server.stop();
     const tooLong = sleep(FAREWELL_LIMIT_MS, 'too long', { ref: false });
     if ((await Promise.race([farewell, tooLong])) === 'too long') {
-      this.#faults.push('not every agent was told that the server ends');
+      this.#faults.push('not every agent received the close code for a restart');
     }
     const surprises = [...this.#load.state.surprises].map(([what, times]) => `${times} x ${what}`);
     return {

@@ -29,7 +29,7 @@ export class Scrapes {
       const body = await this.#get(encoding);
       this.ms.push(performance.now() - startedAt);
       const text = String(encoding === 'gzip' ? gunzipSync(body) : body);
-      if (!text.endsWith('\n')) throw new Error('a body that does not end in a line feed');
+      if (!text.endsWith('\n')) throw new Error('the body does not end in a line feed');
       return text;
     } catch (error) {
       this.failures.push(String(error));
@@ -44,7 +44,7 @@ export class Scrapes {
   #get(encoding: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const headers = { Authorization: `Bearer ${METRICS_TOKEN}`, 'Accept-Encoding': encoding };
-      // A person with curl uses a new connection.
+      // A scrape without gzip uses a new connection, like one with curl.
       const agent = encoding === 'gzip' ? this.#kept : false;
       const signal = AbortSignal.timeout(LIMIT_MS);
       request(this.#url, { headers, agent, signal }, (response) => {
@@ -67,7 +67,7 @@ export class Scrapes {
 export function countsIn(body: string): number[] {
   const counts = noCounts();
   for (const [line, kind = '', status = '', count] of body.matchAll(COUNT)) {
-    if (!isJobKind(kind) || !isJobStatus(status)) throw new Error(`no series of ours: ${line}`);
+    if (!isJobKind(kind) || !isJobStatus(status)) throw new Error(`unknown series: ${line}`);
     counts[seriesIndex(kind, status)] = Number(count);
   }
   return counts;

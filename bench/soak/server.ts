@@ -34,7 +34,7 @@ export interface Exit {
   readonly ms: number;
 }
 
-/** What must be removed when this process ends. */
+/** Must be removed when this process ends. */
 interface Running {
   readonly dataDir: string;
   readonly process: ChildProcess;
@@ -108,7 +108,7 @@ export class SoakServer {
     await setTimeout(GC_MS);
     const status = readFileSync(`/proc/${this.#running.process.pid}/status`, 'utf8');
     const kib = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
-    if (kib === undefined) throw new Error('the server tells no VmRSS');
+    if (kib === undefined) throw new Error('the server reports no VmRSS');
     return Number(kib) * 1024;
   }
 

@@ -55,7 +55,7 @@ export function verdict(findings: Findings): string[] {
  * The first fifth of the time is ignored, because code is compiled and heaps and caches fill up.
  * The last fifth is compared with the second one. Medians are used, since single samples may catch
  * a burst of messages. Some growth is allowed: V8 keeps pages that are half empty, and glibc keeps
- * memory that it may use again. A relevant leak goes on growing, so a longer soak finds it.
+ * memory that it may reuse. A relevant leak keeps growing, so a longer soak finds it.
  */
 export function memoryFaults(samples: readonly MemorySample[], seconds: number): string[] {
   const { early, late } = memoryOf(samples, seconds);
@@ -81,7 +81,7 @@ export function countFaults(acknowledged: readonly number[], shown: readonly num
   const faults: string[] = [];
   const [expected, found] = [sum(acknowledged), sum(shown)];
   if (expected !== found) {
-    faults.push(`the histogram counts ${found} finishes, and ${expected} were acknowledged`);
+    faults.push(`the histogram counts ${found} finishes, but ${expected} were acknowledged`);
   }
   for (const kind of JOB_KINDS) {
     for (const status of JOB_STATUSES) {
@@ -112,11 +112,11 @@ export function diskFaults(
     }
   }
   for (const hostId of onDisk.keys()) {
-    if (!acknowledged.has(hostId)) faults.push(`host ${hostId} is on disk and was removed`);
+    if (!acknowledged.has(hostId)) faults.push(`host ${hostId} was removed but is still on disk`);
   }
   if (lost > 0) faults.push(`${lost} acknowledged finishes are not on disk`);
   if (different > 0) faults.push(`${different} finishes are on disk with another kind or status`);
-  if (unknown > 0) faults.push(`${unknown} finishes are on disk and were never acknowledged`);
+  if (unknown > 0) faults.push(`${unknown} finishes are on disk but were never acknowledged`);
   return faults;
 }
 

@@ -16,7 +16,7 @@ export function format(value: number, unit: string, nowMs: number): string {
     case 'dateTimeFromNow':
       return `${duration((nowMs - value) / 1000)} ago`;
     default:
-      throw new Error(`how is ${unit} shown?`);
+      throw new Error(`unit not supported by the preview: ${unit}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /*
  * Draws the panels of the committed dashboard with data of a live Prometheus that scrapes the demo.
- * A headless Chromium takes a picture of them. This is a preview and does not use Grafana. With
- * `--write` the picture replaces the one in docs/images, otherwise it is a temporary file.
+ * A headless Chromium takes a screenshot of them. This is a preview and does not use Grafana. With
+ * `--write` the screenshot replaces the one in docs/images; without it, it is a temporary file.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

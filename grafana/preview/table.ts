@@ -27,7 +27,7 @@ type Row = Map<string, string | number>;
 export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs: number): Table {
   const [merge, organize, sortBy, ...more] = panel.transformations ?? [];
   if (merge?.id !== 'merge' || organize?.id !== 'organize' || sortBy?.id !== 'sortBy' || more[0]) {
-    throw new Error('other transformations than the preview knows');
+    throw new Error('the preview does not support these transformations');
   }
   const options: OrganizeOptions = organize.options;
   const names = Object.keys(options.indexByName).sort(

@@ -36,11 +36,11 @@ export const demo: Command = {
   usage: `restic-manager demo [--hosts N] [--listen HOST:PORT] [--restic]
 
   --hosts N           number of simulated hosts, 1 to ${MAX_HOSTS} (default: 100)
-  --listen HOST:PORT  where to listen (default: 127.0.0.1:8080, or a free port if that is taken)
-  --restic            adds ${RESTIC_HOSTS.length} hosts with real, temporary repositories, which restic-report backs up;
-                      needs restic and curl
+  --listen HOST:PORT  address to listen on (default: 127.0.0.1:8080, or a free port if that is in use)
+  --restic            add ${RESTIC_HOSTS.length} hosts with real repositories in a temporary directory, backed up by
+                      restic-report; needs restic and curl
 
-Prints how to look at the metrics, and runs until Ctrl-C. Settings of serve mean nothing to it.`,
+Prints how to view the metrics and runs until Ctrl-C, then deletes its data. Ignores the settings of serve.`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       hosts: { type: 'string', default: '100' },
@@ -64,7 +64,7 @@ interface DemoOptions {
    * taken.
    */
   readonly listen: ListenAddress | undefined;
-  /** Whether there are hosts with real repositories, too. */
+  /** Whether to add hosts with real repositories. */
   readonly restic: boolean;
 }
 
@@ -85,8 +85,8 @@ async function runDemo(options: DemoOptions): Promise<void> {
 
 /**
  * Returns an AbortSignal that fires when the demo must end: the process received a signal, or
- * standard output is closed. A second signal changes nothing: npm passes on a Ctrl-C that the
- * terminal has already sent to this process.
+ * standard output is closed. A second signal is ignored: npm forwards a Ctrl-C that the terminal has
+ * already sent to this process.
  */
 function endSignal(): AbortSignal {
   const controller = new AbortController();
@@ -97,8 +97,8 @@ function endSignal(): AbortSignal {
 }
 
 /**
- * Starts the demo and adds to `closers` whatever must be closed. Returns early if `end` is aborted
- * meanwhile.
+ * Starts the demo and adds to `closers` whatever must be closed. Returns early if `end` fires during
+ * the start.
  */
 async function start(
   { hosts, listen, restic }: DemoOptions,
@@ -110,7 +110,7 @@ async function start(
   const token = randomBytes(8).toString('hex');
   const log = createLog('warn');
   const onDeath = (error: unknown) => {
-    log.fatal({ err: error }, 'cannot go on');
+    log.fatal({ err: error }, 'fatal error, exiting');
     process.exit(1);
   };
   let lastScrape: { at: number; bytes: number } | undefined;
@@ -147,7 +147,7 @@ async function start(
   closers.push(() => thread.close());
 }
 
-/** @throws RmError `usage` if a program is missing that `--restic` needs */
+/** @throws RmError `usage` if a program that `--restic` needs is not installed */
 function expectPrograms(): void {
   const missing = missingPrograms();
   if (missing.length === 0) return;
@@ -192,7 +192,7 @@ function demoSettings(dataDir: string, token: string): Settings {
 
 /**
  * Listens on the given address. Without one, it listens on the default address, or on a free port
- * if that one is taken.
+ * if that one is in use.
  */
 async function startOnListenAddress(
   listen: ListenAddress | undefined,
@@ -230,7 +230,7 @@ function hostCount(text: string): number {
   if (count > room) {
     throw new RmError(
       'usage',
-      `--hosts: at most ${room} with the open files that are allowed here (ulimit -n), not ${count}`,
+      `--hosts: must be at most ${room} because of the open file limit (ulimit -n), not ${count}`,
     );
   }
   return count;

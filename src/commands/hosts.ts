@@ -14,14 +14,14 @@ const APPLIED_POLL_MS = 20;
 const APPLIED_LIMIT_MS = 2_000;
 
 export const hosts: Command = {
-  usage: `restic-manager hosts add NAME…           enrol hosts; prints the token of each, once
-restic-manager hosts add --stdin         the same, with a name on each line of standard input
-restic-manager hosts list [--json]       hosts with status, last backup and open alerts
-restic-manager hosts token HOST_ID       give a host a new token; the old one is dead
+  usage: `restic-manager hosts add NAME…           enrol hosts; print the token of each, once
+restic-manager hosts add --stdin         the same, one name per line of standard input
+restic-manager hosts list [--json]       list hosts with status, last backup and open alerts
+restic-manager hosts token HOST_ID       replace the token of a host; the old one stops working
 restic-manager hosts rename HOST_ID NAME
-restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts
+restic-manager hosts remove HOST_ID      remove a host, its jobs and its alerts
 
-  --config FILE  settings in YAML, for data_dir (default: RM_CONFIG)`,
+  --config FILE  settings in YAML; only data_dir is used (default: RM_CONFIG)`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       config: { type: 'string' },
@@ -33,8 +33,10 @@ restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts
     if (action === undefined) {
       throw new RmError('usage', `expected hosts ${[...ACTIONS.keys()].join(', hosts ')}`);
     }
-    if (values.json && name !== 'list') throw new RmError('usage', '--json belongs to hosts list');
-    if (values.stdin && name !== 'add') throw new RmError('usage', '--stdin belongs to hosts add');
+    if (values.json && name !== 'list')
+      throw new RmError('usage', '--json is only valid with hosts list');
+    if (values.stdin && name !== 'add')
+      throw new RmError('usage', '--stdin is only valid with hosts add');
     await action(rest, values);
   },
 };
@@ -105,7 +107,7 @@ function printNow(text: string): void {
     try {
       rest = rest.subarray(writeSync(process.stdout.fd, rest));
     } catch (error) {
-      // A pipe whose reader is slower than this loop.
+      // The reader of the pipe is slower than this loop.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     }
   }
@@ -175,7 +177,7 @@ async function untilApplied(store: StoreClient): Promise<void> {
 function noSuchHost(hostId: string): RmError {
   return new RmError(
     'no_such_host',
-    `no host has the id ${JSON.stringify(hostId)}; see hosts list`,
+    `no host has the id ${JSON.stringify(hostId)}; hosts list shows all ids`,
   );
 }
 

@@ -7,7 +7,7 @@ import { type Command, expectArguments, parseFlags } from './command.ts';
 
 /** Shutdown must end within ten seconds, so that a supervisor does not kill the process. */
 const SHUTDOWN_LIMIT_MS = 9_000;
-/** Time limit for closing sockets when the process cannot continue. */
+/** Time limit for closing sockets after a fatal error. */
 const ABANDON_LIMIT_MS = 2_000;
 
 export const serve: Command = {
@@ -15,20 +15,20 @@ export const serve: Command = {
 
   --config FILE  settings in YAML; RM_* variables override it (default: RM_CONFIG)
 
-Prints where it listens on standard output and logs to standard error. SIGHUP reloads the token file, the
-certificate and its key; SIGTERM and SIGINT end it.`,
+Prints its addresses to standard output and logs to standard error. SIGHUP reloads the token file, the
+certificate and its key. SIGTERM and SIGINT stop the server.`,
   async run(args) {
     const { values, positionals } = parseFlags(args, { config: { type: 'string' } });
     expectArguments(positionals, []);
     const { settings, unknownVariables } = loadSettings(process.env, values.config);
     const log = createLog(settings.logLevel);
-    for (const variable of unknownVariables) log.warn({ variable }, 'unknown variable, ignored');
+    for (const variable of unknownVariables) log.warn({ variable }, 'unknown variable ignored');
     let running: ControlPlane | undefined;
     let isDead = false;
     const onDeath = (error: unknown) => {
       if (isDead) return;
       isDead = true;
-      log.fatal({ err: error }, 'cannot go on');
+      log.fatal({ err: error }, 'fatal error, exiting');
       setTimeout(() => process.exit(1), ABANDON_LIMIT_MS);
       void Promise.resolve(running?.abandon()).finally(() => process.exit(1));
     };
@@ -50,13 +50,13 @@ function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
     closing = true;
     log.info({ signal }, 'shutting down');
     setTimeout(() => {
-      log.error('shutting down took too long');
+      log.error('shutdown timed out, exiting');
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
     const controlPlane = await starting.catch(() => undefined);
     if (controlPlane === undefined) return; // the caller of `run` reports why it did not start
     await controlPlane.close();
-    log.info('everything is on disk');
+    log.info('shutdown complete, all data written');
     process.exit(0);
   };
   process.on('SIGTERM', close);
@@ -82,7 +82,7 @@ function reloadOnSignal(
       );
     } catch (error) {
       const faults = error instanceof SettingsError ? error.faults : undefined;
-      log.error(faults ? { faults } : { err: error }, 'nothing was reloaded');
+      log.error(faults ? { faults } : { err: error }, 'reload failed, nothing changed');
     }
   });
 }

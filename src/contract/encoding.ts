@@ -1,4 +1,4 @@
-/** Content codings of HTTP in which a body can be sent. */
+/** HTTP content codings in which a body can be sent. */
 export type Encoding = 'identity' | 'gzip';
 
 /** A render that takes longer is aborted, and its thread is replaced. */

@@ -11,9 +11,9 @@ const REPLACEMENT = '\ufffd';
 
 /**
  * Checks a text that becomes a label value.
- * @returns the fault, as the end of a sentence; undefined if the text is valid
+ * @returns the error, as the end of a sentence; undefined if the text is valid
  */
-export function labelFault(text: string): string | undefined {
+export function labelError(text: string): string | undefined {
   const length = lengthOf(text);
   if (length > MAX_CHARACTERS)
     return `must have at most ${MAX_CHARACTERS} characters, not ${length}`;
@@ -23,13 +23,13 @@ export function labelFault(text: string): string | undefined {
   return undefined;
 }
 
-/** Checks a host name as `labelFault` does. A host name must also have a visible character. */
-export function hostNameFault(name: string): string | undefined {
+/** Checks a host name as `labelError` does. A host name must also have a visible character. */
+export function hostNameError(name: string): string | undefined {
   const length = lengthOf(name);
   if (length < 1 || length > MAX_CHARACTERS) {
     return `must have 1 to ${MAX_CHARACTERS} characters, not ${length}`;
   }
-  return labelFault(name) ?? (name.trim() === '' ? 'must not be only white space' : undefined);
+  return labelError(name) ?? (name.trim() === '' ? 'must not be only white space' : undefined);
 }
 
 /** Counts characters. One outside of the Basic Multilingual Plane has two UTF-16 code units. */
@@ -37,7 +37,7 @@ function lengthOf(text: string): number {
   return text.length > MAX_CHARACTERS || text.length === 0 ? [...text].length : text.length;
 }
 
-/** Makes a text of an agent valid as a label value: replaces unsafe characters by U+FFFD. */
+/** Makes text from an agent valid as a label value: replaces unsafe characters with U+FFFD. */
 export function asLabel(text: string): string {
   return text.toWellFormed().replace(UNSAFE, REPLACEMENT);
 }
@@ -48,8 +48,8 @@ export function asLabel(text: string): string {
  * @throws RmError `invalid_host`
  */
 export function checkHostName(name: string, place = 'host name'): void {
-  const fault = hostNameFault(name);
-  if (fault !== undefined) throw new RmError('invalid_host', `${place}: ${fault}`);
+  const error = hostNameError(name);
+  if (error !== undefined) throw new RmError('invalid_host', `${place}: ${error}`);
 }
 
 /**

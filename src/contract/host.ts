@@ -1,5 +1,5 @@
 import { RmError } from '../errors.ts';
-import { hostNameFault, labelFault } from './host-name.ts';
+import { hostNameError, labelError } from './host-name.ts';
 
 /** The states of the repository of a host, as `rm_host_repo_status` shows them. */
 export const REPO_STATUSES = ['unknown', 'ready', 'init_failed'] as const;
@@ -41,7 +41,7 @@ export interface Host {
   readonly hostId: string;
   /**
    * 1 to 255 characters of any script. No control characters, no characters that change the direction of text, no lone
-   * surrogates, and not only white space. It is the label `host`, escaped as the format demands.
+   * surrogates, and not only white space. It is the label `host`, escaped as the format requires.
    */
   readonly host: string;
   /** Whether the agent of the host is connected, or reports by HTTP often enough. */
@@ -67,7 +67,7 @@ export interface Host {
   readonly lastBackupAddedBytes?: number | undefined;
   /** Unix time at which the last successful check finished, in whole milliseconds. Default: none, so no row. */
   readonly lastCheckSuccessMs?: number | undefined;
-  /** How often the host means to be backed up, in seconds. Default: unknown, so there is no row. */
+  /** The planned time between two backups, in seconds. Default: unknown, so there is no row. */
   readonly backupIntervalSeconds?: number | undefined;
   /** Size of the repository in bytes, a whole number. Default: unknown, so there is no row. */
   readonly repoSizeBytes?: number | undefined;
@@ -106,7 +106,7 @@ export function checkHost(host: Host): void {
     throw invalid('hostId', 'a ULID of 26 upper-case characters', host.hostId);
   }
   if (typeof host.host !== 'string') throw invalid('host', 'a string', host.host);
-  checkText('host', host.host, hostNameFault);
+  checkText('host', host.host, hostNameError);
   if (typeof host.online !== 'boolean') throw invalid('online', 'true or false', host.online);
   if (host.reportsByHttp !== undefined && typeof host.reportsByHttp !== 'boolean') {
     throw invalid('reportsByHttp', 'true or false', host.reportsByHttp);
@@ -141,17 +141,17 @@ export function checkHost(host: Host): void {
     const text = host[field];
     if (text === undefined) continue;
     if (typeof text !== 'string') throw invalid(field, 'a string', text);
-    checkText(field, text, labelFault);
+    checkText(field, text, labelError);
   }
 }
 
 function checkText(
   field: string,
   text: string,
-  faultOf: (text: string) => string | undefined,
+  errorOf: (text: string) => string | undefined,
 ): void {
-  const fault = faultOf(text);
-  if (fault !== undefined) throw new RmError('invalid_host', `host.${field}: ${fault}`);
+  const error = errorOf(text);
+  if (error !== undefined) throw new RmError('invalid_host', `host.${field}: ${error}`);
 }
 
 function checkTime(field: string, ms: number | undefined): void {

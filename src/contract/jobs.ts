@@ -90,7 +90,7 @@ function statusIndex(status: JobStatus): number {
 /*
  * Finds the bucket with two table reads and one comparison. No two bounds (in milliseconds) are in
  * the same octave, that is, have the same number of leading zeros in 32 bits. So at most one bound
- * must be compared with a duration.
+ * needs to be compared with a duration.
  */
 const bucketBelow = new Uint8Array(33);
 const boundInOctave = new Float64Array(33).fill(Number.POSITIVE_INFINITY);

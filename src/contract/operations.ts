@@ -11,11 +11,11 @@ export interface AgentDetails {
   readonly os?: string | undefined;
   readonly arch?: string | undefined;
   readonly bootTimeMs?: number | undefined;
-  /** How often the host means to be backed up. */
+  /** The planned time between two backups. */
   readonly backupIntervalSeconds?: number | undefined;
 }
 
-/** What restic said at the end of a backup. */
+/** What restic reported at the end of a backup. */
 export interface BackupSummary {
   readonly bytesAdded?: number | undefined;
   readonly filesUnreadable?: number | undefined;
@@ -40,7 +40,7 @@ export type JobConflict = 'job_conflict';
 
 /**
  * What the store decides about a finish report. A loop observes a job only if this is its first finish. `too_long`:
- * the job would have taken longer than any job takes, so one of its times is wrong.
+ * the job took longer than the maximum, so one of its times must be wrong.
  */
 export type FinishVerdict =
   | { readonly first: true; readonly kind: JobKind; readonly durationMs: number }

@@ -26,7 +26,7 @@ import { ServerStats, type StatsWriter } from '../shared/server-stats.ts';
 export interface ControlPlaneOptions {
   readonly settings: Settings;
   readonly log: Logger;
-  /** Called when a thread dies without which the control plane cannot work. */
+  /** Called when a thread dies that the control plane cannot work without. */
   readonly onDeath: (error: RmError) => void;
   /**
    * Called with the size in bytes of each body that the main thread sent. Not called for bodies that
@@ -43,7 +43,7 @@ export interface ControlPlane {
   readonly store: StoreClient;
   /** Applies a new token and a new certificate. Existing connections continue. */
   reload(reload: Reload): void;
-  /** Stores and acknowledges the accepted messages, closes the agents' connections, and ends all parts. */
+  /** Stores and acknowledges the accepted messages, closes the agents' connections, and stops all parts. */
   close(): Promise<void>;
   /**
    * Closes the sockets without waiting for the store. To be called before the process exits after a
@@ -55,7 +55,7 @@ export interface ControlPlane {
 /** Closes one part. Closers are called in the reverse order of the starts. */
 type Closer = () => void | Promise<void>;
 
-/** What the parts have in common. */
+/** State that the parts share. */
 interface CommonParts {
   readonly jobs: JobHistogram;
   readonly fleet: SharedArrayBuffer;
@@ -123,7 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, common));
     const url = await listener.listen(settings.listen);
     logStart(options, store, { url, metricsUrl: scrape && (metricsUrl ?? url) });
-    // The last closer runs first: no connection is accepted while the parts are closed.
+    // The last closer runs first, so no connection is accepted while the other parts close.
     closers.push(() => listener.stopListening());
     const abandon = async () => {
       listener.stopListening();
@@ -240,13 +240,13 @@ async function startScrape(
 ): Promise<ScrapeEndpointOptions | undefined> {
   const gate = compileGate(settings.access);
   if (gate === undefined) {
-    log.warn('no /metrics: set RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR to enable it');
+    log.warn('/metrics is disabled; set RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR to enable it');
     return undefined;
   }
   for (const proxy of proxiesInTrustedNetworks(settings.access)) {
     log.warn(
       { proxy },
-      'a trusted proxy is inside metrics_trusted_cidrs: if it does not set X-Forwarded-For, everybody behind it may scrape',
+      'a trusted proxy is inside metrics_trusted_cidrs: if it does not set X-Forwarded-For, everyone behind it can scrape',
     );
   }
   const thread = new RenderThread({

@@ -6,7 +6,7 @@ export interface AgentClientOptions {
   readonly url: string;
   readonly token: string;
   readonly hello: Readonly<Record<string, unknown>>;
-  /** Called when the server has welcomed the agent, and when the connection is closed afterwards. */
+  /** Called with true when the server has welcomed the agent, and with false when that connection closes. */
   readonly onPresence: (connected: boolean) => void;
 }
 
@@ -95,7 +95,7 @@ export class AgentClient {
         this.#unacknowledged.delete(message.payload.id);
         return;
       case 'error':
-        // The demo sends only valid messages, so this is a defect of the demo or of the server.
+        // The demo sends only valid messages, so this is a bug in the demo or in the server.
         throw new Error(`the control plane refused a message: ${JSON.stringify(message.payload)}`);
     }
   }

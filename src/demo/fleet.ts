@@ -13,11 +13,11 @@ export interface Role {
  * - `steady`: its jobs succeed, with rare failures
  * - `failing`: every backup fails
  * - `damaged`: every check and prune fails
- * - `flaky`: its agent disconnects now and then, and reports later what it did meanwhile
+ * - `flaky`: its agent disconnects now and then, and reports the jobs of that time after it reconnects
  * - `stale`: online, but its last backup was days ago
  * - `never`: has a repository but was never backed up
  * - `uninitialised`: its repository could not be created
- * - `gone`: its agent connects once and stays away afterwards
+ * - `gone`: its agent connects once and never reconnects
  * - `pending`: enrolled, but its agent never connects
  */
 export type Fate =

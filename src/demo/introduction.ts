@@ -4,9 +4,9 @@ export interface Introduction {
   /** `http://HOST:PORT` */
   readonly url: string;
   readonly token: string;
-  /** The default port, if the demo wanted it and it is taken. */
+  /** The default port, if it was in use and the demo listens on another one. */
   readonly takenPort: number | undefined;
-  /** Whether there are hosts with real repositories, too. */
+  /** Whether the demo includes hosts with real repositories. */
   readonly restic: boolean;
 }
 
@@ -16,22 +16,22 @@ export interface Introduction {
  */
 export function introduction({ hosts, url, token, takenPort, restic }: Introduction): string {
   const metrics = `${url}/metrics`;
-  // Some shells expand the brackets of an IPv6 address as a pattern.
+  // Some shells expand the brackets of an IPv6 address as a glob pattern.
   const quoted = metrics.includes('[') ? `'${metrics}'` : metrics;
-  return `restic-manager demo: a control plane on a temporary database and the simulated
-agents of ${hosts} host${hosts === 1 ? '' : 's'}, which tell of hours of backups in seconds; some fail or
-stay away.${restic ? REAL_HOSTS : ''} Ctrl-C ends the demo and leaves nothing behind.
+  return `restic-manager demo: a control plane with a temporary database, and simulated
+agents of ${hosts} host${hosts === 1 ? '' : 's'}. They report hours of backups within seconds. Some jobs
+fail, and some hosts stay offline.${restic ? REAL_HOSTS : ''} Ctrl-C stops the demo and deletes its data.
 
-  ${metrics}${takenPort === undefined ? '' : `  (port ${takenPort} is taken)`}
+  ${metrics}${takenPort === undefined ? '' : `  (port ${takenPort} is in use)`}
 
-Look at the metrics; with --compressed they come as Prometheus gets them:
+To view the metrics (add --compressed to get them as Prometheus does):
 
 curl -H 'Authorization: Bearer ${token}' ${quoted}
 
-Or have Prometheus collect them. Save this as prometheus-demo.yml:
+To scrape them with Prometheus, save this as prometheus-demo.yml:
 
 ${scrapeConfig(new URL(url).host, token)}
-Then run it, and open http://127.0.0.1:9090:
+Then start Prometheus and open http://127.0.0.1:9090:
 
 prometheus --config.file=prometheus-demo.yml --storage.tsdb.path=$(mktemp -d)
 
@@ -41,7 +41,7 @@ prometheus --config.file=prometheus-demo.yml --storage.tsdb.path=$(mktemp -d)
 const REAL_HOSTS = `
 
 Three more hosts, restic-1 to restic-3, run the real restic every few seconds,
-and bin/restic-report reports that.`;
+and bin/restic-report reports each run.`;
 
 function scrapeConfig(target: string, token: string): string {
   return `global:

@@ -76,8 +76,8 @@ const LASTING_FAILURES: Readonly<Partial<Record<Fate, Failure>>> = {
 const CANCELLED_EXIT_CODE = 130;
 
 /**
- * The jobs of one host and the state of its repository. It knows no timers: the caller decides when
- * a job runs.
+ * The jobs of one host and the state of its repository. It has no timers: the caller decides when a
+ * job runs.
  */
 export class HostLife {
   readonly #role: Role;

@@ -53,8 +53,8 @@ export function showProgress(out: NodeJS.WriteStream, progress: () => Progress):
     const timer = setInterval(print, PLAIN_LINE_MS);
     return () => clearInterval(timer);
   }
-  // The new line overwrites the old one in a single write, and then the rest of the old line is
-  // erased. So nothing flickers. A terminal that does not know its size reports 0 columns.
+  // One write overwrites the old line and erases the rest of it, so the terminal does not flicker.
+  // A terminal that does not know its size reports 0 columns.
   const columns = () => out.columns || USUAL_COLUMNS;
   const draw = () => void out.write(`\r${progressLine(progress(), columns())}${ERASE_TO_END}`);
   draw();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** The programs that these hosts need, and that are not installed. */
+/** Returns the programs that these hosts need but that are not installed. */
 export function missingPrograms(): string[] {
   return ['restic', 'curl'].filter((program) => {
     const { error } = spawnSync(program, ['--help'], { stdio: 'ignore' });
@@ -19,14 +19,14 @@ export interface ResticHostOptions {
   readonly token: string;
   /** An empty directory for the repository, the files that are backed up, and the spool. */
   readonly directory: string;
-  /** Called with the words for a command that could not be run. */
+  /** Called with a message when a command could not be run. */
   readonly onFailure: (text: string) => void;
 }
 
 const SCRIPT = fileURLToPath(new URL('../../bin/restic-report', import.meta.url));
 export const RESTIC_HOSTS = ['restic-1', 'restic-2', 'restic-3'] as const;
 const PAUSE_MS = 10_000;
-/** What a host does between backups, in turn. */
+/** The commands that a host runs between backups, in turn. */
 const OTHER_COMMANDS = [
   ['check'],
   ['forget', '--keep-last', '3', '--prune'],
@@ -86,7 +86,7 @@ export class ResticHost {
     return new Promise((resolve) => {
       const child = spawn('sh', [SCRIPT, '--', 'restic', ...args], {
         env: this.#env,
-        // What restic prints would disturb the line that shows the progress.
+        // The output of restic would disturb the progress line.
         stdio: ['ignore', 'ignore', 'ignore'],
         signal: this.#end.signal,
       });

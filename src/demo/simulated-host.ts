@@ -18,8 +18,7 @@ export interface SimulatedHostOptions {
 const VERSION = packageVersion();
 
 /**
- * A host and its agent. Each job takes seconds, but its agent reports that it took minutes or
- * hours.
+ * A host and its agent. Each job takes seconds, but the agent reports minutes or hours.
  */
 export class SimulatedHost {
   readonly #plan: PlannedHost;
@@ -85,8 +84,8 @@ export class SimulatedHost {
     const takesMs = between(300, 3_000);
     const finishedAt = Date.now() + takesMs;
     const id = this.#newJobId();
-    // Not awaited: a disconnected agent continues its jobs and reports them after it has connected
-    // again.
+    // Not awaited: a disconnected agent continues its jobs and reports them after it has
+    // reconnected.
     void this.#client.report('job.started', {
       job_id: id,
       kind: job.kind,

@@ -95,7 +95,10 @@ function renewCertificate(tls: Settings['tls']): void {
   try {
     serve(tls);
   } catch (error) {
-    log.error({ err: error }, 'an agent loop keeps its certificate');
+    log.error(
+      { err: error },
+      'an agent loop could not load the new certificate and keeps the old one',
+    );
   }
 }
 

@@ -27,11 +27,11 @@ export interface AgentLoopsOptions {
 }
 
 /**
- * Limit of V8's young generation, in which the objects of a message live. By default V8 would let it
- * grow to three times as much.
+ * Limit of V8's young generation, in which the objects of a message live. V8's default is three times
+ * as large.
  */
 const YOUNG_GENERATION_MB = 16;
-/** How long a closed thread may take to end by itself before it is terminated. */
+/** How long a closed thread may take to end before it is terminated. */
 const END_LIMIT_MS = 1_000;
 
 /**

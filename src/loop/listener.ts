@@ -52,7 +52,7 @@ export class Listener {
     this.#secureApps.push(app);
   }
 
-  /** Gives an app in another thread its share of the sockets that are accepted from now on. */
+  /** From now on gives an app in another thread its share of the accepted sockets. */
   addLoop(descriptor: object): void {
     this.#acceptor.addChildAppDescriptor(descriptor);
   }
@@ -105,10 +105,10 @@ const REASONS: Readonly<Record<string, string>> = {
     'this user may not use the port: take one from 1024 on, or let systemd grant CAP_NET_BIND_SERVICE',
   EADDRINUSE: 'another program uses the port',
   EADDRNOTAVAIL: 'this machine does not have the address',
-  ENOTFOUND: 'the name is not found',
+  ENOTFOUND: 'the host name was not found',
 };
 
-/** uWebSockets.js does not say why it cannot listen. So this tries the same with Node's own server. */
+/** uWebSockets.js does not report why it cannot listen, so this function tries it with Node's own server. */
 function whyNotListening(host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
     const probe = createServer();
@@ -116,7 +116,7 @@ function whyNotListening(host: string, port: number): Promise<string> {
       resolve(REASONS[error.code ?? ''] ?? error.message),
     );
     probe.listen({ host, port, exclusive: true }, () =>
-      probe.close(() => resolve('the reason is not known; try again')),
+      probe.close(() => resolve('the reason is unknown; try again')),
     );
   });
 }

@@ -4,7 +4,7 @@ import type { LoopHealth } from '../shared/server-stats.ts';
 const RESOLUTION_MS = 10;
 const NANOSECONDS = 1e9;
 
-/** Measures how late the timers of this thread fire. */
+/** Measures the delay of timers in this thread. */
 export class LoopHealthMonitor {
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 

@@ -10,10 +10,10 @@ export function reportTo(
     onFailure(error) {
       const cause = error instanceof Error ? error.cause : undefined;
       const fields = { err: error, cause: cause && messageOf(cause) };
-      events.error('scrape_failed', fields, 'a scrape was answered with 503');
+      events.error('scrape_failed', fields, 'scrape failed, answered with 503');
     },
     onRefusal({ gate, client }) {
-      events.warn('scrape_refused', { gate, address: client }, 'a scrape was refused');
+      events.warn('scrape_refused', { gate, address: client }, 'scrape refused');
     },
   };
 }

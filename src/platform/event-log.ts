@@ -1,8 +1,8 @@
 import type { Logger } from './log.ts';
 
 /**
- * Kinds of events. Each is rate-limited on its own. The index of a kind is its place in the shared
- * memory.
+ * Kinds of events. Each kind has its own rate limit. The index of a kind is its position in the
+ * shared memory.
  */
 export const EVENTS = [
   'agent_bad_frame',
@@ -76,8 +76,8 @@ export class EventLog {
   ) {
     const words = this.#words;
     const at = EVENTS.indexOf(kind) * WORDS_PER_KIND;
-    // The monotonic clock of the machine, which all threads share. It starts at 0 with the boot; 0
-    // means never here, hence the 1.
+    // The monotonic clock of the machine, which all threads share. It is 0 at boot. In the shared
+    // memory 0 means "never logged", so the minimum is 1.
     const now = process.hrtime()[0] + 1;
     const last = Atomics.load(words, at);
     const isDue = last === NEVER || now - last >= INTERVAL_SECONDS;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * The number of files, including sockets, that this process may open. Node raises the soft limit at
- * its start as far as it may. Infinity if the system does not provide the number.
+ * The number of files, including sockets, that this process may open. When Node starts, it raises
+ * the soft limit to the hard limit. Infinity if the system does not report the limit.
  * https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html
  */
 export function openFileLimit(): number {

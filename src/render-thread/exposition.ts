@@ -127,8 +127,8 @@ export function expositionParts(exclude: readonly string[] = []): readonly Part[
       case 'jobs':
         for (const kind of JOB_KINDS.keys()) {
           writers.push((out, { jobs }) => writeJobRows(out, family, kind, jobs));
-          // The text part of the first kind also contains the families in front of it. They change
-          // without a finished job, so a count of jobs is no revision of that part.
+          // The text part of the first kind also contains the families before it. They change without a
+          // finished job, so the number of jobs cannot serve as the revision of that part.
           endTextPart(kind === 0 ? undefined : ({ jobs }) => finishedJobsOfKind(kind, jobs));
         }
     }

@@ -288,8 +288,8 @@ interface PageGroup {
 }
 
 /**
- * What the last render knew of one page, and, by family, where its rows are: the piece of their
- * run, and their start and length in it.
+ * The state of one page at the last render, and the place of its rows in each family: the piece of
+ * their run, and their start and length in it.
  */
 class KeptPage {
   version: number | undefined;

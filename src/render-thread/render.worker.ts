@@ -40,14 +40,14 @@ export interface RenderResult {
 }
 
 /**
- * An encoding is forgotten after this many renders in a row without a request for it: it takes as
- * much memory as a body.
+ * The kept pieces of an encoding take as much memory as a body. They are dropped after this many
+ * renders in a row that did not request the encoding.
  */
 const MAX_UNREQUESTED_RENDERS = 20;
 
 /*
- * The agents' loops have priority where cores are short. Only Linux has a priority per thread;
- * elsewhere this call would lower the priority of the whole process.
+ * If there are not enough cores, the agents' loops must run first. Only Linux has a priority per
+ * thread. On other systems this call would lower the priority of the whole process.
  */
 if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 

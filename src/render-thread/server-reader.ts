@@ -6,14 +6,15 @@ import { ServerStats } from '../shared/server-stats.ts';
 const OPEN_FILES_DIRECTORY = '/proc/self/fd';
 const MICROSECONDS = 1e6;
 /**
- * Minimum time between two reads of process values: one takes a tenth of the time of a small
- * scrape. So the values of a scrape may be this much older than the scrape.
+ * Minimum time between two reads of process values. A read takes a tenth of the time of a small
+ * scrape. The values in a scrape may therefore be this much older than the scrape.
  */
 const PROCESS_READ_PAUSE_MS = 1_000;
 
 /**
- * Reads the counters of the control plane and what the operating system reports about the process.
- * This happens in the render thread, where a slow system call delays a scrape and not the agents.
+ * Reads the counters of the control plane, and the values that the operating system reports about
+ * the process. It runs in the render thread, where a slow system call delays a scrape and not the
+ * agents.
  */
 export class ServerReader {
   readonly #stats: ServerStats | undefined;

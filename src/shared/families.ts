@@ -43,7 +43,7 @@ export interface FleetTotals {
 
 /** The whole fleet. */
 export interface FleetSummary extends FleetTotals {
-  /** Hosts that are enrolled and never connected. */
+  /** Hosts that are enrolled but have never connected or reported. */
   readonly pending: number;
 }
 
@@ -103,7 +103,7 @@ export type Family = FleetFamily | HostFamily | JobFamily | ServerFamily;
 const has = (page: Page, row: number, flag: number) => (page.word(FLAGS, row) & flag) !== 0;
 const oneIf = (condition: boolean) => (condition ? 1 : 0);
 
-/** The values are a column of the details, in which NaN says that there is no row. */
+/** The values are a column of the details, in which NaN means that there is no row. */
 function detail(column: number): Pick<HostFamily, 'isDetail' | 'evaluate'> {
   return {
     isDetail: true,
@@ -128,7 +128,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_build_info',
     type: 'gauge',
-    help: 'Always 1; the labels say what is running.',
+    help: 'Always 1. The labels contain the version, its commit and the version of Node.',
     labels: ['version', 'commit', 'node_version'],
     over: 'fleet',
     rows: (_, { version, commit, nodeVersion }) => [[[version, commit, nodeVersion], 1]],
@@ -136,7 +136,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_agent_online',
     type: 'gauge',
-    help: 'Whether the host is online: its agent is connected, or it reports by HTTP often enough. 1 or 0.',
+    help: 'Whether the host is online: 1 if its agent is connected or it reports by HTTP often enough, else 0.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     evaluate(page, from, to, values) {
@@ -146,7 +146,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_agent_reports_by_http',
     type: 'gauge',
-    help: 'Always 1; a row for each host that is online without a connection, because it reports by HTTP.',
+    help: 'Always 1. One row per host that is online because it reports by HTTP, without a WebSocket connection.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     evaluate(page, from, to, values) {
@@ -158,7 +158,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_backup_interval_seconds',
     type: 'gauge',
-    help: 'How often the host means to be backed up, as its agent said; no row while unknown.',
+    help: 'Planned time between two backups of the host, as reported by its agent; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     ...detail(BACKUP_INTERVAL_SECONDS),
@@ -166,7 +166,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_info',
     type: 'gauge',
-    help: 'Always 1; the labels say what the host runs. What is unknown is empty.',
+    help: 'Always 1. The labels describe the software and the platform of the host; unknown ones are empty.',
     labels: ['host_id', 'host', 'agent_version', 'restic_version', 'os', 'arch'],
     over: 'hosts',
     hasInfoLabels: true,
@@ -177,7 +177,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_last_backup_added_bytes',
     type: 'gauge',
-    help: 'Bytes that the last backup which reported them added to the repository; no row while unknown.',
+    help: 'Bytes added to the repository by the last backup that reported this number; no row while unknown.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     ...detail(BACKUP_ADDED_BYTES),
@@ -185,7 +185,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_last_backup_duration_seconds',
     type: 'gauge',
-    help: 'How long the last finished backup of the host took; no row before the first.',
+    help: 'Duration of the last finished backup of the host; no row before the first.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     unit: 'milliseconds',
@@ -239,7 +239,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_open_alerts',
     type: 'gauge',
-    help: 'Open alerts attached to the host.',
+    help: 'Open alerts of the host.',
     labels: ['host_id', 'host'],
     over: 'hosts',
     evaluate(page, from, to, values) {
@@ -267,7 +267,7 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
   {
     name: 'rm_host_repo_status',
     type: 'gauge',
-    help: "Always 1; the label status says how the host's repository is: unknown, ready or init_failed.",
+    help: "Always 1. The label status is the state of the host's repository: unknown, ready or init_failed.",
     labels: ['host_id', 'host', 'status'],
     over: 'hosts',
     lastLabel: {

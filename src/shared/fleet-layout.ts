@@ -13,8 +13,8 @@
  * that do not exist is therefore never used, and no thread has to switch to a larger buffer.
  *
  * A page has one mark per family over hosts. The writer increments the mark when the rows of that
- * family may have changed. Most changes touch one or two families, so a reader can keep what it
- * rendered for the others.
+ * family may have changed. Most changes touch one or two families, so a reader can reuse the rows
+ * that it rendered for the others.
  *
  * Versions implement a seqlock. The writer makes a version odd before a change and even after it.
  * STRUCTURE_VERSION protects the directory and the assignment of hosts to pages. VERSION of a page

@@ -19,8 +19,7 @@ import { COPY_SLACK_BYTES, copyByEights, dataViewOf } from './text-format.ts';
 const USUAL_TEXT_BYTES = 12 * 1024;
 
 /**
- * A consistent copy of a page in this thread's own memory. A reader fills the same copy again and
- * again.
+ * A consistent copy of a page in this thread's own memory. A reader reuses one copy for all pages.
  */
 export class PageCopy {
   version = 0;
@@ -50,7 +49,7 @@ export class PageCopy {
 
 // While the writer changes something, a reader first spins and then sleeps for 1 ms at a time.
 const MAX_SPINS = 1_000;
-// A writer that takes longer than these naps has died in the middle of a change.
+// If the writer takes longer than all these sleeps, it has died in the middle of a change.
 const MAX_NAPS = 5_000;
 const MAX_ATTEMPTS = 5_000;
 
@@ -166,5 +165,5 @@ function evenVersion(words: Int32Array, index: number): number {
     if ((version & 1) === 0) return version;
     if (wait >= MAX_SPINS) Atomics.wait(words, index, version, 1);
   }
-  throw new RmError('reading_contended', 'the writer never finished a change of the fleet table');
+  throw new RmError('reading_contended', 'the writer did not finish a change of the fleet table');
 }

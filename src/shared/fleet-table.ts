@@ -24,7 +24,7 @@ import { markChangedFamilies, writeRow } from './fleet-row.ts';
 import { escapeLabelValue } from './text-format.ts';
 import { TextSlots } from './text-slots.ts';
 
-/** A page and what only the writer knows about it: its block and the sorted ids of its hosts. */
+/** A page with the state that only the writer has: its block and the sorted ids of its hosts. */
 interface WriterPage {
   readonly block: number;
   readonly page: Page;
@@ -49,7 +49,7 @@ export class FleetTable {
   #blocksUsed = 0;
   #size = 0;
 
-  /** @param exclude names of families that no body shows: what only they need is not kept */
+  /** @param exclude names of families that no body shows; data that only they need is not kept */
   constructor(buffer: SharedArrayBuffer = allocateFleetBuffer(), exclude: readonly string[] = []) {
     this.buffer = buffer;
     const shown = HOST_FAMILIES.filter(({ name }) => !exclude.includes(name));

@@ -27,7 +27,7 @@ import { RmError } from '../errors.ts';
  *
  * A reader loads the version, copies the published bank and loads the version again. The writer
  * touches the bank of version v again only after it has published v + 1. An unchanged version
- * therefore proves that the copy is consistent: counts and sum are of the same observations.
+ * therefore proves that the copy is consistent: counts and sum cover the same observations.
  * Readers never write, so a reader that dies does no harm. A writer that dies loses at most one
  * unpublished observation.
  *
@@ -93,7 +93,7 @@ export class JobHistogram {
       Atomics.sub(this.#words, WRITERS_CLAIMED, 1);
       throw new RmError(
         'too_many_writers',
-        `writer(): all ${MAX_WRITERS} shards are claimed; claim once a thread and keep the writer`,
+        `writer(): all ${MAX_WRITERS} shards are claimed; claim one per thread and keep the writer`,
       );
     }
     return new JobWriter(this.buffer, HEADER_CELLS + shard * SHARD_CELLS);

@@ -92,7 +92,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'nodejs_eventloop_lag_p99_seconds',
     type: 'gauge',
-    help: 'How late timers of the main thread fire, 99th percentile since the scrape before.',
+    help: 'Delay of timers in the main thread since the previous scrape, 99th percentile.',
     labels: [],
     over: 'server',
     rows: value(CELL.loopLagP99Seconds),
@@ -100,7 +100,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'nodejs_eventloop_lag_seconds',
     type: 'gauge',
-    help: 'How late timers of the main thread fire, on average since the scrape before.',
+    help: 'Delay of timers in the main thread since the previous scrape, mean.',
     labels: [],
     over: 'server',
     rows: value(CELL.loopLagSeconds),
@@ -124,7 +124,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'process_max_fds',
     type: 'gauge',
-    help: 'Open files that the process may have; no row where the system does not tell.',
+    help: 'Maximum number of open files of the process; missing on systems that do not report it.',
     labels: [],
     over: 'server',
     rows: value(PROCESS_CELL.maxFds),
@@ -132,7 +132,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'process_open_fds',
     type: 'gauge',
-    help: 'Open files of the process, sockets included; no row where the system does not tell.',
+    help: 'Open files of the process, including sockets; missing on systems that do not report them.',
     labels: [],
     over: 'server',
     rows: value(PROCESS_CELL.openFds),
@@ -140,7 +140,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'process_resident_memory_bytes',
     type: 'gauge',
-    help: 'Memory of the process that is in RAM.',
+    help: 'Resident memory of the process.',
     labels: [],
     over: 'server',
     rows: value(PROCESS_CELL.residentBytes),
@@ -156,7 +156,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_agent_connections',
     type: 'gauge',
-    help: 'Open WebSocket connections of agents, also of those that have not said hello yet.',
+    help: 'Open WebSocket connections of agents, including those that have not sent a hello yet.',
     labels: [],
     over: 'server',
     rows: value(CELL.connections),
@@ -164,7 +164,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_agent_messages_total',
     type: 'counter',
-    help: 'Messages from agents by type; what could not be read counts as other.',
+    help: 'Messages from agents by type; unreadable messages count as other.',
     labels: ['type'],
     over: 'server',
     rows: byLabel('type', MESSAGE_TYPES, CELL.messages),
@@ -172,7 +172,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_agent_refusals_total',
     type: 'counter',
-    help: 'Connections and messages of agents that were refused or closed, by reason.',
+    help: 'Agent connections that were refused or closed, and refused agent messages, by reason.',
     labels: ['reason'],
     over: 'server',
     rows: byLabel('reason', REFUSALS, CELL.refusals),
@@ -180,7 +180,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_agent_requests_total',
     type: 'counter',
-    help: 'HTTP requests with messages from agents, by HTTP status.',
+    help: 'HTTP requests with agent messages, by HTTP status.',
     labels: ['code'],
     over: 'server',
     rows: byLabel('code', REPORT_CODES, CELL.reports),
@@ -188,7 +188,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_scrape_duration_seconds',
     type: 'histogram',
-    help: 'Time from a scrape to the last byte of its body that the socket took.',
+    help: 'Time from the arrival of a scrape until the socket accepted the last byte of the body.',
     labels: [],
     over: 'server',
     rows: durations(CELL.scrapeDuration),
@@ -196,7 +196,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_scrapes_cut_off_total',
     type: 'counter',
-    help: 'Scrapes whose connection was closed because their reader was too slow for too long.',
+    help: 'Scrapes whose connection was closed because the client read too slowly for too long.',
     labels: [],
     over: 'server',
     rows: value(CELL.scrapesCutOff),
@@ -212,7 +212,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_store_commit_duration_seconds',
     type: 'histogram',
-    help: 'Time that a batch of operations takes until it is on disk.',
+    help: 'Time to write a batch of operations to disk.',
     labels: [],
     over: 'server',
     rows: durations(CELL.commitDuration),
@@ -228,7 +228,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_store_forgotten_jobs_total',
     type: 'counter',
-    help: 'Jobs that were forgotten early because their host has too many.',
+    help: 'Jobs that were deleted early because their host has too many.',
     labels: [],
     over: 'server',
     rows: value(CELL.forgottenJobs),
@@ -236,7 +236,7 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
   {
     name: 'rm_store_pending_operations',
     type: 'gauge',
-    help: 'Operations that agents wait for because they are not on disk yet.',
+    help: 'Operations from agents that are not on disk yet.',
     labels: [],
     over: 'server',
     rows: value(PROCESS_CELL.pendingOperations),

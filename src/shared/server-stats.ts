@@ -51,7 +51,7 @@ export const REFUSALS = [
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
-/** HTTP statuses with which requests with messages of agents are answered. */
+/** HTTP statuses of the answers to requests with agent messages. */
 export const REPORT_CODES = [200, 400, 401, 405, 408, 413, 429, 503] as const;
 export type ReportCode = (typeof REPORT_CODES)[number];
 

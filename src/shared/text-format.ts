@@ -138,7 +138,7 @@ function writeSmall(view: DataView, at: number, value: number): number {
 function writeDigits(view: DataView, at: number, value: number, count: number): number {
   let rest = value;
   let end = at + count;
-  // Each step depends on the one before, so four digits per step are faster than one.
+  // Each step depends on the previous one, so four digits per step are faster than one.
   for (; end >= at + 4; end -= 4) {
     const left = (rest / 10_000) | 0;
     view.setInt32(end - 4, FOUR_DIGITS[rest - left * 10_000] as number);

@@ -2,8 +2,8 @@ import { RmError } from '../errors.ts';
 import { TEXT_UNIT } from './fleet-layout.ts';
 
 /**
- * Label texts in slots of whole units. A freed slot is used again for a text that needs as many
- * units.
+ * Label texts in slots of whole units. A freed slot is reused for a text that needs the same number
+ * of units.
  */
 export class TextSlots {
   readonly #bytes: Buffer;

@@ -104,7 +104,7 @@ export function noteRow(engine: Engine, hostId: string, changes: Changes): void 
   if (host !== undefined) changes.hosts.set(hostId, host);
 }
 
-/** Returns a token with 256 random bits. Secret scanners can find a leaked one by its prefix. */
+/** Returns a token with 256 random bits. Its prefix lets secret scanners find a leaked token. */
 function newHostToken(): string {
   return `rmh_${randomBytes(32).toString('base64url')}`;
 }

@@ -12,8 +12,8 @@ import { applyReports, isReport, type Report } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 
 /**
- * Number of operations at which a transaction takes no further message. A larger one would only
- * delay its acknowledgements.
+ * A transaction with this many operations takes no further message. A larger one would only delay
+ * its acknowledgements.
  */
 const BATCH_FULL_AT = 1_000;
 /** How long the operations wait for another process to release its lock on the database. */
@@ -62,7 +62,7 @@ export class Batches {
     if (this.#isClosed) return;
     this.#waiting.push({ client, operations });
     if (this.#retry === undefined) this.#run();
-    // The operations wait for the lock. A goodbye is shown at once nevertheless.
+    // The operations wait for the lock. A goodbye is shown at once anyway.
     else this.#showGoodbyes(operations);
   }
 
@@ -101,8 +101,8 @@ export class Batches {
   }
 
   /**
-   * Stops if a database file was deleted or replaced. Whatever is written to such a file is lost,
-   * so it must not be acknowledged.
+   * Stops if a database file was deleted or replaced. Data written to such a file is lost, so it
+   * must not be acknowledged.
    */
   checkFiles(): void {
     const lost = this.#options.engine.lost();

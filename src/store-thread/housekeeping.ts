@@ -35,8 +35,7 @@ export interface HousekeepingOptions {
 }
 
 /**
- * Periodic work of the store thread of a control plane. Work that fails is tried again by the next
- * timer.
+ * Periodic work of the store thread of a control plane. The next timer retries work that fails.
  */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
@@ -118,7 +117,7 @@ export class Housekeeping {
 
   /**
    * Deletes the changes that were published. The command that made them waits for that. If another
-   * process holds the lock, the next poll tries again.
+   * process holds the lock, the next poll retries.
    */
   #deleteChanges(): void {
     const { engine, batches } = this.#options;
@@ -136,7 +135,7 @@ export class Housekeeping {
     if (presence.unwritten.length > 0) batches.report([]);
   }
 
-  /** Marks hosts offline that report by HTTP and have been silent for too long, some at a time. */
+  /** Marks hosts offline that report by HTTP and have been silent for too long, a limited number at a time. */
   #markSilent(): void {
     const { presence, batches } = this.#options;
     const hostIds = presence.silentHosts(HOSTS_STEP);

@@ -9,10 +9,10 @@ export interface UnwrittenGoodbye {
 }
 
 /**
- * The connection of each host that has one, until when other hosts are online because they have sent
- * messages by HTTP, and how long the rest has been offline. This state is in memory, because a host must
- * be shown offline when its connection is closed even while the database cannot be written. Times are
- * those of the monotonic clock, so setting the system clock does not change them.
+ * Who is online: the connection of each host that has one, the time until which a host that reports by HTTP
+ * stays online, and the time at which each other host went offline. This state is in memory, because a host
+ * whose connection closes must be shown offline even while the database cannot be written. Times are from the
+ * monotonic clock, so a change of the system clock does not affect them.
  */
 export class Presence {
   readonly #connections = new Map<string, number>();
@@ -57,13 +57,13 @@ export class Presence {
     return true;
   }
 
-  /** Marks a host without a connection online for so many milliseconds. */
+  /** Marks a host without a connection online for the given number of milliseconds. */
   keepOnline(hostId: string, ms: number): void {
     this.#onlineUntil.set(hostId, performance.now() + ms);
     this.#offlineSince.delete(hostId);
   }
 
-  /** Returns hosts whose time of `keepOnline` is over. */
+  /** Returns hosts whose time from `keepOnline` is over. */
   silentHosts(limit: number): string[] {
     const now = performance.now();
     const hostIds: string[] = [];
@@ -75,7 +75,7 @@ export class Presence {
     return hostIds;
   }
 
-  /** Marks a host offline whose time of `keepOnline` is over. */
+  /** Marks a host offline whose time from `keepOnline` is over. */
   noteSilent(hostId: string): void {
     if (this.#onlineUntil.delete(hostId)) this.startOffline(hostId);
   }

@@ -9,8 +9,8 @@ export interface Clocks {
 const SYSTEM: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() };
 
 /**
- * The clock that decides which jobs are old enough to be deleted. A deleted job is counted again if
- * an agent repeats its finish, so a system clock that is set wrong must not delete jobs.
+ * The clock that decides which jobs are old enough to be deleted. If an agent repeats the finish of a
+ * deleted job, the job is counted twice. A wrong system clock must therefore not delete jobs.
  *
  * While the process runs, this clock advances no faster than the monotonic clock. At the start it is
  * at most one day ahead of the time it last saved. A control plane that was stopped for longer than a

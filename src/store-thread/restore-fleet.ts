@@ -14,7 +14,7 @@ export interface RestoredFleet {
 /**
  * Fills the fleet table from the database when a control plane starts. No agent is connected then, so
  * every host is marked offline as of now: the time in which no control plane ran must not count
- * towards an offline alert. Hosts that report by HTTP stay online as long as they may be silent.
+ * towards an offline alert. Hosts that report by HTTP stay online until they have been silent too long.
  */
 export function restoreFleet(
   engine: Engine,
@@ -40,7 +40,7 @@ function* withPresence(hosts: Iterable<HostRecord>, presence: Presence): Iterabl
     const hasAlert = host.alerts.agent_offline !== undefined;
     if (host.status === 'offline' && !hasAlert) presence.startOffline(host.hostId);
     if (host.reportedAtMs !== undefined) {
-      // If the system clock was set back meanwhile, the host has been silent for no time.
+      // If the system clock was set back since the report, the silence counts as zero.
       const silentMs = Math.max(0, Date.now() - host.reportedAtMs);
       presence.keepOnline(host.hostId, allowedSilenceMs(host) - silentMs);
     }

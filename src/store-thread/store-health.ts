@@ -30,7 +30,7 @@ export class StoreHealth {
     this.#events?.error('store_failed', fields, 'the database cannot be written');
   }
 
-  /** An operation failed because of a defect of this program. The database can still be used. */
+  /** An operation failed because of a bug in this program. The database can still be used. */
   defect(error: unknown): void {
     this.#stats?.storeFailure();
     this.#events?.error('store_defect', { err: error }, 'an operation failed unexpectedly');

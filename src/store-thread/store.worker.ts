@@ -58,7 +58,7 @@ export type StoreStatus =
 const { dataDir, missing, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
-// `--disable-warning` to the thread in `execArgv` is no way out: `execArgv` replaces the flags of the
+// `--disable-warning` to the thread in `execArgv` does not work: `execArgv` replaces the flags of the
 // process, and a thread rejects some of those.
 const printWarnings = process.listeners('warning');
 process.removeAllListeners('warning');
@@ -113,7 +113,7 @@ function start(): void {
 
   function onLost(what: string): void {
     housekeeping?.close();
-    const message = `${what}: was deleted or replaced while it was in use; what is written now would be lost`;
+    const message = `${what}: was deleted or replaced while it was in use; anything written now would be lost`;
     tell({ failed: { code: 'database_gone', message } });
   }
 

@@ -41,6 +41,6 @@ it('an unknown bench is refused with the names of those that there are', async (
   const refused = promisify(execFile)(process.execPath, [RUN, 'obsrve']);
   await expect(refused).rejects.toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/^there is no bench obsrve\n[\s\S]*observe, render, scrape/),
+    stderr: expect.stringMatching(/^unknown bench obsrve\n[\s\S]*observe, render, scrape/),
   });
 });

@@ -95,7 +95,7 @@ it.each<[hazard: string, found: Partial<Findings>, reasons: readonly string[]]>(
   [
     'a finish that is stored without an acknowledgement',
     { onDisk: onDisk(BACKUP_OK, BACKUP_OK, PRUNE_FAILED) },
-    ['1 finishes are on disk and were never acknowledged'],
+    ['1 finishes are on disk but were never acknowledged'],
   ],
   [
     'a host that is lost',
@@ -105,13 +105,13 @@ it.each<[hazard: string, found: Partial<Findings>, reasons: readonly string[]]>(
   [
     'a host that is still there',
     { onDisk: new Map([...good.onDisk, ['b', []]]) },
-    ['host b is on disk and was removed'],
+    ['host b was removed but is still on disk'],
   ],
   [
     'a finish that counts twice',
     { shown: counts({ [BACKUP_OK]: 3, [PRUNE_FAILED]: 1 }) },
     [
-      'the histogram counts 4 finishes, and 3 were acknowledged',
+      'the histogram counts 4 finishes, but 3 were acknowledged',
       'backup succeeded: the histogram counts 3 of 2 acknowledged',
     ],
   ],
@@ -142,8 +142,8 @@ it.each<[hazard: string, found: Partial<Findings>, reasons: readonly string[]]>(
   ['JSON that is no log line', { stderr: ['null'] }, ['standard error: null']],
   [
     'an error in the log',
-    { stderr: ['{"level":"error","msg":"nothing was reloaded"}'] },
-    ['standard error: {"level":"error","msg":"nothing was reloaded"}'],
+    { stderr: ['{"level":"error","msg":"reload failed, nothing changed"}'] },
+    ['standard error: {"level":"error","msg":"reload failed, nothing changed"}'],
   ],
   [
     'an end with another code',

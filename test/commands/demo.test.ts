@@ -180,7 +180,7 @@ describe('a port that is taken', () => {
     await occupy(8080);
     const { demo } = startDemo(['--hosts', '1']);
     await demo.output(
-      /^ {2}http:\/\/127\.0\.0\.1:(?!8080\b)\d+\/metrics {2}\(port 8080 is taken\)$/m,
+      /^ {2}http:\/\/127\.0\.0\.1:(?!8080\b)\d+\/metrics {2}\(port 8080 is in use\)$/m,
     );
     expect(await demo.end('SIGINT')).toBe(0);
   });
@@ -214,7 +214,7 @@ test.each([
 test('--hosts counts both ends of each connection among the open files', async () => {
   const command = `ulimit -n 600 && exec ${process.execPath} ${CLI} demo --hosts 300`;
   const { status, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
-  expect([status, stderr]).toEqual([2, expect.stringContaining('--hosts: at most 200 ')]);
+  expect([status, stderr]).toEqual([2, expect.stringContaining('--hosts: must be at most 200 ')]);
 });
 
 test.each(['serve', 'demo', 'hosts'])('%s -h shows its usage, as --help does', async (command) => {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 
-const PREFIX = `Type instead: npx -y -p node-${process.platform}-${process.arch}@22 -c `;
+const PREFIX = `Run instead: npx -y -p node-${process.platform}-${process.arch}@22 -c `;
 
 /** What is printed where Node says that it is another version. */
 function advice(argv: readonly string[], script?: string): string {

@@ -32,7 +32,7 @@ describe('the log says', () => {
           expect.objectContaining({
             level: ERROR,
             event: 'scrape_failed',
-            msg: 'a scrape was answered with 503',
+            msg: 'scrape failed, answered with 503',
             err: expect.objectContaining({ code: 'render_too_late' }),
           }),
         ),
@@ -81,7 +81,7 @@ describe('the log says', () => {
     expect(await served.stop('SIGINT')).toBe(0);
     expect(linesOf(served)).toMatchObject([
       { signal: 'SIGINT', msg: 'shutting down' },
-      { msg: 'everything is on disk' },
+      { msg: 'shutdown complete, all data written' },
     ]);
   });
 });
@@ -96,7 +96,7 @@ test('a second signal while it shuts down changes nothing', async () => {
   expect((await agent.closed).code).toBe(1012);
   expect(linesOf(served)).toMatchObject([
     { msg: 'shutting down' },
-    { msg: 'everything is on disk' },
+    { msg: 'shutdown complete, all data written' },
   ]);
 });
 
@@ -129,6 +129,6 @@ test('shutting down ends with 1 within ten seconds when a part of it hangs', asy
   expect(await Promise.race([served.stop(), tooLate])).toBe(1);
   expect(linesOf(served).at(-1)).toMatchObject({
     level: ERROR,
-    msg: 'shutting down took too long',
+    msg: 'shutdown timed out, exiting',
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { asLabel, checkHostName, hostNameFault, labelFault } from '../../src/contract/host-name.ts';
+import { asLabel, checkHostName, hostNameError, labelError } from '../../src/contract/host-name.ts';
 import { BAD_NAMES } from '../support/bad-names.ts';
 
 describe('the name of a host', () => {
   it.each(BAD_NAMES.map((name) => [name]))('is not %j', (name) => {
-    expect(hostNameFault(name)).toMatch(/^must not /);
+    expect(hostNameError(name)).toMatch(/^must not /);
     expect(() => checkHostName(name)).toThrow(
       expect.objectContaining({
         code: 'invalid_host',
@@ -17,14 +17,14 @@ describe('the name of a host', () => {
     ['', 'must have 1 to 255 characters, not 0'],
     ['a'.repeat(256), 'must have 1 to 255 characters, not 256'],
     ['🗄'.repeat(256), 'must have 1 to 255 characters, not 256'],
-  ])('has 1 to 255 characters: %#', (name, fault) => {
-    expect(hostNameFault(name)).toBe(fault);
+  ])('has 1 to 255 characters: %#', (name, error) => {
+    expect(hostNameError(name)).toBe(error);
   });
 
   it.each(['a', '🗄'.repeat(255), 'büro-東京', 'دمشق', 'ירושלים', 'a b', '\u00a0a', '\\"`$'])(
     'may be %j',
     (name) => {
-      expect(hostNameFault(name)).toBeUndefined();
+      expect(hostNameError(name)).toBeUndefined();
       expect(asLabel(name)).toBe(name);
     },
   );
@@ -32,11 +32,11 @@ describe('the name of a host', () => {
 
 describe('what an agent says about itself', () => {
   it('may be empty', () => {
-    expect(labelFault('')).toBeUndefined();
+    expect(labelError('')).toBeUndefined();
   });
 
   it.each(BAD_NAMES.map((name) => [name]))('is shown in a safe form: %j', (text) => {
-    expect(labelFault(asLabel(text))).toBeUndefined();
+    expect(labelError(asLabel(text))).toBeUndefined();
   });
 });
 

@@ -214,7 +214,7 @@ describe('output that cannot be written', () => {
     const { status, stderr } = full(dataDir, 'list');
     expect([status, stderr]).toEqual([
       1,
-      expect.stringMatching(/^restic-manager: standard output [^\n]*\n$/),
+      expect.stringMatching(/^restic-manager: cannot write to standard output: [^\n]*\n$/),
     ]);
   });
 });
@@ -314,7 +314,7 @@ describe('hosts list and remove', () => {
       ids.map((id) => ({
         code: 1,
         stdout: '',
-        stderr: `restic-manager: no host has the id ${JSON.stringify(id)}; see hosts list\n`,
+        stderr: `restic-manager: no host has the id ${JSON.stringify(id)}; hosts list shows all ids\n`,
       })),
     );
   });
@@ -381,7 +381,7 @@ describe('a large fleet', () => {
 
 describe('hosts token', () => {
   test.each(['1', '3'])(
-    'gives a new token, the old one is dead (agent_threads=%s)',
+    'gives a new token, and the old one stops working (agent_threads=%s)',
     async (threads) => {
       const served = await Served.start({ RM_AGENT_THREADS: threads });
       const { host_id: id, token } = await served.addHost('web');

@@ -10,7 +10,10 @@ import { ask } from '../support/http.ts';
 import { eventually, Served, temporaryDirectory } from '../support/serve.ts';
 
 /** The log says so when a reload is over. */
-async function reload(served: Served, outcome: 'reloaded' | 'nothing was reloaded'): Promise<void> {
+async function reload(
+  served: Served,
+  outcome: 'reloaded' | 'reload failed, nothing changed',
+): Promise<void> {
   const before = served.log.split(outcome).length;
   process.kill(served.pid, 'SIGHUP');
   await eventually(() => expect(served.log.split(outcome).length).toBeGreaterThan(before));
@@ -145,7 +148,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
       writeFileSync(certificate.cert, certificate.certPem);
       writeFileSync(certificate.key, certificate.keyPem);
       wrong();
-      await reload(served, 'nothing was reloaded');
+      await reload(served, 'reload failed, nothing changed');
       expect((await certificateOf(served.url)).fingerprint256).toBe(before.fingerprint256);
       expect(await scrapeStatus(served, 'good-token')).toBe(200);
       expect(await scrapeStatus(served, 'new-token')).toBe(401);

@@ -191,7 +191,7 @@ describe('the files of the database', () => {
     chmodSync(dataDir, 0o755);
     const served = await Served.start({}, dataDir);
     expect(modes(dataDir)).toEqual(PRIVATE);
-    expect(served.log).toContain(`${dataDir}: others can look into the data directory`);
+    expect(served.log).toContain(`${dataDir}: other users can list the data directory`);
   });
 
   test('are made so if an earlier version left them otherwise', async () => {
@@ -202,7 +202,7 @@ describe('the files of the database', () => {
     chmodSync(join(dataDir, 'serve.lock'), 0o640);
     const second = await Served.start({}, dataDir);
     expect(modes(dataDir)).toEqual(PRIVATE);
-    expect(second.log).not.toContain('others can');
+    expect(second.log).not.toContain('other users can');
   });
 });
 

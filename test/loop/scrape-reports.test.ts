@@ -10,5 +10,5 @@ test('a failed scrape is logged with the cause behind the error', () => {
   const error = new RmError('render_failed', 'the render failed', { cause });
   reportTo(events).onFailure?.(error);
   const fields = { err: error, cause: 'out of memory' };
-  expect(logged).toEqual([['scrape_failed', fields, 'a scrape was answered with 503']]);
+  expect(logged).toEqual([['scrape_failed', fields, 'scrape failed, answered with 503']]);
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Host, REPO_STATUSES, SEVERITIES } from '../../src/contract/host.ts';
-import { hostNameFault, labelFault } from '../../src/contract/host-name.ts';
+import { hostNameError, labelError } from '../../src/contract/host-name.ts';
 import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, SERIES_COUNT } from '../../src/contract/jobs.ts';
 import { type BuildInfo, FAMILIES } from '../../src/shared/families.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
@@ -390,13 +390,13 @@ const label = fc
     fc.string({ unit: 'binary', maxLength: 255, size: 'max' }),
     fc.string({ unit: fc.constantFrom('\\', '"', 'n', '🗄'), maxLength: 255, size: 'max' }),
   )
-  .filter((text) => labelFault(text) === undefined);
+  .filter((text) => labelError(text) === undefined);
 
 const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
   fc
     .record({
       hostId: fc.ulid(),
-      host: label.filter((text) => hostNameFault(text) === undefined),
+      host: label.filter((text) => hostNameError(text) === undefined),
       online: fc.boolean(),
       reportsByHttp: fc.boolean(),
       lastBackup: fc.option(

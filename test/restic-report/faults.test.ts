@@ -69,7 +69,7 @@ describe('while the server is down', () => {
         FAKE_CODE: String(n % 2),
       });
       expect(code).toBe(n % 2);
-      expect(stderr).toMatch(/^restic-report: nothing answers at .*; the report waits in .*\n/);
+      expect(stderr).toMatch(/^restic-report: cannot connect to .*; the report stays in .*\n/);
     }
     expect(host.waiting.filter((name) => name.endsWith('.job'))).toHaveLength(5);
     expect((await host.run(['flush'])).code).toBe(1);
@@ -115,7 +115,7 @@ describe('while the server is down', () => {
     onTestFinished(() => void proxy.close());
     const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     const first = await host.run(['--', restic, 'backup'], { RESTIC_REPORT_URL: url });
-    expect(first.stderr).toMatch(/the report waits in/);
+    expect(first.stderr).toMatch(/the report stays in/);
     expect(jobs(served)).toEqual(['backup succeeded']);
     await host.run(['--', restic, 'check'], { RESTIC_REPORT_URL: url });
     expect(host.waiting).toEqual([]);
@@ -132,7 +132,7 @@ describe('while the server is down', () => {
     const { code, stderr } = await host.run(['--', host.program(RESTIC_018), 'backup']);
     expect(Date.now() - startedAt).toBeLessThan(20_000);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^restic-report: [^\n]*cannot take reports now \(503\)[^\n]*\n$/);
+    expect(stderr).toMatch(/^restic-report: [^\n]*cannot accept reports now \(503\)[^\n]*\n$/);
     expect(host.waiting).toHaveLength(2);
   });
 });
@@ -151,11 +151,19 @@ describe('an answer', () => {
   test.each([
     ['401', [401, ''], /does not know the token/],
     ['404', [404, ''], /has no \/agent\/messages/],
-    ['502 of a proxy', [502, '<html>Bad Gateway</html>'], /the proxy .* does not reach it/],
+    ['502 of a proxy', [502, '<html>Bad Gateway</html>'], /the proxy .* cannot reach it/],
     ['301', [301, ''], /redirects/],
     ['500', [500, ''], /HTTP status 500/],
-    ['200 of something else', [200, '<html>Welcome</html>'], /not as a restic-manager server/],
-    ['200 with other ids', [200, '[{"type":"ack","payload":{"id":"77"}}]'], /not as a restic-man/],
+    [
+      '200 of something else',
+      [200, '<html>Welcome</html>'],
+      /does not answer like a restic-manager server/,
+    ],
+    [
+      '200 with other ids',
+      [200, '[{"type":"ack","payload":{"id":"77"}}]'],
+      /does not answer like a restic-man/,
+    ],
   ] as const)('of %s keeps the report, and says what is wrong', async (_, answer, words) => {
     const url = await answering(() => [...answer]);
     const host = new ReportingHost(url, 'rmh_x');
@@ -177,7 +185,7 @@ describe('an answer', () => {
     const { code, stderr } = await host.run(['flush']);
     expect([code, stderr]).toEqual([
       0,
-      expect.stringMatching(/dropped: unknown_kind: kind: must be/),
+      expect.stringMatching(/rejected a report, dropping it: unknown_kind: kind: must be/),
     ]);
     expect(jobs(served)).toEqual(['check succeeded']);
     expect(host.waiting).toEqual([]);
@@ -197,7 +205,7 @@ describe('an answer', () => {
     }
     const { code, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
     expect([code, host.waiting]).toEqual([0, []]);
-    expect(stderr).toMatch(/refuses a report for good, and it is dropped: the body must be better/);
+    expect(stderr).toMatch(/rejected a report permanently, dropping it: the body must be better/);
   });
 });
 
@@ -398,7 +406,7 @@ describe('restic-report test', () => {
     [
       'the example',
       { RESTIC_REPORT_TOKEN: 'rmh_...' },
-      /FAIL {2}settings: the token is only the example/,
+      /FAIL {2}settings: the token is the example/,
     ],
     [
       'a relative spool',
@@ -434,12 +442,12 @@ describe('restic-report test', () => {
     [
       'a wrong port',
       { RESTIC_REPORT_URL: 'http://127.0.0.1:1' },
-      /FAIL {2}connection: nothing answers/,
+      /FAIL {2}connection: cannot connect to/,
     ],
     [
       'a wrong name',
       { RESTIC_REPORT_URL: 'http://nowhere.invalid' },
-      /FAIL {2}connection: the name of the server/,
+      /FAIL {2}connection: cannot resolve the host name/,
     ],
     [
       'a wrong token',
@@ -449,7 +457,7 @@ describe('restic-report test', () => {
     [
       'a token with quotes',
       { RESTIC_REPORT_TOKEN: 'rmh_"x"' },
-      /FAIL {2}settings: the token has characters/,
+      /FAIL {2}settings: the token has invalid characters/,
     ],
     ['no token', { RESTIC_REPORT_TOKEN: '' }, /FAIL {2}settings: neither RESTIC_REPORT_TOKEN nor/],
     [

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
-import { hostNameFault } from '../../src/contract/host-name.ts';
+import { hostNameError } from '../../src/contract/host-name.ts';
 import {
   PAGE_BYTES,
   PAGE_COUNT,
@@ -551,7 +551,7 @@ const fields: fc.Arbitrary<Omit<Host, 'hostId'>> = fc
       fc.constantFrom('a', 'b', 'name'.repeat(10)),
       fc
         .string({ unit: 'binary', minLength: 1, maxLength: 60 })
-        .filter((name) => hostNameFault(name) === undefined),
+        .filter((name) => hostNameError(name) === undefined),
       fc.string({ unit: fc.constantFrom('\\', '"', 'n', 'é'), minLength: 1, maxLength: 9 }),
     ),
     online: fc.boolean(),

@@ -1,4 +1,4 @@
-// What all Go peers share: they read the fleet from standard input, serve /metrics, and render on demand.
+// Code that all Go peers share: they read the fleet from standard input, serve /metrics, and render on demand.
 package main
 
 import (
@@ -67,7 +67,7 @@ func main() {
 	}
 	handler := newHandler(in)
 	in = input{}
-	debug.FreeOSMemory() // of loading the input
+	debug.FreeOSMemory() // frees the garbage from loading the input
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

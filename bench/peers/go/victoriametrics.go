@@ -16,7 +16,7 @@ func newHandler(in input) http.Handler {
 	setGauges(in, func(name string, value float64, labels ...string) {
 		set.NewGauge(seriesName(name, labels), func() float64 { return value })
 	})
-	// Its own histograms have other buckets than Prometheus', so the rows are counters.
+	// Its own histograms do not use the buckets of Prometheus, so the rows are counters.
 	for _, j := range in.Jobs {
 		seconds := j.Ms / 1000
 		labels := []string{"kind", j.Kind, "status", j.Status}

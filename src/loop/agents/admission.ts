@@ -35,7 +35,7 @@ export class Admission {
   /**
    * Returns undefined if this loop does not know the token. The request is then answered here: with
    * 401 if the store does not know the token either, otherwise with 503. In the latter case another
-   * process has just created the token, and the loop knows it when the agent tries again. The upgrade
+   * process has just created the token, and the loop will know it when the agent retries. The upgrade
    * cannot wait for the store, because uWS upgrades reliably only within the handler of the
    * request.
    * @param onRefused called with the HTTP status of a request that is answered here
@@ -82,7 +82,7 @@ export class Admission {
   unauthorized(response: PendingResponse, address: string, onRefused: OnRefused): void {
     const { stats, events } = this.#options;
     stats.refusal('unauthorized');
-    events.warn('agent_unauthorized', { address }, 'an agent has no valid token');
+    events.warn('agent_unauthorized', { address }, 'agent refused: token missing or unknown');
     const headers = { 'WWW-Authenticate': 'Bearer' };
     onRefused(401);
     response.send('401 Unauthorized', headers, 'unauthorized\n');

@@ -27,14 +27,14 @@ const SILENCE_MS = 90_000;
 const SWEEP_MS = 1_000;
 /**
  * How long a drain waits for the store. An operation that is not stored by then is not acknowledged,
- * so its agent sends it again.
+ * so the agent sends it again.
  */
 const DRAIN_LIMIT_MS = 5_000;
 const DRAIN_POLL_MS = 5;
 const CLOSE_GRACE_MS = 200;
 /** The connection was closed without a close frame (RFC 6455, section 7.4.1). */
 const ABNORMAL_CLOSURE = 1006;
-/** The reason that uWS gives when the peer closes the TCP connection, as for an agent that dies. */
+/** The reason that uWS gives when the peer closes the TCP connection, as when an agent dies. */
 const CLOSED_BY_AGENT = 'Received TCP FIN before WebSocket close frame';
 /** Maximum time after which uWS closes a socket that was ended. */
 const LINGER_MS = 10_000;
@@ -45,11 +45,11 @@ export interface AgentEndpointOptions extends Omit<MessageContext, 'queues'>, Ad
   readonly sockets: SocketLimit;
 }
 
-/** The endpoint of one loop for agents: their WebSockets, and by `ReportEndpoint` their HTTP requests. */
+/** The agents' endpoint of one loop: their WebSockets, and through `ReportEndpoint` their HTTP requests. */
 export class AgentEndpoint {
   readonly #options: AgentEndpointOptions & MessageContext;
   readonly #connections = new Map<number, AgentConnection>();
-  /** Per host, the number of connections that have not said hello yet. */
+  /** Per host, the number of connections that have not sent a hello yet. */
   readonly #ungreeted = new Tally(MAX_UNGREETED_PER_HOST);
   readonly #turns = new Turns();
   readonly #admission: Admission;
@@ -105,7 +105,7 @@ export class AgentEndpoint {
 
   /**
    * Stops accepting messages, waits until the accepted ones are stored and answered, and closes the
-   * connections. It does not wait for hellos, because an agent repeats its hello when it connects again.
+   * connections. It does not wait for hellos, because an agent repeats its hello when it reconnects.
    * Messages that arrive meanwhile are not acknowledged, so the agents send them again.
    * @param limitMs how long to wait for the store, in milliseconds
    */
@@ -126,7 +126,8 @@ export class AgentEndpoint {
 
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     const response = new PendingResponse(res, req, this.#options.requests);
-    if (response.hasBody) return response.send('400 Bad Request', {}, 'an upgrade has no body\n');
+    if (response.hasBody)
+      return response.send('400 Bad Request', {}, 'an upgrade must not have a body\n');
     const { store } = this.#options;
     const agent = this.#admission.admit(res, req, response);
     if (agent === undefined) return;
@@ -160,7 +161,7 @@ export class AgentEndpoint {
     connection.lastMessageAt = performance.now();
     if (isBinary) {
       this.#options.stats.message('other');
-      const error = new ProtocolError('bad_message', 'a message is a text frame');
+      const error = new ProtocolError('bad_message', 'a message must be a text frame');
       return refuse(connection, error, this.#options);
     }
     if (frame.byteLength > MAX_MESSAGE_BYTES) {

@@ -43,7 +43,7 @@ function string(value: unknown, field: string): string {
   return value;
 }
 
-/** Returns the end of the text. An agent may send long output of restic, and its end tells why it failed. */
+/** Returns the end of the text. An agent may send long output of restic; the reason is usually at its end. */
 export function endOfText(value: unknown, field: string): string {
   const text = string(value, field);
   if (text.length <= MAX_ERROR_CHARACTERS) return text;
@@ -144,7 +144,10 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ProtocolError('bad_message', 'a message is one JSON object; this is not JSON');
+    throw new ProtocolError(
+      'bad_message',
+      'a message must be one JSON object; this is not valid JSON',
+    );
   }
 }
 

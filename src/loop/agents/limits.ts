@@ -15,7 +15,7 @@ export const MAX_BYTES_PER_TURN = 8 * 1024 * 1024;
  * store has answered them, so an agent cannot exceed the limit by connecting again.
  */
 export const MAX_UNANSWERED = 4_000;
-/** Operations of one host that are in the store at one time. The other unanswered ones wait in the loop. */
+/** Operations of one host that are in the store at the same time. Its other operations wait in the loop. */
 export const MAX_IN_STORE = 500;
 
 /** Connections of one host that have not sent a hello. A correct agent has at most one. */
@@ -28,24 +28,24 @@ export const MAX_LOOKUPS = 1_000;
 export const MAX_REPORT_BYTES = 1024 * 1024;
 export const MAX_REPORT_MESSAGES = 1_000;
 /**
- * Bytes beyond MAX_REPORT_BYTES that are still read, and not kept. A client that is answered before it has
- * sent its body may not see the answer.
+ * Bytes beyond MAX_REPORT_BYTES that are read and discarded. A client may not see an answer that is sent
+ * before it has sent its whole body.
  */
 export const MAX_DISCARDED_BYTES = 8 * 1024 * 1024;
 /** Chunks in which the body of a request may arrive. A chunk of one byte costs as much as a larger one. */
 export const MAX_REPORT_CHUNKS = 8_192;
 /** Time from the start of a request until its body must be complete. */
 export const REPORT_BODY_MS = 30_000;
-/** Requests with messages that one host may have open at one time in one loop. */
+/** Requests with messages that one host may have open at the same time in one loop. */
 export const MAX_REPORTS_PER_HOST = 4;
-/** Sum of the bodies that a loop keeps at one time. */
+/** Total size of the bodies that a loop keeps at the same time. */
 export const MAX_REPORT_BYTES_PER_LOOP = 64 * 1024 * 1024;
 /** Time that a loop spends in one turn on reading the messages of requests. */
 export const MAX_PARSING_MS_PER_TURN = 10;
 
 /**
  * Share of a loop's time that the requests of one host may take. A large body can take 100 ms to parse.
- * After it, the next one of that host waits, so that the host cannot take the loop from the others.
+ * The host's next body then waits, so that one host cannot block the others.
  */
 export const MAX_SHARE_OF_HOST = 0.1;
 

@@ -18,7 +18,7 @@ export interface MessageContext extends RefusalContext, SubmitContext {
 
 /**
  * Handles a text frame of an agent. A message is stored first. After that a finished job is observed in
- * the histogram and the message is acknowledged. A heartbeat needs no more than its receipt.
+ * the histogram and the message is acknowledged. Receiving a heartbeat is enough; nothing is stored.
  */
 export function handleFrame(
   connection: AgentConnection,
@@ -74,7 +74,7 @@ function dispatch(
   if (message.type === 'hello' && connection.isGreeting) {
     const error = new ProtocolError(
       'bad_message',
-      'type: wait for the welcome before another hello',
+      'type: a hello was already sent; wait for the welcome before sending another one',
     );
     error.id = message.id;
     return refuse(connection, error, context);
@@ -114,7 +114,7 @@ function storeAndReply(
         refuse(connection, result, context);
       } else if (id !== undefined && type !== 'hello') connection.send(ackMessage(id));
     },
-    // The message is not stored and not acknowledged. The agent connects again and sends it again.
+    // The message is not stored and not acknowledged. The agent reconnects and sends it again.
     () => {
       leaveQueue();
       closeFor(connection, 'store_unavailable', context);

@@ -1,6 +1,6 @@
 /**
- * Limits the share of this thread's time that each host gets: after some work for a host, it pauses for a
- * multiple of the time that the work took. A host takes no memory once its pause is over.
+ * Limits the share of this thread's time that each host gets. After some work for a host, the host must wait
+ * for a multiple of the time that the work took. A host takes no memory once its pause is over.
  */
 export class Pauses {
   readonly #share: number;
@@ -11,12 +11,12 @@ export class Pauses {
     this.#share = share;
   }
 
-  /** How long the host still pauses, in milliseconds. */
+  /** Remaining pause of the host, in milliseconds. */
   remainingMs(hostId: string): number {
     return Math.max(0, (this.#until.get(hostId) ?? 0) - performance.now());
   }
 
-  /** Notes work for the host that has just ended. */
+  /** Records work for the host that has just ended. */
   add(hostId: string, workedMs: number): void {
     const pauseMs = workedMs / this.#share - workedMs;
     const until = Math.max(this.#until.get(hostId) ?? 0, performance.now()) + pauseMs;

@@ -99,7 +99,8 @@ export function parseAgentMessage(text: string): AgentMessage {
  * @throws ProtocolError
  */
 export function readEnvelope(envelope: unknown): AgentMessage {
-  if (!isFields(envelope)) throw new ProtocolError('bad_message', 'a message is a JSON object');
+  if (!isFields(envelope))
+    throw new ProtocolError('bad_message', 'a message must be a JSON object');
   const { type, payload } = envelope;
   let id: string | undefined;
   try {
@@ -230,7 +231,7 @@ export function tooLong(text: string): ProtocolError {
 export function tooLongEnvelope(envelope: unknown): ProtocolError {
   const error = new ProtocolError(
     'bad_message',
-    `a message has at most ${MAX_MESSAGE_BYTES} bytes`,
+    `a message must have at most ${MAX_MESSAGE_BYTES} bytes`,
   );
   try {
     if (isFields(envelope)) error.id = optional(envelope, 'id', identifier);
@@ -245,7 +246,7 @@ export function welcomeMessage(hostId: string, host: string): string {
   return JSON.stringify({ type: 'welcome', payload });
 }
 
-/** @param id undefined in the answer to an HTTP request, in which also messages without an id are answered */
+/** @param id undefined only over HTTP, where messages without an id are answered too */
 export function ackMessage(id: string | undefined): string {
   if (id === undefined) return '{"type":"ack","payload":{}}';
   return `{"type":"ack","payload":{"id":${JSON.stringify(id)}}}`;

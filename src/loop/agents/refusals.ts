@@ -39,14 +39,14 @@ const CLOSINGS = {
   },
   too_many_unanswered: {
     code: CLOSE.tryAgainLater,
-    text: 'too many messages without an answer',
+    text: 'too many unanswered messages',
   },
 } as const satisfies Partial<Record<Refusal, Closing>>;
 
 /** Reasons for which uWebSockets.js ends a connection. */
 const CLOSED_BY_UWS = {
-  bad_frame: 'it sent what is no WebSocket message, or one that is too long',
-  unread_answers: 'it does not read its answers',
+  bad_frame: 'the agent sent an invalid or too long WebSocket message',
+  unread_answers: 'the agent does not read its answers',
 } as const;
 
 /** Ends a connection. Logs and counts the reason. */
@@ -70,7 +70,7 @@ export interface Sender {
   readonly address: string;
 }
 
-/** Logs and counts a refused message. A conflict has its own event, because it means that a job is lost. */
+/** Logs and counts a refused message. A conflict has its own event, because that job is lost. */
 export function noteRefusedMessage(
   sender: Sender,
   { code, message, id }: ProtocolError,
@@ -79,7 +79,7 @@ export function noteRefusedMessage(
   stats.refusal(code);
   const event = code === 'job_conflict' ? 'agent_job_conflict' : 'agent_message_refused';
   const fields = { ...fieldsOf(sender), code, ...(id !== undefined && { id }) };
-  events.warn(event, fields, `a message of an agent is refused: ${message}`);
+  events.warn(event, fields, `agent message refused: ${message}`);
 }
 
 /** Logs and counts the reason for which a connection ends. */
@@ -95,7 +95,7 @@ export function noteRefusal(
       ? CLOSINGS[reason as keyof typeof CLOSINGS].text
       : CLOSED_BY_UWS[reason as keyof typeof CLOSED_BY_UWS];
   const about = { ...fieldsOf(connection), ...fields };
-  events.warn(`agent_${reason}`, about, `the connection of an agent is closed: ${text}`);
+  events.warn(`agent_${reason}`, about, `agent connection closed: ${text}`);
 }
 
 export function fieldsOf({ hostId, host, address }: Sender): object {

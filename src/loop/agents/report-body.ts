@@ -22,8 +22,8 @@ export class BodyError extends Error {
 /**
  * Reads the messages of a request: a JSON array of envelopes, or one envelope per line
  * (`application/x-ndjson`). Without one of these content types the first character decides, because a
- * plain `curl --data` sends another one. Bytes that are not UTF-8 become U+FFFD: restic may quote the name
- * of a file that is not in UTF-8, and its error must not be lost for that.
+ * plain `curl --data` sends another one. Bytes that are not UTF-8 become U+FFFD: an error of restic may contain
+ * a file name that is not UTF-8, and it must not be lost because of that.
  * @param contentType in lower case, without parameters
  * @returns each message, or the error with which it must be answered, in the order of the body
  * @throws BodyError 400 if the body is neither, 413 if it has too many messages
@@ -49,7 +49,7 @@ function readLines(text: string): (AgentMessage | ProtocolError)[] {
   const isAllBad =
     lines.length > 0 && messages.every((message) => message instanceof ProtocolError);
   if (isAllBad && !lines.some(isJson)) {
-    throw new BodyError(400, 'the body must have a JSON object in each line');
+    throw new BodyError(400, 'the body must have one JSON object per line');
   }
   return messages;
 }
@@ -80,11 +80,11 @@ function parseArray(text: string): readonly unknown[] {
     const value: unknown = JSON.parse(text);
     if (Array.isArray(value)) return value;
   } catch {
-    // Not JSON at all: the same error as below.
+    // Not JSON at all, so it gets the same error as below.
   }
   throw new BodyError(
     400,
-    'the body must be a JSON array of messages, or one message in each line as application/x-ndjson',
+    'the body must be a JSON array of messages, or one message per line as application/x-ndjson',
   );
 }
 

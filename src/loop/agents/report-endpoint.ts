@@ -37,7 +37,7 @@ export interface ReportEndpointOptions extends SubmitContext, AdmissionOptions {
   readonly requests: RequestBudget;
 }
 
-/** A request with messages, from its first byte until it is answered. */
+/** A request with agent messages, from its first byte until it is answered. */
 interface ReportRequest {
   readonly sender: Sender;
   readonly contentType: string;
@@ -56,7 +56,7 @@ export class ReportEndpoint {
   readonly #admission: Admission;
   readonly #open = new Tally(MAX_REPORTS_PER_HOST);
   readonly #script = readFileSync(new URL('../../../bin/restic-report', import.meta.url), 'utf8');
-  /** Requests whose body is complete and whose messages were not read yet. */
+  /** Requests whose body is complete and whose messages have not been read yet. */
   readonly #complete: ReportRequest[] = [];
   readonly #pauses = new Pauses(MAX_SHARE_OF_HOST);
   /** Sum of the bodies that are kept. */
@@ -97,7 +97,7 @@ export class ReportEndpoint {
   #receive(res: HttpResponse, req: HttpRequest): void {
     const { stats, requests } = this.#options;
     const response = new PendingResponse(res, req, requests, BODY_LIMITS);
-    // A client may send a request with a body behind another one. After the answer it must connect again.
+    // Requests with a body cannot be pipelined. The client must reconnect after the answer.
     response.closeAfterwards();
     if (req.getMethod() !== 'post') {
       return this.#answer(response, 405, 'use POST\n', { Allow: 'POST' });
@@ -110,7 +110,7 @@ export class ReportEndpoint {
       return this.#refuse(agent, response, 413, 'bad_report', TOO_LONG);
     }
     if (!this.#open.add(agent.hostId)) {
-      const why = 'too many requests of this host at one time';
+      const why = 'too many requests from this host at the same time';
       return this.#refuse(agent, response, 429, 'too_many_requests', why);
     }
     const contentType = (req.getHeader('content-type').split(';')[0] ?? '').trim().toLowerCase();
@@ -122,7 +122,7 @@ export class ReportEndpoint {
     let hasRoom = true;
     const limit = setTimeout(() => {
       response.doNotWaitForBody();
-      this.#refuse(sender, response, 408, 'bad_report', 'the body took too long');
+      this.#refuse(sender, response, 408, 'bad_report', 'the body did not arrive in time');
       this.#end(report);
     }, REPORT_BODY_MS);
     response.readBody(
@@ -158,7 +158,7 @@ export class ReportEndpoint {
     );
   }
 
-  /** Has the messages of a complete request read, once the pause of its host is over. */
+  /** Queues a complete request, after the pause of its host, so that its messages are read. */
   #schedule(report: ReportRequest): void {
     const pauseMs = this.#pauses.remainingMs(report.sender.hostId);
     // Rounded up, because a timer may fire a little early.
@@ -196,7 +196,7 @@ export class ReportEndpoint {
       void this.#store(report, messages);
     } catch (error) {
       this.#end(report);
-      // An error that nobody expected must not end the process: the body comes from outside.
+      // The body comes from outside, so even an unexpected error must not end the process.
       const { code, message } =
         error instanceof BodyError
           ? error
@@ -233,7 +233,7 @@ export class ReportEndpoint {
     }
   }
 
-  /** Tells the store that the host has sent messages, and its details if one of them is a hello. */
+  /** Informs the store that the host has sent messages. Passes its details if one of them is a hello. */
   #seen(
     hostId: string,
     messages: readonly (AgentMessage | ProtocolError)[],
@@ -281,7 +281,7 @@ export class ReportEndpoint {
   ): void {
     const { stats, events } = this.#options;
     stats.refusal(reason);
-    const text = `a request with messages of an agent is refused: ${why}`;
+    const text = `agent request refused: ${why}`;
     events.warn(`agent_${reason}`, { ...fieldsOf(sender), code, error }, text);
     const headers: Headers = reason === 'bad_report' ? {} : RETRY_SOON;
     this.#answer(response, code, `${why}\n`, headers);
@@ -292,7 +292,7 @@ export class ReportEndpoint {
     response.send(STATUS_LINES[code], headers, text);
   }
 
-  /** Gives back what the request held. */
+  /** Releases the resources of the request. */
   #end(report: ReportRequest): void {
     if (report.state === 'ended') return;
     if (report.state === 'complete') this.#unanswered--;
@@ -307,7 +307,7 @@ export class ReportEndpoint {
 }
 
 const TOO_LONG = `the body must have at most ${MAX_REPORT_BYTES} bytes`;
-const NO_ROOM = 'the bodies of other requests fill the memory; try again later';
+const NO_ROOM = 'the memory for request bodies is full; try again later';
 const NOT_STORED = 'the messages cannot be stored; try again later';
 const RETRY_SOON = { 'Retry-After': '1' };
 

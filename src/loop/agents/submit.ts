@@ -73,7 +73,7 @@ async function jobFinished(
   if (verdict === 'unknown_job') {
     return new ProtocolError(
       'unknown_job',
-      'job_id: was never announced; send job.started first, or kind and started_at with the finish',
+      'job_id: no job.started was received for it; send that first, or send kind and started_at with the finish',
     );
   }
   if (verdict.first) observeJob(verdict.kind, status, verdict.durationMs);

@@ -96,8 +96,8 @@ export class RenderThread {
 
   /**
    * Runs a task and aborts it when its thread dies or takes too long. piscina does not replace a
-   * thread that dies during its start before it gets another task, so without the abort this task
-   * would wait for the time limit.
+   * thread that dies during its start before it gets another task. Without the abort, this task would
+   * wait until it times out.
    */
   async #runTask(task: RenderTask): Promise<RenderResult> {
     const controller = new AbortController();

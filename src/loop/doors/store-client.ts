@@ -13,9 +13,9 @@ import {
 import { type ErrorCode, RmError } from '../../errors.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
 
-/** Number of unanswered operations at which the loop stops reading its sockets for a moment. */
+/** Number of unanswered operations at which the loop pauses reading its sockets. */
 const MAX_UNANSWERED_PER_LOOP = 4_096;
-/** Upper bound of that moment, so that a store that hangs does not hang the loop with it. */
+/** Upper bound of that pause, so that a store that hangs does not hang the loop, too. */
 const MAX_BLOCK_MS = 100;
 /** Number of settled operations that are cut off from the front of the list at once. */
 const TRIM_AT = 4_096;

@@ -116,7 +116,7 @@ export class PendingResponse {
 
   /**
    * Streams a body. `write` is called now and whenever the socket is ready for more.
-   * @param write sends some of the body; returns whether the socket took all bytes it was given
+   * @param write sends some of the body; returns whether the socket accepted all bytes it was given
    * @param onEnd called once: `complete` is true if `finish` was called, and false if the client
    * left before
    */
@@ -135,7 +135,7 @@ export class PendingResponse {
     return this.#state === 'sending';
   }
 
-  /** Must be called when the socket took the last byte of a stream. */
+  /** Must be called when the socket has accepted the last byte of a stream. */
   finish(): void {
     this.#end(true);
   }

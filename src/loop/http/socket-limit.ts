@@ -3,8 +3,7 @@ import type { HttpResponse, TemplatedApp } from '../../platform/uws.ts';
 
 /**
  * Open files reserved for the database, the log, the metrics listener and other needs of the
- * process. Without any free file the system accepts no socket, and the loop would retry without
- * end.
+ * process. If no file is free, the system accepts no socket, and the loop would retry forever.
  */
 const RESERVED_FILES = 256;
 /**

@@ -14,7 +14,7 @@ import { sendBody } from './response.ts';
 /** Counters that the endpoint updates. */
 export interface ScrapeCounter {
   scrape(code: ScrapeCode): void;
-  /** Time in milliseconds from the request until the socket took the last byte of the body. */
+  /** Time in milliseconds from the request until the socket accepted the last byte of the body. */
   scrapeDuration(ms: number): void;
   /** The connection of a slow reader was closed because newer scrapes need the memory of its body. */
   scrapeCutOff(): void;
@@ -35,7 +35,7 @@ export interface ScrapeEndpointOptions {
   readonly onFailure?: ((error: unknown) => void) | undefined;
   /** Called when a scrape is refused. */
   readonly onRefusal?: ((refusal: GateRefusal) => void) | undefined;
-  /** Called with the size of a body in bytes, as sent, when the socket took the last of it. */
+  /** Called with the size of a body in bytes, as sent, when the socket has accepted the last byte. */
   readonly onScrape?: ((bytes: number) => void) | undefined;
 }
 
@@ -69,7 +69,7 @@ function handleScrape(
     options.onRefusal?.(refusal);
     return refuse(401, gate.wantsToken ? { 'WWW-Authenticate': 'Bearer' } : {}, 'unauthorized');
   }
-  if (response.hasBody) return refuse(400, {}, 'a scrape has no body');
+  if (response.hasBody) return refuse(400, {}, 'a scrape must not have a body');
   const encoding = acceptsGzip(req.getHeader('accept-encoding')) ? 'gzip' : 'identity';
   const headers = {
     'Content-Type': CONTENT_TYPE,

@@ -11,7 +11,7 @@ const MAX_SENDING_MS_PER_TURN = 0.3;
 
 /**
  * Sends `body` in slices. `onEnd` is called once, when the bytes are no longer needed. `complete`
- * is false if the client left before the socket took all of them.
+ * is false if the client left before the socket accepted all of them.
  */
 export function sendBody(
   response: PendingResponse,
@@ -24,7 +24,7 @@ export function sendBody(
   response.stream(headers, sendSlices, onEnd);
 
   /**
-   * @returns whether the socket took all bytes it was given, as uWebSockets.js requires of an
+   * @returns whether the socket accepted all bytes it was given, as uWebSockets.js requires of an
    * onWritable handler
    */
   function sendSlices(): boolean {

@@ -25,7 +25,7 @@ export function hello(
   return { answer, host: resolveAlert(online, 'agent_offline') };
 }
 
-/** Marks a host online that has sent messages by HTTP. If it has a connection, that decides instead. */
+/** Marks a host online that has sent messages by HTTP. If it has a connection, only its details are updated. */
 export function seen(
   host: HostRecord,
   { agent = host.agent }: Request<'seen'>,
@@ -42,23 +42,23 @@ export function seen(
   return { answer: null, host: resolveAlert(online, 'agent_offline') };
 }
 
-/** Marks a host offline that is online by messages over HTTP. */
+/** Marks a host offline that was online because of messages over HTTP. */
 export function silent(host: HostRecord, atMs: number): Decision<null> {
   if (host.reportedAtMs === undefined) return { answer: null };
   const offline = { status: 'offline', reportedAtMs: undefined, offlineSinceMs: atMs } as const;
   return { answer: null, host: { ...host, ...offline } };
 }
 
-/** How long a host may be silent that has not said how often it is backed up. */
+/** How long a host may be silent if its backup interval is unknown. */
 const DEFAULT_SILENCE_MS = 26 * 60 * 60 * 1_000;
 
-/** How long a host that reports by HTTP may be silent: its backup interval and a tenth of it. */
+/** How long a host that reports by HTTP may be silent: 110 % of its backup interval. */
 export function allowedSilenceMs({ agent }: HostRecord): number {
   const seconds = agent?.backupIntervalSeconds;
   return seconds === undefined ? DEFAULT_SILENCE_MS : seconds * 1_100;
 }
 
-/** Marks the host offline, unless it is online by another connection. */
+/** Marks the host offline, unless it has another connection. */
 export function goodbye(host: HostRecord, connection: number, atMs: number): Decision<null> {
   if (host.connection !== connection) return { answer: null };
   const offline = { status: 'offline', connection: undefined, offlineSinceMs: atMs } as const;

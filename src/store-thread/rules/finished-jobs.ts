@@ -29,7 +29,7 @@ export function afterFinish(host: HostRecord, job: FinishedJob, receivedAtMs: nu
   if (job.kind === 'check' && isLast('check_success')) {
     after = noteTime({ ...after, lastCheckSuccessMs: time.shownMs }, 'check_success', time);
   }
-  // A failed init that finished after this job outweighs it.
+  // A failed init that finished after this job takes precedence.
   const provesRepository = !WITHOUT_REPOSITORY.includes(job.kind);
   return provesRepository && isLast('init') ? repositoryIsReady(after) : after;
 }

@@ -16,12 +16,12 @@ export interface HostRecord {
   readonly host: string;
   /** `pending`: enrolled, never connected. */
   readonly status: 'pending' | 'offline' | 'online';
-  /** Number of the connection by which the host is online. */
+  /** Number of the host's connection, while it has one. */
   readonly connection: number | undefined;
   readonly offlineSinceMs: number | undefined;
   /**
-   * When the host last sent messages by HTTP, by the server's clock. Undefined if it is not online by them: it is
-   * offline, or has a connection.
+   * When the host last sent messages by HTTP, by the server's clock. Undefined if the host is offline or has a
+   * connection.
    */
   readonly reportedAtMs: number | undefined;
   /** Details from the last hello; undefined before the first one. */
@@ -43,7 +43,7 @@ export interface HostRecord {
   readonly lastFinishes: Times<FinishKind>;
 }
 
-/** What the time of the last finish is kept for: each kind of job, and the successes of two kinds. */
+/** The time of the last finish is kept for each kind of job, and for the successes of two kinds. */
 export type FinishKind = JobKind | 'backup_success' | 'check_success';
 
 export interface LastBackup {

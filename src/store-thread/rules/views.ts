@@ -1,5 +1,5 @@
 import type { Host, Severity } from '../../contract/host.ts';
-import { asLabel, hostNameFault } from '../../contract/host-name.ts';
+import { asLabel, hostNameError } from '../../contract/host-name.ts';
 import type { ListedHost } from '../../contract/operations.ts';
 import { ALERT_SEVERITIES, type AlertKind } from './alert-kinds.ts';
 import { allowedSilenceMs } from './connections.ts';
@@ -38,7 +38,7 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
 
 /** Earlier versions accepted names that are not allowed as labels. Such a name is cleaned here. */
 function shownName({ hostId, host }: HostRecord): string {
-  return hostNameFault(host) === undefined ? host : asLabel(host).trim() || hostId;
+  return hostNameError(host) === undefined ? host : asLabel(host).trim() || hostId;
 }
 
 /** Whether a host that reports by HTTP is still online. */

@@ -16,7 +16,7 @@ const OTHERS = 0o077;
  */
 export function createPrivately(file: string): void {
   try {
-    // `wx` does not open an existing file. Closing one would drop the locks that SQLite holds on it
+    // `wx` does not open an existing file. Closing it would drop the locks that SQLite holds on it
     // in this process.
     closeSync(openSync(file, 'wx', PRIVATE));
   } catch (error) {
@@ -37,12 +37,12 @@ export function protectFiles(dataDir: string): string[] {
     try {
       chmodSync(file, PRIVATE);
     } catch (error) {
-      warnings.push(`${file}: others can read it, and that cannot be changed: ${messageOf(error)}`);
+      warnings.push(`${file}: other users can read it, and chmod failed: ${messageOf(error)}`);
     }
   }
   if (((statOf(dataDir)?.mode ?? 0) & OTHERS) !== 0) {
     warnings.push(
-      `${dataDir}: others can look into the data directory; chmod 700 would keep them out`,
+      `${dataDir}: other users can list the data directory; run chmod 700 on it to prevent that`,
     );
   }
   return warnings;

@@ -181,7 +181,7 @@ function migrate(db: DatabaseSync, file: string): void {
     if (version > MIGRATIONS.length) {
       throw new RmError(
         'database_too_new',
-        `${file}: has schema version ${version}, this restic-manager knows ${MIGRATIONS.length}; run the newer one`,
+        `${file}: has schema version ${version}, but this restic-manager supports only up to ${MIGRATIONS.length}; run a newer restic-manager`,
       );
     }
     for (const migration of MIGRATIONS.slice(version)) db.exec(migration);

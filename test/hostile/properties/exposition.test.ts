@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Host } from '../../../src/contract/host.ts';
-import { asLabel, hostNameFault, labelFault } from '../../../src/contract/host-name.ts';
+import { asLabel, hostNameError, labelError } from '../../../src/contract/host-name.ts';
 import { JOB_KINDS, JOB_STATUSES } from '../../../src/contract/jobs.ts';
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../../src/shared/job-histogram.ts';
@@ -334,13 +334,13 @@ const anyCount = fc.oneof(
 );
 const anyAlerts = fc.oneof(fc.nat({ max: 3 }), fc.constant(2 ** 31 - 1));
 
-const anyInfo = anyLabelValue.map(asLabel).filter((text) => labelFault(text) === undefined);
+const anyInfo = anyLabelValue.map(asLabel).filter((text) => labelError(text) === undefined);
 
 const anyFleet: fc.Arbitrary<Host[]> = fc.uniqueArray(
   fc.record(
     {
       hostId: fc.ulid(),
-      host: anyLabelValue.map(asLabel).filter((name) => hostNameFault(name) === undefined),
+      host: anyLabelValue.map(asLabel).filter((name) => hostNameError(name) === undefined),
       online: fc.boolean(),
       lastBackup: fc.record({
         finishedAtMs: fc.oneof(fc.maxSafeInteger(), fc.nat(), fc.constantFrom(-1, 0, 1, 1e12)),
