@@ -28,15 +28,25 @@ To view the metrics (add --compressed to get them as Prometheus does):
 
 curl -H 'Authorization: Bearer ${token}' ${quoted}
 
-To scrape them with Prometheus, save this as prometheus-demo.yml:
+To scrape them with Prometheus, paste this into another terminal. Ctrl-C ends it
+and deletes its data:
 
-${scrapeConfig(new URL(url).host, token)}
-Then start Prometheus and open http://127.0.0.1:9090:
+(dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT INT TERM
+cat > "$dir/prometheus.yml" <<'END'
+${scrapeConfig(new URL(url).host, token)}END
+prometheus --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data" \\
+  --web.listen-address=${PROMETHEUS} --log.level=warn)
 
-prometheus --config.file=prometheus-demo.yml --storage.tsdb.path=$(mktemp -d)
+Then open http://${PROMETHEUS} and try this query, which finds the hosts
+whose last backup failed:
+
+rm_host_last_backup_success == 0
 
 `;
 }
+
+/** Not the default port 9090: Debian's package starts a Prometheus there. */
+const PROMETHEUS = '127.0.0.1:9190';
 
 const REAL_HOSTS = `
 

@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -9,6 +9,8 @@ import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { NO_RESTIC } from '../restic-report/rig.ts';
 import { CLI, RunningCli } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
+import { NO_PROMETHEUS } from '../support/prometheus.ts';
 import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
 
 const shell = (command: string) => promisify(execFile)('sh', ['-c', command]);
@@ -47,7 +49,7 @@ describe('a small fleet', () => {
       RM_METRICS_TOKEN_FILE: '/does/not/exist',
     });
     const [curl] = await demo.output(/^curl .*$/m);
-    const [, config = ''] = await demo.output(/^(global:\n(?:.+\n)+)\n/m);
+    const [, config = ''] = await demo.output(/^(global:\n(?:.+\n)+?)END\n/m);
 
     const target = /http:\/\/([^/]+)\/metrics/.exec(curl)?.[1];
     const token = /Bearer (\w+)/.exec(curl)?.[1];
@@ -103,6 +105,37 @@ describe('a small fleet', () => {
       /^1\/1 agents \| \d+ jobs finished, \d+ failed \| last scrape \d+ s ago, \d+ kB$/m,
     );
   });
+
+  test.skipIf(NO_PROMETHEUS)(
+    `is scraped by the Prometheus that is printed, which leaves nothing behind${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`,
+    async () => {
+      const { demo } = startDemo(['--hosts', '12', '--listen', '127.0.0.1:0']);
+      const [, commands = ''] = await demo.output(/^(\(dir=[\s\S]*?--log\.level=warn\))\n/m);
+      const [, query = ''] = await demo.output(/last backup failed:\n\n(.+)\n/);
+      const address = `127.0.0.1:${await freePort()}`;
+      const directory = temporaryDirectory();
+      // In a process group of its own, which gets the Ctrl-C as from a terminal.
+      const shell = spawn('sh', ['-c', commands.replace('127.0.0.1:9190', address)], {
+        env: { ...process.env, TMPDIR: directory },
+        stdio: 'inherit',
+        detached: true,
+      });
+      const ended = once(shell, 'exit');
+      const interrupt = () => process.kill(-Number(shell.pid), 'SIGINT');
+      onTestFinished(() => {
+        if (shell.exitCode === null && shell.signalCode === null) interrupt();
+      });
+      await eventually(async () => {
+        const url = `http://${address}/api/v1/query?query=${encodeURIComponent(query)}`;
+        const answer = (await (await fetch(url)).json()) as { data: { result: unknown[] } };
+        expect(answer.data.result.length).toBeGreaterThan(0);
+      }, 40_000);
+      expect(readdirSync(directory)).toHaveLength(1);
+      interrupt();
+      await ended;
+      expect(readdirSync(directory)).toEqual([]);
+    },
+  );
 
   test('asks for the token', async () => {
     const { demo } = startDemo(['--hosts', '1', '--listen', '127.0.0.1:0']);
