@@ -11,7 +11,14 @@ import { freePort } from '../support/free-port.ts';
 import { RawConnection } from '../support/http.ts';
 import { codeBlock, readPage } from '../support/page.ts';
 import { finished, postBody, report } from '../support/reports.ts';
-import { eventually, Served, sample, TOKEN, temporaryDirectory } from '../support/serve.ts';
+import {
+  addHosts,
+  eventually,
+  Served,
+  sample,
+  TOKEN,
+  temporaryDirectory,
+} from '../support/serve.ts';
 
 const page = readPage('docs/reverse-proxy.md');
 const BEARER = { Authorization: `Bearer ${TOKEN}` };
@@ -20,6 +27,8 @@ const BEARER = { Authorization: `Bearer ${TOKEN}` };
 interface Documented {
   readonly name: string;
   readonly program: string;
+  /** Whether it appends to an `X-Forwarded-For` of its client. Otherwise it replaces the header. */
+  readonly appends: boolean;
   /** The page's configuration, with addresses and files of the test and without what needs a certificate. */
   configuration(port: number, upstream: string, directory: string): string;
   args(file: string, directory: string): string[];
@@ -28,8 +37,12 @@ interface Documented {
 const NGINX: Documented = {
   name: 'nginx',
   program: '/usr/sbin/nginx',
+  appends: true,
   configuration(port, upstream, directory) {
-    const documented = codeBlock(page, 'nginx')
+    const [main = '', server = ''] = [...page.matchAll(/^```nginx\n(.*?)^```$/gms)].map(
+      ([, block]) => block,
+    );
+    const documented = server
       .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
       .replaceAll(/^ *ssl_certificate.*\n/gm, '')
       .replaceAll('127.0.0.1:8080', upstream);
@@ -40,7 +53,7 @@ const NGINX: Documented = {
 master_process off;
 pid ${join(directory, 'nginx.pid')};
 error_log stderr crit;
-events {}
+${main}
 http {
 access_log off;
 ${temporary}
@@ -53,16 +66,38 @@ ${documented}}
 const HAPROXY: Documented = {
   name: 'HAProxy',
   program: '/usr/sbin/haproxy',
+  appends: true,
   configuration(port, upstream, directory) {
     const documented = codeBlock(page, 'haproxy')
+      .replace('maxconn 16000', 'maxconn 4000') // this machine may allow fewer open files
       .replace(/bind :443 ssl crt .*/, `bind 127.0.0.1:${port}`)
       .replaceAll('127.0.0.1:8080', upstream);
     // On this socket it tells what it thinks of the server.
-    return `global
-  stats socket ${haproxySocket(directory)} level user
-${documented}`;
+    return documented.replace(
+      'global\n',
+      `global\n  stats socket ${haproxySocket(directory)} level user\n`,
+    );
   },
   args: (file) => ['-db', '-q', '-f', file],
+};
+
+const CADDY: Documented = {
+  name: 'Caddy',
+  program: '/usr/bin/caddy',
+  appends: false,
+  configuration(port, upstream) {
+    const documented = codeBlock(page, 'caddy')
+      .replace('backup.example.com {', `http://127.0.0.1:${port} {`)
+      .replaceAll('127.0.0.1:8080', upstream);
+    return `{
+  admin off
+  log {
+    level ERROR
+  }
+}
+${documented}`;
+  },
+  args: (file) => ['run', '--config', file, '--adapter', 'caddyfile'],
 };
 
 /** On a developer's machine a proxy may be missing; where the whole check runs, it must be there. */
@@ -89,7 +124,7 @@ async function startProxy(documented: Documented, upstream: string): Promise<Pro
   return { url, agentUrl: `ws://127.0.0.1:${port}/ws/agent`, directory };
 }
 
-for (const documented of [NGINX, HAPROXY]) {
+for (const documented of [NGINX, HAPROXY, CADDY]) {
   describeWith(documented)(`the documented ${documented.name}`, () => {
     test('passes agents on, and tells whose address a scrape has', async () => {
       const served = await Served.start({
@@ -113,12 +148,17 @@ for (const documented of [NGINX, HAPROXY]) {
         fetch(`${proxy.url}/metrics`, {
           headers: forwardedFor === undefined ? {} : { 'X-Forwarded-For': forwardedFor },
         });
+      expect((await fetch(`${proxy.url}/healthz`)).status).toBe(200);
+      expect((await scrape()).status, 'its own address is not in the network').toBe(401);
+      if (!documented.appends) {
+        expect((await scrape('192.0.2.7')).status, 'the claim is replaced').toBe(401);
+        return;
+      }
       // The client of the proxy is this test, at a trusted address: so what it forwards is believed.
       const response = await scrape('192.0.2.7');
       expect(response.status).toBe(200);
       expect(sample(await response.text(), 'rm_hosts_online')).toBe(2);
       expect((await scrape('192.0.2.7:51234')).status, 'with a port').toBe(200);
-      expect((await scrape()).status, 'its own address is not in the network').toBe(401);
       expect((await scrape('198.51.100.1')).status).toBe(401);
       expect((await scrape('192.0.2.7, 198.51.100.1')).status, 'a claim further left').toBe(401);
       expect((await scrape('192.0.2.7, nonsense')).status).toBe(401);
@@ -163,6 +203,17 @@ for (const documented of [NGINX, HAPROXY]) {
       relay.closesAtNextScrape = true;
       expect(await scrape()).toBe(200);
       expect(relay.scrapingConnections).toBe(2);
+    });
+
+    test('has connections for more agents than by default', async () => {
+      const served = await Served.start();
+      const tokens = await addHosts(served.dataDir, 600);
+      const proxy = await startProxy(documented, new URL(served.url).host);
+      for (let from = 0; from < tokens.length; from += 50) {
+        const some = tokens.slice(from, from + 50);
+        await Promise.all(some.map(({ token }) => TestAgent.online(proxy.agentUrl, token)));
+      }
+      expect(sample(await served.scrape(), 'rm_hosts_online')).toBe(tokens.length);
     });
 
     test('lets nobody smuggle a request by two lengths', async () => {
