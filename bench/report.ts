@@ -15,7 +15,7 @@ const DOCS = new URL('../docs/', import.meta.url);
 const PAGE = new URL('benchmarks.md', DOCS);
 const PLOTS = new URL('benchmarks/', DOCS);
 
-const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'reports', 'memory'];
+const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'reports', 'memory', 'disk'];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
 const JUDGED = [

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { disk } from './disk.ts';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { observe } from './observe.ts';
@@ -24,6 +25,7 @@ const BENCHES: readonly BenchDefinition[] = [
   ingest,
   reports,
   memory,
+  disk,
 ];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]
