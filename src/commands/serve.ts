@@ -81,8 +81,8 @@ function reloadOnSignal(
         'reloaded the token, the certificate and its key',
       );
     } catch (error) {
-      const faults = error instanceof SettingsError ? error.faults : undefined;
-      log.error(faults ? { faults } : { err: error }, 'reload failed, nothing changed');
+      const errors = error instanceof SettingsError ? error.errors : undefined;
+      log.error(errors ? { faults: errors } : { err: error }, 'reload failed, nothing changed');
     }
   });
 }

@@ -2,25 +2,25 @@ import { readFileSync } from 'node:fs';
 import { isMap, LineCounter, Parser, parseDocument } from 'yaml';
 import { messageOf } from '../errors.ts';
 import { permissionProblem } from '../platform/file-access.ts';
-import type { Faults } from './faults.ts';
+import type { ErrorList } from './error-list.ts';
 
 const MAX_YAML_DEPTH = 16;
 
 /**
- * Returns the map in a YAML file. If the file has no such map, adds a fault and returns an empty
+ * Returns the map in a YAML file. If the file has no such map, adds an error and returns an empty
  * one.
  */
-export function readYaml(file: string, faults: Faults): Readonly<Record<string, unknown>> {
-  const text = readTextFile(faults, file, file);
+export function readYaml(file: string, errors: ErrorList): Readonly<Record<string, unknown>> {
+  const text = readTextFile(errors, file, file);
   if (text === undefined) return {};
   if (isTooDeep(text)) {
-    faults.push(
-      `${file}: nested more than ${MAX_YAML_DEPTH} levels deep; settings are a map of texts and lists`,
+    errors.push(
+      `${file}: nested more than ${MAX_YAML_DEPTH} levels deep; settings must be a map of strings and lists`,
     );
     return {};
   }
   const lines = new LineCounter();
-  // Messages of the parser must be neither shown nor logged: they quote the faulty line, which may
+  // Messages of the parser must be neither shown nor logged: they quote the invalid line, which may
   // contain the token.
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -29,16 +29,16 @@ export function readYaml(file: string, faults: Faults): Readonly<Record<string, 
   });
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
-    faults.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
+    errors.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
   }
   if (document.errors.length > 0) return {};
   try {
     const value: unknown = document.toJS();
     if (value === null) return {};
     if (isMap(document.contents)) return value as Readonly<Record<string, unknown>>;
-    faults.push(`${file}: must be a map of settings`);
+    errors.push(`${file}: must be a map of settings`);
   } catch {
-    faults.push(`${file}: not valid YAML (an alias, *NAME, without its &NAME)`);
+    errors.push(`${file}: not valid YAML (an alias, *NAME, without its &NAME)`);
   }
   return {};
 }
@@ -64,13 +64,13 @@ function isTooDeep(yaml: string): boolean {
 }
 
 /**
- * Returns the text of a file. If it cannot be read, adds a fault and returns undefined.
+ * Returns the text of a file. If it cannot be read, adds an error and returns undefined.
  * @param source the setting that names the file
  * @param path `hide` if the path must not be shown: it may be the token itself, given by mistake
  * instead of a file
  */
 export function readTextFile(
-  faults: Faults,
+  errors: ErrorList,
   source: string,
   file: string,
   path: 'show' | 'hide' = 'show',
@@ -81,9 +81,9 @@ export function readTextFile(
     // It shows only paths that exist, so it cannot show a token.
     const problem = permissionProblem(file, 'read');
     const message = problem ?? messageOf(error);
-    const isSafe = path === 'show' && faults.describe(file) !== 'the token';
+    const isSafe = path === 'show' && errors.describe(file) !== 'the token';
     const detail = isSafe || problem !== undefined ? message : message.replace(/'.*'/s, 'the file');
-    faults.push(`${source}: cannot be read: ${detail}`);
+    errors.push(`${source}: cannot be read: ${detail}`);
     return undefined;
   }
 }

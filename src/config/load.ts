@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { RmError } from '../errors.ts';
-import { Faults } from './faults.ts';
+import { ErrorList } from './error-list.ts';
 import { readTextFile, readYaml } from './files.ts';
 import {
   DEFAULTS,
@@ -16,80 +16,82 @@ import {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * All faults of the settings. Each starts with its source: `RM_LISTEN: must be …` or `rm.yaml:
+ * All errors of the settings. Each starts with its source: `RM_LISTEN: must be …` or `rm.yaml:
  * listen: must be …`.
  */
 export class SettingsError extends RmError {
-  readonly faults: readonly string[];
+  readonly errors: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super('invalid_settings', faults.join('\n'));
-    this.faults = faults;
+  constructor(errors: readonly string[]) {
+    super('invalid_settings', errors.join('\n'));
+    this.errors = errors;
   }
 }
 
 export interface LoadedSettings {
   readonly settings: Settings;
-  /** Environment variables that start with `RM_` but have no known name: most likely a typo. */
+  /** Environment variables that start with `RM_` but are no settings. They are most likely typos. */
   readonly unknownVariables: readonly string[];
 }
 
 /**
  * Loads the settings from the defaults, the YAML file (`configFile`, else `RM_CONFIG`) and the
  * environment. Later sources override earlier ones.
- * @throws SettingsError naming every fault at once
+ * @throws SettingsError listing all errors
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
-  const faults = new Faults(env.RM_METRICS_TOKEN);
+  const errors = new ErrorList(env.RM_METRICS_TOKEN);
   const sources: Sources = new Map();
   const file = configFile || env.RM_CONFIG || undefined;
   const values: SettingValues = {
     ...DEFAULTS,
-    ...(file === undefined ? {} : fromFile(file, sources, faults)),
-    ...fromEnvironment(env, sources, faults),
+    ...(file === undefined ? {} : fromFile(file, sources, errors)),
+    ...fromEnvironment(env, sources, errors),
   };
-  const settings = completeSettings(values, sources, faults);
-  if (faults.list.length > 0) throw new SettingsError(faults.list);
+  const settings = completeSettings(values, sources, errors);
+  if (errors.list.length > 0) throw new SettingsError(errors.list);
   return { settings, unknownVariables: unknownVariables(env) };
 }
 
-/** The source of each setting that is set, as faults name it. */
+/** The source of each setting that is set, as named in error messages. */
 type Sources = Map<SettingKey, string>;
 
-function fromEnvironment(env: Environment, sources: Sources, faults: Faults): SettingValues {
+function fromEnvironment(env: Environment, sources: Sources, errors: ErrorList): SettingValues {
   const values: SettingValues = {};
   for (const [key, row] of rows()) {
     const text = env[row.variable];
     if (text === undefined || text === '') continue;
     sources.set(key, row.variable);
-    checkAndSet(values, key, row, rawValue(text, row), row.variable, faults);
+    checkAndSet(values, key, row, rawValue(text, row), row.variable, errors);
   }
   return values;
 }
 
 function rawValue(text: string, row: SettingRow): unknown {
   if (row.from === 'list') return text.split(',').map((item) => item.trim());
-  // Text that is not a number is returned as it is, so that the fault can show it.
+  // Text that is not a number is returned as it is, so that the error can show it.
   if (row.from === 'number') return /^\d+$/.test(text) ? Number(text) : text;
   return text;
 }
 
-function fromFile(file: string, sources: Sources, faults: Faults): SettingValues {
+function fromFile(file: string, sources: Sources, errors: ErrorList): SettingValues {
   const values: SettingValues = {};
   const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
-  const yaml = readYaml(file, faults);
-  faults.hideSecret(yaml.metrics_token);
+  const yaml = readYaml(file, errors);
+  errors.hideSecret(yaml.metrics_token);
   for (const [name, value] of Object.entries(yaml)) {
     const [key, row] = known.get(name) ?? [];
     if (key === undefined || row === undefined) {
       // In a typo such as {metrics_token:SECRET} the whole text is the key, so a key may contain
       // the token.
       const shownName = /^[_a-z][_a-z-]{0,29}$/i.test(name) ? name : 'not a name';
-      faults.push(`${file}: ${shownName}: unknown key; known are ${[...known.keys()].join(', ')}`);
+      errors.push(
+        `${file}: ${shownName}: unknown key; known keys are ${[...known.keys()].join(', ')}`,
+      );
     } else if (value !== null && value !== '') {
       const source = `${file}: ${key}`;
       sources.set(key, source);
-      checkAndSet(values, key, row, value, source, faults);
+      checkAndSet(values, key, row, value, source, errors);
     }
   }
   return values;
@@ -101,7 +103,7 @@ function checkAndSet(
   row: SettingRow,
   value: unknown,
   source: string,
-  faults: Faults,
+  errors: ErrorList,
 ): void {
   const result = v.safeParse(row.schema, value);
   if (result.success) {
@@ -109,45 +111,49 @@ function checkAndSet(
     return;
   }
   const messages = result.issues.map(({ message, input }) =>
-    row.secret ? message : `${message}, not ${faults.describe(input)}`,
+    row.secret ? message : `${message}, not ${errors.describe(input)}`,
   );
-  for (const message of new Set(messages)) faults.push(`${source}: ${message}`);
+  for (const message of new Set(messages)) errors.push(`${source}: ${message}`);
 }
 
-function completeSettings(values: SettingValues, sources: Sources, faults: Faults): Settings {
+function completeSettings(values: SettingValues, sources: Sources, errors: ErrorList): Settings {
   return {
     listen: values.listen ?? DEFAULTS.listen,
     metricsListen: values.metrics_listen,
     access: {
-      token: metricsToken(values, sources, faults),
+      token: metricsToken(values, sources, errors),
       trustedCidrs: values.metrics_trusted_cidrs ?? [],
       trustedProxies: values.trusted_proxies ?? [],
     },
     metricsExclude: values.metrics_exclude ?? [],
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,
-    tls: tlsFiles(values, sources, faults),
+    tls: tlsFiles(values, sources, errors),
     logLevel: values.log_level ?? DEFAULTS.log_level,
   };
 }
 
-function metricsToken(values: SettingValues, sources: Sources, faults: Faults): string | undefined {
+function metricsToken(
+  values: SettingValues,
+  sources: Sources,
+  errors: ErrorList,
+): string | undefined {
   const { metrics_token: token, metrics_token_file: file } = values;
   if (file === undefined) return token;
   const source = sources.get('metrics_token_file') ?? '';
   const other = sources.get('metrics_token'); // set even if that token was invalid
   if (other !== undefined) {
-    faults.push(`${source}: set together with ${other}; set one of them`);
+    errors.push(`${source}: set together with ${other}; set only one of them`);
     return undefined;
   }
-  const read = readTextFile(faults, source, file, 'hide')?.replace(/\r?\n$/, '');
+  const read = readTextFile(errors, source, file, 'hide')?.replace(/\r?\n$/, '');
   if (read === undefined) return undefined;
   if (isSendableToken(read)) return read;
-  faults.push(`${source}: ${file}: must hold ${TOKEN_EXPECTED}`);
+  errors.push(`${source}: ${file}: must contain ${TOKEN_EXPECTED}`);
   return undefined;
 }
 
-function tlsFiles(values: SettingValues, sources: Sources, faults: Faults): Settings['tls'] {
+function tlsFiles(values: SettingValues, sources: Sources, errors: ErrorList): Settings['tls'] {
   const { tls_cert_file: certFile, tls_key_file: keyFile } = values;
   if (certFile === undefined && keyFile === undefined) return undefined;
   const certSource = sources.get('tls_cert_file') ?? '';
@@ -156,19 +162,19 @@ function tlsFiles(values: SettingValues, sources: Sources, faults: Faults): Sett
     const [source, missing] = certFile
       ? ([certSource, 'tls_key_file'] as const)
       : ([keySource, 'tls_cert_file'] as const);
-    faults.push(`${source}: set without ${SETTINGS[missing].variable} or ${missing}; set both`);
+    errors.push(`${source}: set without ${SETTINGS[missing].variable} or ${missing}; set both`);
     return undefined;
   }
   const certificate = readPem(
     certSource,
     certFile,
     'certificate',
-    faults,
+    errors,
     (pem) => new X509Certificate(pem),
   );
-  const key = readPem(keySource, keyFile, 'private key', faults, (pem) => createPrivateKey(pem));
+  const key = readPem(keySource, keyFile, 'private key', errors, (pem) => createPrivateKey(pem));
   if (certificate && key && !certificate.checkPrivateKey(key)) {
-    faults.push(`${keySource}: ${keyFile}: is not the key of the certificate ${certFile}`);
+    errors.push(`${keySource}: ${keyFile}: is not the key of the certificate ${certFile}`);
   }
   return { certFile, keyFile };
 }
@@ -177,15 +183,15 @@ function readPem<T>(
   source: string,
   file: string,
   what: string,
-  faults: Faults,
+  errors: ErrorList,
   parse: (pem: string) => T,
 ): T | undefined {
-  const pem = readTextFile(faults, source, file);
+  const pem = readTextFile(errors, source, file);
   if (pem === undefined) return undefined;
   try {
     return parse(pem);
   } catch {
-    faults.push(`${source}: ${file}: must hold a ${what} in PEM`);
+    errors.push(`${source}: ${file}: must contain a ${what} in PEM format`);
     return undefined;
   }
 }

@@ -18,8 +18,7 @@ export function applicable({ token, tls }: Reload, atStart: Settings): Reload {
 }
 
 /**
- * Returns the names (in YAML) of settings that differ from those at the start and need a restart to
- * apply.
+ * Returns the YAML names of the settings that have changed since the start and need a restart to apply.
  */
 export function needingRestart(atStart: Settings, now: Settings): string[] {
   const differs = (pick: (settings: Settings) => unknown) =>

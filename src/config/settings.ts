@@ -44,10 +44,10 @@ const networks = v.array(network, `must be a list, each ${NETWORK_EXPECTED}`);
 
 const FAMILY_NAMES: ReadonlySet<string> = new Set(FAMILIES.map(({ name }) => name));
 const family = v.pipe(
-  text('the name of a family'),
+  text('the name of a metric family'),
   v.check(
     (name) => FAMILY_NAMES.has(name),
-    'must be the name of a family, without _bucket, _sum or _count; docs/prometheus.md lists them',
+    'must be the name of a metric family, without _bucket, _sum or _count; docs/prometheus.md lists them',
   ),
 );
 
@@ -71,7 +71,7 @@ export const SETTINGS = {
   metrics_exclude: {
     variable: 'RM_METRICS_EXCLUDE',
     from: 'list',
-    schema: v.array(family, 'must be a list of families, such as rm_host_info'),
+    schema: v.array(family, 'must be a list of metric families, such as rm_host_info'),
   },
   trusted_proxies: { variable: 'RM_TRUSTED_PROXY', from: 'list', schema: networks },
   data_dir: { variable: 'RM_DATA_DIR', schema: text() },

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Environment } from '../../src/config/load.ts';
-import { dir, faults, file, refusal, settings } from './loading.ts';
+import { dir, errors, file, refusal, settings } from './loading.ts';
 
 const SECRET = 'hunter2';
 
@@ -37,22 +37,22 @@ describe('the token of a file', () => {
     ['a file of something else', `${'x'.repeat(64)}\n`.repeat(1_000)],
   ])('is refused, not trimmed or sent as it is: %s', (_, content) => {
     const path = file(content);
-    expect(faults({ RM_METRICS_TOKEN_FILE: path })).toEqual([
+    expect(errors({ RM_METRICS_TOKEN_FILE: path })).toEqual([
       expect.stringMatching(
-        /^RM_METRICS_TOKEN_FILE\b.* must hold 1 to 1024 visible ASCII characters without spaces$/,
+        /^RM_METRICS_TOKEN_FILE\b.* must contain 1 to 1024 visible ASCII characters without spaces$/,
       ),
     ]);
-    expect(faults({ RM_METRICS_TOKEN_FILE: path })[0]).toContain(path);
+    expect(errors({ RM_METRICS_TOKEN_FILE: path })[0]).toContain(path);
   });
 
   it.each([
     ['missing', join(dir, 'no-such-token')],
     ['a directory', dir],
   ])('is named if it is %s', (_, path) => {
-    expect(faults({ RM_METRICS_TOKEN_FILE: path })).toEqual([
+    expect(errors({ RM_METRICS_TOKEN_FILE: path })).toEqual([
       expect.stringMatching(/^RM_METRICS_TOKEN_FILE\b.* cannot be read: /),
     ]);
-    expect(faults({}, `metrics_token_file: ${path}\n`)).toEqual([
+    expect(errors({}, `metrics_token_file: ${path}\n`)).toEqual([
       expect.stringMatching(/\bmetrics_token_file: cannot be read: /),
     ]);
   });
@@ -68,10 +68,10 @@ describe('token and token file are never set together', () => {
     ['token file above', { RM_METRICS_TOKEN_FILE: path }, `metrics_token: ${SECRET}\n`],
     ['file missing', { RM_METRICS_TOKEN: SECRET, RM_METRICS_TOKEN_FILE: join(dir, 'none') }, ''],
   ])('%s', (_, env, yaml) => {
-    const [fault, ...more] = faults(env, yaml);
+    const [error, ...more] = errors(env, yaml);
     expect(more).toEqual([]);
-    expect(fault).toMatch(/METRICS_TOKEN_FILE|metrics_token_file/);
-    expect(fault).toMatch(/METRICS_TOKEN\b|metrics_token\b/);
+    expect(error).toMatch(/METRICS_TOKEN_FILE|metrics_token_file/);
+    expect(error).toMatch(/METRICS_TOKEN\b|metrics_token\b/);
   });
 
   it('an empty one is not set', () => {
@@ -82,31 +82,31 @@ describe('token and token file are never set together', () => {
     ).toBe('x');
   });
 
-  // The one fault must not hide the other until it is mended.
+  // The one error must not hide the other until it is mended.
   it('is told also where the token itself is bad', () => {
     const bad = { RM_METRICS_TOKEN: `${SECRET} 2`, RM_METRICS_TOKEN_FILE: path };
-    expect(faults(bad)).toHaveLength(2);
+    expect(errors(bad)).toHaveLength(2);
   });
 });
 
-describe('a fault names the very source of the setting', () => {
+describe('an error names the very source of the setting', () => {
   const missing = join(dir, 'no-such-token');
 
   it('a token file of the environment', () => {
-    expect(faults({ RM_METRICS_TOKEN_FILE: missing })[0]).toMatch(/^RM_METRICS_TOKEN_FILE: /);
+    expect(errors({ RM_METRICS_TOKEN_FILE: missing })[0]).toMatch(/^RM_METRICS_TOKEN_FILE: /);
   });
 
   it('a token file of the configuration file', () => {
-    expect(faults({}, `metrics_token_file: ${missing}\n`)[0]).toMatch(
+    expect(errors({}, `metrics_token_file: ${missing}\n`)[0]).toMatch(
       /^rm\.yaml: metrics_token_file: /,
     );
   });
 
   it('both, where they contradict each other', () => {
-    const [fault] = faults({ RM_METRICS_TOKEN: SECRET }, `metrics_token_file: ${missing}\n`);
-    expect(fault).toContain('rm.yaml: metrics_token_file');
-    expect(fault).toContain('RM_METRICS_TOKEN');
-    expect(fault).not.toContain('RM_METRICS_TOKEN_FILE');
+    const [error] = errors({ RM_METRICS_TOKEN: SECRET }, `metrics_token_file: ${missing}\n`);
+    expect(error).toContain('rm.yaml: metrics_token_file');
+    expect(error).toContain('RM_METRICS_TOKEN');
+    expect(error).not.toContain('RM_METRICS_TOKEN_FILE');
   });
 });
 
@@ -120,7 +120,7 @@ describe('a secret is never shown', () => {
   it.each<[string, Environment, string?]>([
     ['a bad token in the environment', { RM_METRICS_TOKEN: `${SECRET} 2` }],
     ['a bad token in the file', {}, `metrics_token: ${SECRET} 2\n`],
-    ['a good one beside other faults', { RM_METRICS_TOKEN: SECRET, RM_LOG_LEVEL: 'loud' }],
+    ['a good one beside other errors', { RM_METRICS_TOKEN: SECRET, RM_LOG_LEVEL: 'loud' }],
     ['a good one in the file', { RM_LOG_LEVEL: 'loud' }, `metrics_token: ${SECRET}\n`],
     ['a bad one in a token file', { RM_METRICS_TOKEN_FILE: file(`${SECRET} 2`) }],
     ['one that is too long', { RM_METRICS_TOKEN: SECRET.repeat(1_000) }],
@@ -172,8 +172,8 @@ describe('a token that is in another setting by mistake is not shown', () => {
     ['within other text', `metrics_token: ${SECRET}\nlisten: "http://x/${SECRET}/y"\n`],
     ['as a number', 'metrics_token: 8675309\nagent_threads: 8675309\n'],
   ])('%s', (_, yaml) => {
-    const [fault = '', ...others] = faults({ RM_CONFIG: file(yaml) });
-    expect(fault + others.join('')).not.toMatch(/hunter2|8675309/);
-    expect(fault + others.join('')).toMatch(/listen|agent_threads/);
+    const [error = '', ...others] = errors({ RM_CONFIG: file(yaml) });
+    expect(error + others.join('')).not.toMatch(/hunter2|8675309/);
+    expect(error + others.join('')).toMatch(/listen|agent_threads/);
   });
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Environment } from '../../src/config/load.ts';
 import { createCertificate } from '../support/certificate.ts';
-import { dir, faults, file, settings } from './loading.ts';
+import { dir, errors, file, settings } from './loading.ts';
 
 const { cert, key, certPem, keyPem } = createCertificate(dir);
 const other = createCertificate(dir, 'other');
@@ -24,7 +24,7 @@ it.each<[string, Environment, string]>([
 it('a chain is taken, its first certificate being the one of the key', () => {
   const chain = file(certPem + other.certPem);
   expect(settings(tls(chain, key)).tls).toEqual({ certFile: chain, keyFile: key });
-  expect(faults(tls(file(other.certPem + certPem), key))).toHaveLength(1);
+  expect(errors(tls(file(other.certPem + certPem), key))).toHaveLength(1);
 });
 
 describe('one without the other', () => {
@@ -36,10 +36,10 @@ describe('one without the other', () => {
     ['RM_TLS_KEY_FILE', tls(cert, ''), ''],
     ['tls_cert_file', {}, `tls_cert_file:\ntls_key_file: ${key}\n`],
   ])('misses %s', (missing, env, yaml) => {
-    const [fault, ...more] = faults(env, yaml);
+    const [error, ...more] = errors(env, yaml);
     expect(more).toEqual([]);
-    expect(fault).toMatch(new RegExp(`\\b${missing}\\b`));
-    expect(fault).not.toContain('cannot be read');
+    expect(error).toMatch(new RegExp(`\\b${missing}\\b`));
+    expect(error).not.toContain('cannot be read');
   });
 });
 
@@ -60,13 +60,13 @@ describe('a file that is of no use is named', () => {
     ['key a certificate', tls(cert, cert), 'RM_TLS_KEY_FILE', 'private key in PEM'],
     ["key another certificate's", tls(cert, other.key), 'RM_TLS_KEY_FILE', 'not the key of'],
   ])('%s', (_, env, source, expected) => {
-    expect(faults(env)).toEqual([
+    expect(errors(env)).toEqual([
       expect.stringMatching(new RegExp(`^${source}\\b.*: .*${expected}`)),
     ]);
   });
 
   it('both at once', () => {
-    const found = faults(tls(join(dir, 'none'), file('key')));
+    const found = errors(tls(join(dir, 'none'), file('key')));
     expect(found).toHaveLength(2);
     expect(found[0]).toContain('RM_TLS_CERT_FILE');
     expect(found[1]).toContain('RM_TLS_KEY_FILE');
@@ -75,16 +75,16 @@ describe('a file that is of no use is named', () => {
   it('and nothing of a key is shown', () => {
     const line = keyPem.split('\n')[1] ?? '';
     expect(line).toMatch(/^[\w+/]{64}$/);
-    const found = [...faults(tls(key, key)), ...faults(tls(cert, file(keyPem.slice(0, 100))))];
+    const found = [...errors(tls(key, key)), ...errors(tls(cert, file(keyPem.slice(0, 100))))];
     expect(found.join('\n')).not.toContain(line.slice(0, 20));
   });
 
   it('with the very source of the setting', () => {
     const none = join(dir, 'none');
-    expect(faults(tls(none, key))[0]).toMatch(/^RM_TLS_CERT_FILE: /);
-    expect(faults({}, `tls_cert_file: ${none}\ntls_key_file: ${key}\n`)[0]).toMatch(
+    expect(errors(tls(none, key))[0]).toMatch(/^RM_TLS_CERT_FILE: /);
+    expect(errors({}, `tls_cert_file: ${none}\ntls_key_file: ${key}\n`)[0]).toMatch(
       /^rm\.yaml: tls_cert_file: /,
     );
-    expect(faults({}, `tls_cert_file: ${cert}\n`)[0]).toMatch(/^rm\.yaml: tls_cert_file: /);
+    expect(errors({}, `tls_cert_file: ${cert}\n`)[0]).toMatch(/^rm\.yaml: tls_cert_file: /);
   });
 });

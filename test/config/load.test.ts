@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Environment, loadSettings } from '../../src/config/load.ts';
 import { SETTINGS, type SettingKey, type Settings } from '../../src/config/settings.ts';
 import { createCertificate } from '../support/certificate.ts';
-import { dir, faults, file, settings } from './loading.ts';
+import { dir, errors, file, settings } from './loading.ts';
 
 const pair = createCertificate(dir);
 const renewed = { cert: join(dir, 'renewed.pem'), key: join(dir, 'renewed.key') };
@@ -224,9 +224,9 @@ describe('the configuration file', () => {
     ['a key inside of a value', 'log_level: listen: 127.0.0.1:1\n', 1],
     ['two documents', 'log_level: info\n---\nlog_level: warn\n', 2],
   ])('is no YAML, and the place is named: %s', (_, yaml, line) => {
-    const found = faults({}, yaml);
+    const found = errors({}, yaml);
     expect(found).not.toEqual([]);
-    for (const fault of found) expect(fault).toMatch(/^rm\.yaml: line \d+, column \d+: not valid/);
+    for (const error of found) expect(error).toMatch(/^rm\.yaml: line \d+, column \d+: not valid/);
     expect(found[0]).toContain(`line ${line},`);
   });
 
@@ -236,7 +236,7 @@ describe('the configuration file', () => {
     ['a key without its space', 'listen:127.0.0.1\n'],
     ['a number', '8080\n'],
   ])('is no map of settings but %s', (_, yaml) => {
-    expect(faults({}, yaml)).toEqual(['rm.yaml: must be a map of settings']);
+    expect(errors({}, yaml)).toEqual(['rm.yaml: must be a map of settings']);
   });
 
   it.each([
@@ -249,13 +249,15 @@ describe('the configuration file', () => {
     'toString',
     '__proto__',
   ])('has the unknown key %s', (key) => {
-    expect(faults({}, `${key}: 127.0.0.1:1\n`)).toEqual([
-      expect.stringMatching(new RegExp(`^rm\\.yaml: ${key}: unknown key; known are .*log_level$`)),
+    expect(errors({}, `${key}: 127.0.0.1:1\n`)).toEqual([
+      expect.stringMatching(
+        new RegExp(`^rm\\.yaml: ${key}: unknown key; known keys are .*log_level$`),
+      ),
     ]);
   });
 
   it('an unknown key without a value is unknown all the same', () => {
-    expect(faults({}, 'lissten:\n')).toHaveLength(1);
+    expect(errors({}, 'lissten:\n')).toHaveLength(1);
   });
 
   // `---` and comments are what is left of a file in which everything is commented out.
@@ -267,7 +269,7 @@ describe('the configuration file', () => {
     expect(
       settings({}, 'metrics_trusted_cidrs: &lan [10.0.0.1]\ntrusted_proxies: *lan\n').access,
     ).toMatchObject({ trustedCidrs: ['10.0.0.1'], trustedProxies: ['10.0.0.1'] });
-    expect(faults({}, 'metrics_trusted_cidrs: &lan [*lan]\n')).toHaveLength(1);
+    expect(errors({}, 'metrics_trusted_cidrs: &lan [*lan]\n')).toHaveLength(1);
   });
 });
 
@@ -335,17 +337,17 @@ describe('a bad value', () => {
   it.each(BAD.flatMap(([variable, texts]) => texts.map((text) => [variable, text] as const)))(
     'of %s is named with its place: %j',
     (variable, text) => {
-      expect(faults({ [variable]: text })).toEqual([
+      expect(errors({ [variable]: text })).toEqual([
         expect.stringMatching(new RegExp(`^${variable}: must be `)),
       ]);
     },
   );
 
   it('is shown, with what would be right', () => {
-    expect(faults({ RM_LOG_LEVEL: 'loud' })).toEqual([
+    expect(errors({ RM_LOG_LEVEL: 'loud' })).toEqual([
       'RM_LOG_LEVEL: must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
     ]);
-    expect(faults({ RM_AGENT_THREADS: '65' })).toEqual([
+    expect(errors({ RM_AGENT_THREADS: '65' })).toEqual([
       'RM_AGENT_THREADS: must be a whole number from 1 to 64, not 65',
     ]);
   });
@@ -382,13 +384,13 @@ describe('a bad value', () => {
     ['log_level', '30'],
     ['log_level', 'false'],
   ])('in the file is named with file and key: %s: %s', (key, value) => {
-    expect(faults({}, `${key}: ${value}\n`)).toEqual([
+    expect(errors({}, `${key}: ${value}\n`)).toEqual([
       expect.stringMatching(new RegExp(`^rm\\.yaml: ${key}: must be `)),
     ]);
   });
 
-  it('in the file is a fault also where the environment overrides it', () => {
-    expect(faults({ RM_LOG_LEVEL: 'info' }, 'log_level: loud\n')).toHaveLength(1);
+  it('in the file is an error also where the environment overrides it', () => {
+    expect(errors({ RM_LOG_LEVEL: 'info' }, 'log_level: loud\n')).toHaveLength(1);
   });
 });
 
@@ -415,8 +417,8 @@ it('a token may have 1,024 characters', () => {
 it('what a token must be is told by variable and key, and the token is not', () => {
   const expected = 'must be 1 to 1024 visible ASCII characters without spaces';
   for (const bad of ['hunter 2', `hunter2${'x'.repeat(1_024)}`]) {
-    expect(faults({ RM_METRICS_TOKEN: bad })).toEqual([`RM_METRICS_TOKEN: ${expected}`]);
-    expect(faults({}, `metrics_token: ${bad}\n`)).toEqual([`rm.yaml: metrics_token: ${expected}`]);
+    expect(errors({ RM_METRICS_TOKEN: bad })).toEqual([`RM_METRICS_TOKEN: ${expected}`]);
+    expect(errors({}, `metrics_token: ${bad}\n`)).toEqual([`rm.yaml: metrics_token: ${expected}`]);
   }
 });
 
@@ -427,7 +429,7 @@ it.each(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])(
   },
 );
 
-it('every fault is told at once, each by its source', () => {
+it('every error is told at once, each by its source', () => {
   const env = {
     RM_LISTEN: 'nowhere',
     RM_TRUSTED_PROXY: 'proxy.example',
@@ -436,7 +438,7 @@ it('every fault is told at once, each by its source', () => {
     RM_TLS_CERT_FILE: pair.cert,
   };
   const yaml = 'lissten: 127.0.0.1:1\nagent_threads: 0\nmetrics_listen: 80\nlog_level: 1\n';
-  const found = faults(env, yaml);
+  const found = errors(env, yaml);
   const sources = [
     /^rm\.yaml: lissten: /,
     /^rm\.yaml: agent_threads: /,
@@ -449,12 +451,12 @@ it('every fault is told at once, each by its source', () => {
     /\bRM_TLS_KEY_FILE\b/,
   ];
   for (const source of sources) {
-    expect(found.filter((fault) => source.test(fault))).toHaveLength(1);
+    expect(found.filter((error) => source.test(error))).toHaveLength(1);
   }
   expect(found).toHaveLength(sources.length);
 });
 
-it('the error has the code that ends the start, and a line a fault', () => {
+it('the error has the code that ends the start, and a line an error', () => {
   expect(() => loadSettings({ RM_LISTEN: 'nowhere', RM_LOG_LEVEL: 'loud' })).toThrow(
     expect.objectContaining({
       code: 'invalid_settings',
@@ -511,6 +513,6 @@ describe('YAML that is nested too deeply is refused, not parsed', () => {
     ['values', `listen: ${'['.repeat(20_000)}`],
     ['keys', `${'? '.repeat(20_000)}x\n`],
   ])('in %s', (_, yaml) => {
-    expect(faults({ RM_CONFIG: file(yaml) })[0]).toMatch(/nested more than 16 levels/);
+    expect(errors({ RM_CONFIG: file(yaml) })[0]).toMatch(/nested more than 16 levels/);
   });
 });

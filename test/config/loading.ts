@@ -33,8 +33,8 @@ export function refusal(env: Environment, configFile?: string): SettingsError {
 }
 
 /** What is wrong, the path of the YAML file shown as `rm.yaml`. */
-export function faults(env: Environment, yaml?: string): readonly string[] {
-  if (yaml === undefined) return refusal(env).faults;
+export function errors(env: Environment, yaml?: string): readonly string[] {
+  if (yaml === undefined) return refusal(env).errors;
   const configFile = file(yaml);
-  return refusal(env, configFile).faults.map((fault) => fault.replaceAll(configFile, 'rm.yaml'));
+  return refusal(env, configFile).errors.map((error) => error.replaceAll(configFile, 'rm.yaml'));
 }

@@ -319,7 +319,7 @@ describe('hosts list and remove', () => {
     );
   });
 
-  test('settings count: data_dir from the file, faults in it', async () => {
+  test('settings count: data_dir from the file, errors in it', async () => {
     const dataDir = temporaryDirectory();
     const config = join(temporaryDirectory(), 'rm.yaml');
     writeFileSync(config, `data_dir: ${dataDir}\n`);

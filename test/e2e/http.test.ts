@@ -410,7 +410,7 @@ describe('starting and ending', () => {
     expect(stderr).not.toContain('    at ');
   });
 
-  test('every fault of the settings is listed with its source, and no secret', async () => {
+  test('every error in the settings is listed with its source, and no secret', async () => {
     const config = join(temporaryDirectory(), 'rm.yaml');
     writeFileSync(
       config,
@@ -442,7 +442,7 @@ describe('starting and ending', () => {
     );
   });
 
-  test('an unreadable configuration file is a fault', async () => {
+  test('an unreadable configuration file is an error', async () => {
     const { code, stderr } = await cli(['serve'], { RM_CONFIG: '/nowhere/rm.yaml' });
     expect(code).toBe(2);
     expect(stderr).toContain('/nowhere/rm.yaml: cannot be read');

@@ -14,7 +14,7 @@ import type { Settings } from '../../../src/config/settings.ts';
 import { dir } from '../../config/loading.ts';
 
 /*
- * Settings are read once, at the start, and whatever is wrong with them ends it with a list of all faults. An
+ * Settings are read once, at the start, and whatever is wrong with them ends it with a list of all errors. An
  * exception of another kind would end it with a stack instead, or at a reload not at all as documented.
  */
 
@@ -41,7 +41,7 @@ const KEYS = Object.keys(VARIABLES) as Key[];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 describe('any settings at all', () => {
-  test('in the environment are settings within their bounds, or faults that name their variables', () => {
+  test('in the environment are settings within their bounds, or errors that name their variables', () => {
     fc.assert(
       fc.property(anyEnvironment, (env) => {
         const loaded = load(env);
@@ -52,7 +52,7 @@ describe('any settings at all', () => {
     );
   });
 
-  test('in a file are settings within their bounds, or faults that name file and place', () => {
+  test('in a file are settings within their bounds, or errors that name file and place', () => {
     fc.assert(
       fc.property(anyYaml, (yaml) => {
         const loaded = load({}, yaml);
@@ -63,7 +63,7 @@ describe('any settings at all', () => {
     );
   });
 
-  test('in both are settings within their bounds, or faults that name their source', () => {
+  test('in both are settings within their bounds, or errors that name their source', () => {
     fc.assert(
       fc.property(anyEnvironment, anyYaml, (env, yaml) => {
         const loaded = load(env, yaml);
@@ -74,7 +74,7 @@ describe('any settings at all', () => {
     );
   });
 
-  test('under any name of the file are settings or faults that name it', () => {
+  test('under any name of the file are settings or errors that name it', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string(), fc.constantFrom('.', '\0', dir, 'a'.repeat(5_000))),
@@ -164,7 +164,7 @@ describe('good settings', () => {
 });
 
 describe('the token', () => {
-  test('is in no fault, whatever else is wrong', () => {
+  test('is in no error, whatever else is wrong', () => {
     const placed = fc.oneof(
       fc
         .constantFrom(SECRET, `${SECRET} 2`, SECRET.repeat(100), `${SECRET}\n`, `\u00fc${SECRET}`)
@@ -193,7 +193,7 @@ describe('the token', () => {
     );
   });
 
-  test('is in no fault, whatever slips into its line', () => {
+  test('is in no error, whatever slips into its line', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...TOKEN_LINES.filter((lines) => /^metrics_token:\s(?!.*\{)/s.test(lines))),
@@ -225,7 +225,7 @@ describe('the token', () => {
     ['the token below its key, as a key', `metrics_token:\n${SECRET}:\n`],
     ['the token behind its key, as a key', `{metrics_token, ${SECRET}}\n`],
     ['a token with a quote, twice', `metrics_token: &t '${SECRET}"1'\nlog_level: *t\n`],
-  ])('is in no fault after a slip: %s', (_, yaml) => {
+  ])('is in no error after a slip: %s', (_, yaml) => {
     const loaded = load({}, yaml);
     if (loaded instanceof SettingsError) expectNoSecret(loaded);
   });
@@ -295,28 +295,28 @@ function load(env: Environment, yaml?: string): LoadedSettings | SettingsError {
 /** Neither half of it is anywhere that a log might show. */
 function expectNoSecret(error: SettingsError): void {
   const depth = Number.POSITIVE_INFINITY;
-  const shown = [error.message, ...error.faults, inspect(error, { depth })].join();
+  const shown = [error.message, ...error.errors, inspect(error, { depth })].join();
   for (const half of SECRET.split('-')) expect(shown).not.toContain(half);
 }
 
-/** Each fault begins with a variable that is set, or with the file and the place in it. */
+/** Each error begins with a variable that is set, or with the file and the place in it. */
 function expectSources(
-  { faults }: SettingsError,
+  { errors }: SettingsError,
   env: Environment,
   file: string | undefined,
 ): void {
-  expect(faults.length).toBeGreaterThan(0);
-  for (const fault of faults) {
+  expect(errors.length).toBeGreaterThan(0);
+  for (const error of errors) {
     const variable = KEYS.map((key) => VARIABLES[key]).find((name) =>
-      fault.startsWith(`${name}: `),
+      error.startsWith(`${name}: `),
     );
     if (variable !== undefined) {
-      expect(env[variable], fault).toBeTruthy();
+      expect(env[variable], error).toBeTruthy();
       continue;
     }
-    if (file === undefined || !fault.startsWith(`${file}: `))
-      throw new Error(`no source: ${fault}`);
-    expect(fault.slice(file.length)).toMatch(
+    if (file === undefined || !error.startsWith(`${file}: `))
+      throw new Error(`no source: ${error}`);
+    expect(error.slice(file.length)).toMatch(
       /^: (?:[\w-]+: |nested more than 16 levels|not a name: unknown key|line \d+, column \d+: not valid YAML|not valid YAML|must be a map|cannot be read)/,
     );
   }

@@ -1,9 +1,9 @@
-/** Collects the faults of the settings, and the secrets that must not appear in them. */
-export class Faults {
+/** Collects the errors in the settings, and the secrets that must not appear in them. */
+export class ErrorList {
   readonly list: string[] = [];
   readonly #secrets = new Set<string>();
 
-  /** @param secret the token, if it is known: by mistake it may also be the value of another setting */
+  /** @param secret the token, if it is known; by mistake it may also be the value of another setting */
   constructor(secret: string | undefined) {
     this.hideSecret(secret);
   }
@@ -13,14 +13,14 @@ export class Faults {
     if (isText && value !== '') this.#secrets.add(String(value));
   }
 
-  push(fault: string): void {
-    this.list.push(fault);
+  push(error: string): void {
+    this.list.push(error);
   }
 
   /**
-   * Describes a value in the text of a fault. It does not show the contents of lists and maps, nor
-   * text that has several lines or mentions a token: wrong indentation or a wrong quote may have
-   * put the token there.
+   * Describes a value for an error message. It does not show the contents of lists and maps. It also
+   * does not show text that has several lines or mentions a token: wrong indentation or a wrong quote
+   * may have put the token there.
    */
   describe(value: unknown): string {
     if (typeof value === 'object' && value !== null)
@@ -28,6 +28,6 @@ export class Faults {
     const text = String(value);
     for (const secret of this.#secrets) if (text.includes(secret)) return 'the token';
     if (typeof value !== 'string') return text;
-    return /token|\n/i.test(text) ? 'a text that may hold a token' : JSON.stringify(text);
+    return /token|\n/i.test(text) ? 'text that may contain a token' : JSON.stringify(text);
   }
 }
