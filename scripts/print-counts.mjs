@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites, numTotalTests } =
   JSON.parse(readFileSync(process.argv[2], 'utf8'));
 if (numTotalTests === 0) throw new Error('no tests were run');
-// A file that could not even be loaded has no failed tests of its own.
+// A file that cannot be loaded has no failed tests.
 const failed = numFailedTests > 0 ? numFailedTests : numFailedTestSuites;
 const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : '';
 console.log(`${numPassedTests} passed, ${failed} failed${skipped}`);

@@ -32,7 +32,7 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const HELP: readonly string[] = ['help', '--help', '-h'];
 
-// A reader of standard output may exit early, as `head` does. That is no error. Anything else is, such as a full disk.
+// A reader of standard output may exit early, as `head` does. That is not an error, but a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') return;
   console.error(`restic-manager: cannot write to standard output: ${error.message}`);

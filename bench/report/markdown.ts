@@ -76,7 +76,7 @@ function cell(row: Row | undefined): string {
     .join(' ');
 }
 
-/** A line that says where and with which versions the figures of a section were measured. */
+/** A line with the machine and the versions with which the figures of a section were measured. */
 export function measuredLines({ measured }: ResultFile): string[] {
   const { date, command, commit, modified, cpu, cores, memoryGb, kernel, load } = measured;
   const versions = Object.entries(measured.versions)

@@ -15,7 +15,7 @@ export class Scrapes {
   readonly ms: number[] = [];
   readonly failures: string[] = [];
   readonly #url: string;
-  /** Like Prometheus, it keeps its connection and asks for gzip. */
+  /** Like Prometheus, it keeps its connection open and requests gzip. */
   readonly #kept = new Agent({ keepAlive: true });
 
   constructor(url: string) {

@@ -33,7 +33,7 @@ export class Listener {
 
   /** @param mount adds the routes to an app; undefined if only loops in other threads serve */
   constructor(tls: Settings['tls'], mount: Mount | undefined) {
-    // The acceptor gives sockets away before the TLS handshake, but only to apps of its own kind.
+    // The acceptor passes sockets on before the TLS handshake, but only to apps of its own kind.
     this.#acceptor = createApp(tls);
     this.#mount = mount;
     this.#isTls = tls !== undefined;
@@ -102,7 +102,7 @@ export class Listener {
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES:
-    'this user may not use the port: take one from 1024 on, or let systemd grant CAP_NET_BIND_SERVICE',
+    'this user is not permitted to use the port; use port 1024 or higher, or let systemd grant CAP_NET_BIND_SERVICE',
   EADDRINUSE: 'another program uses the port',
   EADDRNOTAVAIL: 'this machine does not have the address',
   ENOTFOUND: 'the host name was not found',

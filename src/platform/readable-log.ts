@@ -16,7 +16,7 @@ const UNQUOTED = /^[^\s"=\\]+$/;
 
 /**
  * Makes a line of the log readable in a terminal:
- * `14:03:59 WARN  a scrape was refused  event=scrape_refused gate=token`.
+ * `14:03:59 WARN  scrape refused  event=scrape_refused gate=token`.
  *
  * Values come from strangers, so control characters in them are escaped. (pino-pretty prints them as
  * they are, and a terminal would execute them.)

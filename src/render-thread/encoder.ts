@@ -28,6 +28,6 @@ export interface Encoder {
   encodeStored(scratch: Scratch, bound: number, write: (out: TextWriter) => void): Checksum;
   /** The checksum of the concatenation. */
   join(checksums: readonly Checksum[]): Checksum;
-  /** Bytes behind the last piece, computed from the checksum of the whole text. */
+  /** Bytes after the last piece, computed from the checksum of the whole text. */
   tail(checksum: Checksum): Buffer;
 }

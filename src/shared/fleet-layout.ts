@@ -7,7 +7,7 @@
  *   pages      PAGE_ROWS hosts each, sorted by ULID: a block of numbers, column after column
  *   details    further columns of each page, by the same block; not used if no family shows them
  *   text       two texts of each host, escaped, in units of TEXT_UNIT bytes: its labels `host_id="…",host="…"`,
- *              and behind them the further labels of `rm_host_info`, `,agent_version="…",…`
+ *              followed by the further labels of `rm_host_info`, `,agent_version="…",…`
  *
  * All of it is reserved at the start, and the operating system zeroes it lazily. Memory for hosts
  * that do not exist is therefore never used, and no thread has to switch to a larger buffer.

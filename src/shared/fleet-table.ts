@@ -252,7 +252,7 @@ export class FleetTable {
   }
 }
 
-/** The two texts of a host, one behind the other. */
+/** The two texts of a host, one after the other. */
 interface Texts {
   readonly bytes: Buffer;
   /** Of the first text, in bytes. */

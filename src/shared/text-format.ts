@@ -24,10 +24,10 @@ export function labelText(labels: Readonly<Record<string, string>>): string {
  * kept in an object would be stored and loaded at each step, which took a quarter of the time of a
  * row.
  *
- * They do not check for room. The caller provides COPY_SLACK_BYTES behind the last byte.
+ * They do not check for room. The caller provides COPY_SLACK_BYTES after the last byte.
  */
 
-/** Spare bytes that `copyByEights` needs behind the source and behind the target. */
+/** Spare bytes that `copyByEights` needs after the source and after the target. */
 export const COPY_SLACK_BYTES = 8;
 
 export function dataViewOf(bytes: Uint8Array): DataView {

@@ -17,10 +17,10 @@ test('a line has the time of day, the level, the message and the fields', () => 
     suppressed: 3,
     client: 'two words',
     needs_restart: ['listen'],
-    msg: 'a scrape was refused',
+    msg: 'scrape refused',
   });
   expect(plain(line)).toBe(
-    '03:04:05 WARN  a scrape was refused  event=scrape_refused suppressed=3 client="two words" needs_restart=["listen"]\n',
+    '03:04:05 WARN  scrape refused  event=scrape_refused suppressed=3 client="two words" needs_restart=["listen"]\n',
   );
 });
 

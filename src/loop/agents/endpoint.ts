@@ -106,7 +106,7 @@ export class AgentEndpoint {
   /**
    * Stops accepting messages, waits until the accepted ones are stored and answered, and closes the
    * connections. It does not wait for hellos, because an agent repeats its hello when it reconnects.
-   * Messages that arrive meanwhile are not acknowledged, so the agents send them again.
+   * Messages that arrive during the drain are not acknowledged, so the agents send them again.
    * @param limitMs how long to wait for the store, in milliseconds
    */
   async drain(limitMs = DRAIN_LIMIT_MS): Promise<void> {

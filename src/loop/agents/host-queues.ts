@@ -8,7 +8,7 @@ interface HostQueue {
 }
 
 /**
- * Limits the operations that each host has in the store at one time. Further operations of that host
+ * Limits the operations that each host has in the store at the same time. Further operations of that host
  * wait here, so that the operations of other hosts do not wait behind them. A host without unanswered
  * operations takes no memory.
  */

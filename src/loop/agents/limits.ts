@@ -1,6 +1,6 @@
 /*
  * Limits on the work and the memory that one agent, or an attacker in its place, can cause in a loop.
- * `docs/security.md` lists all limits of the control plane and what happens beyond each.
+ * `docs/security.md` lists all limits of the control plane and what happens when each is exceeded.
  */
 
 /**

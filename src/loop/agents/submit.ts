@@ -45,7 +45,7 @@ async function jobStarted(
 }
 
 /**
- * Observes the job if the store says that this is its first finish. The loop cannot decide that: a
+ * Observes the job if the store answers that this is its first finish. The loop cannot decide that: a
  * repeated finish must not be counted twice, not even after a restart.
  */
 async function jobFinished(

@@ -25,7 +25,7 @@ const YOUNG_GENERATION_MB = 4;
 
 /** A rendered body in shared memory. Its pieces do not change until it is released. */
 export interface RenderedBody {
-  /** @throws RmError `render_failed` if the render was not asked for this encoding */
+  /** @throws RmError `render_failed` if this encoding was not requested from the render */
   bytes(encoding: Encoding): BodyBytes;
   release(): void;
   /**
@@ -67,7 +67,7 @@ export class RenderThread {
   }
 
   /**
-   * Starts the render thread and renders the encoding that Prometheus asks for, so that the first
+   * Starts the render thread and renders the encoding that Prometheus requests, so that the first
    * scrape is as fast as later ones.
    */
   async warmUp(): Promise<void> {

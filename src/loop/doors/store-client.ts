@@ -100,7 +100,7 @@ export class StoreClient {
    * Sends an operation to the store, at the end of this turn of the loop.
    * @returns the answer. An operation that changes something is on disk by then.
    * @throws RmError `database_failed` and errors of the operation itself, if nothing was changed;
-   * `closed` if the store ended meanwhile, so that it is not known whether anything was changed
+   * `closed` if the store ended before it answered; the change may or may not have been made
    */
   submit<N extends OperationName>(name: N, request: Request<N>): Promise<Answer<N>> {
     if (this.#closed) return Promise.reject(new RmError('closed', 'the store is closed'));
@@ -146,7 +146,7 @@ export class StoreClient {
     this.#stats?.submitted(this.#outgoing.length);
     this.#outgoing = [];
     const totalAnswered = Atomics.load(this.#progress, 0);
-    // The counter has 32 bits and may have wrapped. The difference is correct nevertheless.
+    // The counter has 32 bits and may have wrapped. The difference is correct anyway.
     if (((this.#sent - totalAnswered) | 0) > MAX_UNANSWERED_PER_LOOP) {
       // Blocks on purpose. If the loop does not read, TCP slows the agents down. uWebSockets.js
       // cannot pause a WebSocket, and without any pause a slow store would fill the memory.

@@ -77,7 +77,7 @@ function makeDirectory(directory: string): void {
     const parent = dirname(directory);
     if (code !== 'ENOENT' || existsSync(parent)) throw error;
     makeDirectory(parent);
-    // Another process may have created it meanwhile, so this goes through the same checks again.
+    // Another process may have created it in the meantime, so this goes through the same checks again.
     makeDirectory(directory);
   }
 }

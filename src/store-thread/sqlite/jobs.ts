@@ -7,8 +7,8 @@ import type { SqlValue, Statements } from './statements.ts';
 export const MAX_UNFINISHED = 10_000;
 export const MAX_REMEMBERED = 100_000;
 /**
- * Number of jobs deleted beyond the excess. Finding the oldest jobs of a host reads all of them, so it
- * must not happen at each new job.
+ * Number of jobs deleted in addition to the excess. Finding the oldest jobs of a host reads all of its
+ * jobs, so it must not happen at each new job.
  */
 const FORGET_AHEAD = 1_000;
 /** Maximum number of jobs that one call of `forget` deletes. */
