@@ -6,8 +6,10 @@ import { TestAgent } from '../support/agent.ts';
 import { ask } from '../support/http.ts';
 import { eventually, Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
 
-const WARN = 40;
-const ERROR = 50;
+const WARN = 'warn';
+const ERROR = 'error';
+/** The line of the start, which every log has. */
+const STARTED = { level: 'info', msg: 'started' };
 
 /** The lines of the log, which are what an operator has. */
 function linesOf(served: Served): Record<string, unknown>[] {
@@ -45,6 +47,7 @@ describe('the log says', () => {
     await eventually(() =>
       expect(linesOf(served)).toMatchObject([
         { level: WARN, msg: expect.stringMatching(/RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR/) },
+        STARTED,
       ]),
     );
   });
@@ -52,7 +55,10 @@ describe('the log says', () => {
   test('which variables it does not know, but not what they hold', async () => {
     const served = await Served.start({ RM_METRICS_TOKN: 'a-secret-with-a-mistyped-name' });
     await eventually(() =>
-      expect(linesOf(served)).toMatchObject([{ level: WARN, variable: 'RM_METRICS_TOKN' }]),
+      expect(linesOf(served)).toMatchObject([
+        { level: WARN, variable: 'RM_METRICS_TOKN' },
+        STARTED,
+      ]),
     );
     expect(served.log).not.toContain('a-secret');
   });
@@ -63,23 +69,24 @@ describe('the log says', () => {
       RM_TRUSTED_PROXY: '10.1.2.3,192.0.2.1',
     });
     await eventually(() =>
-      expect(linesOf(served)).toMatchObject([{ level: WARN, proxy: '10.1.2.3' }]),
+      expect(linesOf(served)).toMatchObject([{ level: WARN, proxy: '10.1.2.3' }, STARTED]),
     );
   });
 
-  test('nothing at all while everything is well', async () => {
+  test('nothing but the start while everything is well', async () => {
     const served = await Served.start();
     const { token } = await served.addHost('web');
     const agent = await TestAgent.online(served.agentUrl, token);
     await agent.job({ id: '1', kind: 'backup', status: 'succeeded' });
     await served.scrape();
-    expect(served.log).toBe('');
+    expect(linesOf(served)).toMatchObject([STARTED]);
   });
 
   test('by which signal it ends, and that all is on disk', async () => {
     const served = await Served.start();
     expect(await served.stop('SIGINT')).toBe(0);
     expect(linesOf(served)).toMatchObject([
+      STARTED,
       { signal: 'SIGINT', msg: 'shutting down' },
       { msg: 'shutdown complete, all data written' },
     ]);
@@ -95,6 +102,7 @@ test('a second signal while it shuts down changes nothing', async () => {
   expect(await served.stop('SIGINT')).toBe(0);
   expect((await agent.closed).code).toBe(1012);
   expect(linesOf(served)).toMatchObject([
+    STARTED,
     { msg: 'shutting down' },
     { msg: 'shutdown complete, all data written' },
   ]);
