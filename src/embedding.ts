@@ -157,7 +157,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
 function checkedExclude(exclude: readonly string[] = []): readonly string[] {
   if (!Array.isArray(exclude)) {
-    throw new RmError('invalid_settings', 'exclude: must be a list of names of families');
+    throw new RmError('invalid_settings', 'exclude: must be a list of metric family names');
   }
   const check = (name: unknown) => () => {
     if (FAMILIES.some((family) => family.name === name)) return;
@@ -173,7 +173,7 @@ function checkedExclude(exclude: readonly string[] = []): readonly string[] {
 function checkedBuildInfo(info: MetricsOptions['buildInfo']): MetricsOptions['buildInfo'] {
   if (info === undefined) return undefined;
   if (typeof info?.version === 'string' && typeof info.commit === 'string') return info;
-  throw new RmError('invalid_settings', 'buildInfo: must have the texts version and commit');
+  throw new RmError('invalid_settings', 'buildInfo: must have version and commit, both strings');
 }
 
 /**

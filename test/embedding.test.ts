@@ -81,7 +81,7 @@ test('createMetrics names every error in its options at once', () => {
     'trustedProxies: not x',
     'exclude: not "rm_nothing"',
     'exclude: not "rm_none"',
-    'buildInfo: must have the texts version and commit',
+    'buildInfo: must have version and commit, both strings',
   ]);
   expect(message).not.toContain('two words');
 });
