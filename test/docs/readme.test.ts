@@ -56,13 +56,12 @@ test.skipIf(NO_RESTIC)(
     const served = await Served.start();
     const { token } = await served.addHost('web-1');
     const directory = temporaryDirectory();
-    const section = readme.slice(readme.indexOf('and in another terminal'));
+    const section = readme.slice(readme.indexOf('Put it in place of'));
     const commands = codeBlock(section, 'sh')
-      .replace(/^npm run .*\n/, '')
       .replaceAll('http://127.0.0.1:8080', served.url)
       .replace('rmh_...', token)
       .replaceAll('$(cat metrics-token)', TOKEN)
-      .replaceAll('/tmp/repository', join(directory, 'repository'))
+      .replaceAll('/tmp/try-repository', join(directory, 'repository'))
       .replace('-o restic-report', `-o ${directory}/restic-report`)
       .replaceAll('sh restic-report', `sh ${directory}/restic-report`);
     const env = { ...process.env, HOME: directory, RESTIC_REPORT_SPOOL: join(directory, 'spool') };

@@ -1,4 +1,5 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
@@ -22,6 +23,28 @@ test('the settings of docs/running.md are good', () => {
     dataDir: '/var/lib/restic-manager',
   });
 });
+
+/** Without it the test is skipped on a developer's machine; CI installs it. */
+const ANALYZE = '/usr/bin/systemd-analyze';
+
+test.skipIf(!existsSync(ANALYZE))(
+  `systemd rates the unit of docs/running.md 2 or better${existsSync(ANALYZE) ? '' : ` (${ANALYZE} is not installed)`}`,
+  () => {
+    const [, unit = ''] = /^```ini\n([\s\S]*?)^```$/m.exec(readPage('docs/running.md')) ?? [];
+    const file = join(temporaryDirectory(), 'restic-manager.service');
+    writeFileSync(file, unit);
+    const { stdout, stderr } = spawnSync(
+      ANALYZE,
+      ['security', '--offline=true', '--no-pager', file],
+      { encoding: 'utf8', env: { ...process.env, LANG: 'C.UTF-8' } },
+    );
+    const [, exposure] =
+      /Overall exposure level for restic-manager\.service: ([\d.]+)/.exec(stdout) ?? [];
+    expect(Number(exposure), stderr).toBeLessThanOrEqual(2);
+    // What it cannot see: without StateDirectory the service could not write its database.
+    expect(unit).toContain('StateDirectory=restic-manager\n');
+  },
+);
 
 test('the backup of docs/running.md is taken under writes, and restored as it says', async () => {
   const page = readPage('docs/running.md');
