@@ -50,11 +50,12 @@ async function main(args: readonly string[]): Promise<void> {
   if (flags.includes('--version') || name === '-V') {
     console.log(packageVersion());
   } else if (command === undefined && HELP.includes(name)) {
-    console.log(overview());
+    const asked = COMMANDS.find((candidate) => candidate.name === rest[0]);
+    console.log(asked === undefined ? overview() : await helpOf(asked));
   } else if (command === undefined) {
     fail(`unknown command ${JSON.stringify(name)}`, 'restic-manager --help', EXIT_USAGE);
   } else if (flags.includes('--help') || flags.includes('-h')) {
-    console.log(`${command.summary}\n\n${(await command.load()).usage}`);
+    console.log(await helpOf(command));
   } else {
     await run(command, rest);
   }
@@ -84,13 +85,23 @@ function fail(message: string, hint: string | undefined, exitCode: number): void
   process.exitCode = exitCode;
 }
 
+async function helpOf(command: CommandEntry): Promise<string> {
+  return `Usage: ${(await command.load()).usage}`;
+}
+
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `restic-manager: control plane for a fleet of restic backups, with Prometheus metrics
+  return `Usage: restic-manager COMMAND [OPTION…]
 
+A control plane for a fleet of restic backups, with Prometheus metrics.
+
+Commands:
 ${lines.join('\n')}
 
-  --help     print this help, or the help of a command
-  --version  print the version`;
+Options:
+  -h, --help     print this help, or the help of a command
+  -V, --version  print the version
+
+Run "restic-manager COMMAND --help" for the options of a command.`;
 }

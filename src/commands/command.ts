@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { messageOf, RmError } from '../errors.ts';
 
 export interface Command {
-  /** The text that `--help` prints below the summary. */
+  /** The text that `--help` prints after `Usage: `. It starts with the synopsis. */
   readonly usage: string;
   run(args: readonly string[]): Promise<void>;
 }

@@ -35,6 +35,8 @@ const SHUTDOWN_LIMIT_MS = 5_000;
 export const demo: Command = {
   usage: `restic-manager demo [--hosts N] [--listen HOST:PORT] [--restic]
 
+Run a temporary control plane with simulated agents.
+
   --hosts N           number of simulated hosts, 1 to ${MAX_HOSTS} (default: 100)
   --listen HOST:PORT  address to listen on (default: 127.0.0.1:8080, or a free port if that is in use)
   --restic            add ${RESTIC_HOSTS.length} hosts with real repositories in a temporary directory, backed up by

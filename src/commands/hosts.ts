@@ -15,11 +15,13 @@ const APPLIED_LIMIT_MS = 2_000;
 
 export const hosts: Command = {
   usage: `restic-manager hosts add NAME…           enrol hosts; print the token of each, once
-restic-manager hosts add --stdin         the same, one name per line of standard input
-restic-manager hosts list [--json]       list hosts with status, last backup and open alerts
-restic-manager hosts token HOST_ID       replace the token of a host; the old one stops working
-restic-manager hosts rename HOST_ID NAME
-restic-manager hosts remove HOST_ID      remove a host, its jobs and its alerts
+       restic-manager hosts add --stdin         the same, one name per line of standard input
+       restic-manager hosts list [--json]       list hosts with status, last backup and open alerts
+       restic-manager hosts token HOST_ID       replace the token of a host; the old one stops working
+       restic-manager hosts rename HOST_ID NAME
+       restic-manager hosts remove HOST_ID      remove a host, its jobs and its alerts
+
+Enrol, list, rename and remove hosts. Works while serve is running on the same database.
 
   --config FILE  settings in YAML; only data_dir is used (default: RM_CONFIG)`,
   async run(args) {

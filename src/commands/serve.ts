@@ -13,6 +13,8 @@ const ABANDON_LIMIT_MS = 2_000;
 export const serve: Command = {
   usage: `restic-manager serve [--config FILE]
 
+Run the control plane until SIGTERM or SIGINT.
+
   --config FILE  settings in YAML; RM_* variables override it (default: RM_CONFIG)
 
 Prints its addresses to standard output and logs to standard error. SIGHUP reloads the token file, the

@@ -501,6 +501,8 @@ describe('the command line', () => {
         const { code, stdout, stderr } = await run(`${line} --help`);
         expect([code, stderr], line).toEqual([0, '']);
         expect(stdout).toContain(`restic-manager ${line}`);
+        expect(stdout).toMatch(/^Usage: restic-manager /);
+        expect(await run(`help ${line}`), line).toMatchObject({ code: 0, stdout });
       }),
     );
   });
