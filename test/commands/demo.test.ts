@@ -21,12 +21,14 @@ function startDemo(args: readonly string[], variables = {}) {
   return { demo, temporaryFiles: () => readdirSync(directory) };
 }
 
-/** Listens on a port until the test is over, unless somebody does already. */
+/** Listens on a port until the test is over, unless another program does already. */
 async function occupy(port: number): Promise<number> {
   const server = createServer();
   onTestFinished(() => void server.close());
   server.listen(port, '127.0.0.1');
-  await Promise.race([once(server, 'listening'), once(server, 'error').catch(() => {})]);
+  await once(server, 'listening').catch((error) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+  });
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : port;
 }
