@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { SkipReporter } from './test/support/skip-reporter.ts';
 
 const shared = {
   // Many tests start processes and threads of their own; on a busy machine they need patience.
@@ -36,7 +37,7 @@ export default defineConfig({
       },
     ],
     reporters: process.env.CI
-      ? ['default', ['json', { outputFile: 'coverage/results.json' }]]
-      : ['default'],
+      ? ['default', new SkipReporter(), ['json', { outputFile: 'coverage/results.json' }]]
+      : ['default', new SkipReporter()],
   },
 });

@@ -7,10 +7,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
-import { NO_RESTIC } from '../restic-report/rig.ts';
 import { CLI, RunningCli } from '../support/cli.ts';
 import { freePort } from '../support/free-port.ts';
-import { NO_PROMETHEUS } from '../support/prometheus.ts';
+import { needs } from '../support/programs.ts';
 import { eventually, sample, temporaryDirectory } from '../support/serve.ts';
 
 const shell = (command: string) => promisify(execFile)('sh', ['-c', command]);
@@ -22,12 +21,14 @@ function startDemo(args: readonly string[], variables = {}) {
   return { demo, temporaryFiles: () => readdirSync(directory) };
 }
 
-/** Listens on a port until the test is over, unless somebody does already. */
+/** Listens on a port until the test is over, unless another program does already. */
 async function occupy(port: number): Promise<number> {
   const server = createServer();
   onTestFinished(() => void server.close());
   server.listen(port, '127.0.0.1');
-  await Promise.race([once(server, 'listening'), once(server, 'error').catch(() => {})]);
+  await once(server, 'listening').catch((error) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+  });
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : port;
 }
@@ -42,62 +43,65 @@ const jobCount = (body: string, kind: string, status: string) =>
   sample(body, `rm_job_duration_seconds_count{kind="${kind}",status="${status}"}`) ?? Number.NaN;
 
 describe('a small fleet', () => {
-  test('is shown by the curl line and the Prometheus config that are printed', async () => {
-    const { demo, temporaryFiles } = startDemo(['--hosts', '12', '--listen', '127.0.0.1:0'], {
-      // What serve would refuse to start with.
-      RM_LISTEN: 'nowhere',
-      RM_METRICS_TOKEN_FILE: '/does/not/exist',
-    });
-    const [curl] = await demo.output(/^curl .*$/m);
-    const [, config = ''] = await demo.output(/^(global:\n(?:.+\n)+?)END\n/m);
+  needs('curl').test(
+    'is shown by the curl line and the Prometheus config that are printed',
+    async () => {
+      const { demo, temporaryFiles } = startDemo(['--hosts', '12', '--listen', '127.0.0.1:0'], {
+        // What serve would refuse to start with.
+        RM_LISTEN: 'nowhere',
+        RM_METRICS_TOKEN_FILE: '/does/not/exist',
+      });
+      const [curl] = await demo.output(/^curl .*$/m);
+      const [, config = ''] = await demo.output(/^(global:\n(?:.+\n)+?)END\n/m);
 
-    const target = /http:\/\/([^/]+)\/metrics/.exec(curl)?.[1];
-    const token = /Bearer (\w+)/.exec(curl)?.[1];
-    expect(parse(config)).toMatchObject({
-      scrape_configs: [
-        {
-          authorization: { credentials: token },
-          static_configs: [{ targets: [target] }],
-        },
-      ],
-    });
+      const target = /http:\/\/([^/]+)\/metrics/.exec(curl)?.[1];
+      const token = /Bearer (\w+)/.exec(curl)?.[1];
+      expect(parse(config)).toMatchObject({
+        scrape_configs: [
+          {
+            authorization: { credentials: token },
+            static_configs: [{ targets: [target] }],
+          },
+        ],
+      });
 
-    const failing = /^rm_host_last_backup_success\{.*,host="db-01\.fra"\} 0$/m;
-    const body = await eventually(async () => {
-      const { stdout } = await shell(curl);
-      const done = JOB_KINDS.filter((kind) => jobCount(stdout, kind, 'succeeded') > 0);
-      expect(done).toEqual(expect.arrayContaining(['backup', 'init']));
-      expect(done.length).toBeGreaterThan(3);
-      expect(values(stdout, 'rm_hosts_total')).toEqual([11]);
-      // One was never backed up, one has no repository.
-      expect(values(stdout, 'rm_host_last_backup_success')).toHaveLength(9);
-      expect(values(stdout, 'rm_host_repo_size_bytes')).toHaveLength(10);
-      expect(stdout).toMatch(failing);
-      expect(stdout).toMatch(/rm_host_repo_status\{.*status="init_failed"\} 1/);
-      return stdout;
-    }, 50_000);
+      const failing = /^rm_host_last_backup_success\{.*,host="db-01\.fra"\} 0$/m;
+      const body = await eventually(async () => {
+        const { stdout } = await shell(curl);
+        const done = JOB_KINDS.filter((kind) => jobCount(stdout, kind, 'succeeded') > 0);
+        expect(done).toEqual(expect.arrayContaining(['backup', 'init']));
+        expect(done.length).toBeGreaterThan(3);
+        expect(values(stdout, 'rm_hosts_total')).toEqual([11]);
+        // One was never backed up, one has no repository.
+        expect(values(stdout, 'rm_host_last_backup_success')).toHaveLength(9);
+        expect(values(stdout, 'rm_host_repo_size_bytes')).toHaveLength(10);
+        expect(stdout).toMatch(failing);
+        expect(stdout).toMatch(/rm_host_repo_status\{.*status="init_failed"\} 1/);
+        return stdout;
+      }, 50_000);
 
-    for (const { name, type } of FAMILIES) {
-      if (name === 'rm_host_agent_reports_by_http') continue; // simulated hosts have connections
-      expect(values(body, type === 'histogram' ? `${name}_count` : name), name).not.toEqual([]);
-    }
-    const [online = 0] = values(body, 'rm_hosts_online');
-    expect(online).toBeGreaterThanOrEqual(7); // one is gone for good, one now and then
-    expect(online).toBeLessThanOrEqual(11);
-    expect(Math.max(...values(body, 'rm_host_repo_size_bytes'))).toBeGreaterThan(2 ** 30);
-    expect(sample(body, 'rm_active_alerts{severity="critical"}')).toBeGreaterThan(0);
-    expect(sample(body, 'rm_active_alerts{severity="warning"}')).toBeGreaterThan(0);
-    expect(body).toContain('host="laptop-zoë"');
-    const labels = 'kind="backup",status="succeeded"';
-    const sum = sample(body, `rm_job_duration_seconds_sum{${labels}}`) ?? 0;
-    expect(sum / jobCount(body, 'backup', 'succeeded')).toBeGreaterThan(60);
+      for (const { name, type } of FAMILIES) {
+        if (name === 'rm_host_agent_reports_by_http') continue; // simulated hosts have connections
+        expect(values(body, type === 'histogram' ? `${name}_count` : name), name).not.toEqual([]);
+      }
+      const [online = 0] = values(body, 'rm_hosts_online');
+      expect(online).toBeGreaterThanOrEqual(7); // one is gone for good, one now and then
+      expect(online).toBeLessThanOrEqual(11);
+      expect(Math.max(...values(body, 'rm_host_repo_size_bytes'))).toBeGreaterThan(2 ** 30);
+      expect(sample(body, 'rm_active_alerts{severity="critical"}')).toBeGreaterThan(0);
+      expect(sample(body, 'rm_active_alerts{severity="warning"}')).toBeGreaterThan(0);
+      expect(body).toContain('host="laptop-zoë"');
+      const labels = 'kind="backup",status="succeeded"';
+      const sum = sample(body, `rm_job_duration_seconds_sum{${labels}}`) ?? 0;
+      expect(sum / jobCount(body, 'backup', 'succeeded')).toBeGreaterThan(60);
 
-    expect(temporaryFiles()).toHaveLength(1);
-    expect(await demo.end('SIGINT')).toBe(0);
-    expect(temporaryFiles()).toEqual([]);
-  });
+      expect(temporaryFiles()).toHaveLength(1);
+      expect(await demo.end('SIGINT')).toBe(0);
+      expect(temporaryFiles()).toEqual([]);
+    },
+  );
 
-  test('says when it was scraped, and how much that was', async () => {
+  needs('curl').test('says when it was scraped, and how much that was', async () => {
     const { demo } = startDemo(['--hosts', '2', '--listen', '127.0.0.1:0']);
     const [curl] = await demo.output(/^curl .*$/m);
     await shell(curl);
@@ -106,8 +110,8 @@ describe('a small fleet', () => {
     );
   });
 
-  test.skipIf(NO_PROMETHEUS)(
-    `is scraped by the Prometheus that is printed, which leaves nothing behind${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`,
+  needs('prometheus').test(
+    'is scraped by the Prometheus that is printed, which leaves nothing behind',
     async () => {
       const { demo } = startDemo(['--hosts', '12', '--listen', '127.0.0.1:0']);
       const [, commands = ''] = await demo.output(/^(\(dir=[\s\S]*?--log\.level=warn\))\n/m);
@@ -144,7 +148,7 @@ describe('a small fleet', () => {
   });
 });
 
-describe.skipIf(NO_RESTIC)(`--restic${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`, () => {
+needs('restic', 'curl').describe('--restic', () => {
   test('adds three hosts with real repositories, and leaves nothing behind', async () => {
     const args = ['--hosts', '1', '--listen', '127.0.0.1:0', '--restic'];
     const { demo, temporaryFiles } = startDemo(args);

@@ -1,10 +1,11 @@
-import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Environment } from '../../src/config/load.ts';
 import { createCertificate } from '../support/certificate.ts';
+import { needs } from '../support/programs.ts';
 import { dir, errors, file, settings } from './loading.ts';
 
+const { describe, test: it } = needs('openssl');
 const { cert, key, certPem, keyPem } = createCertificate(dir);
 const other = createCertificate(dir, 'other');
 
@@ -44,7 +45,7 @@ describe('one without the other', () => {
 });
 
 describe('a file that is of no use is named', () => {
-  const der = file(new X509Certificate(certPem).raw);
+  const der = file(Buffer.from(certPem.replaceAll(/-----.*-----/g, ''), 'base64'));
 
   it.each([
     ['certificate missing', tls(join(dir, 'none'), key), 'RM_TLS_CERT_FILE', 'cannot be read'],

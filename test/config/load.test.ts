@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Environment, loadSettings } from '../../src/config/load.ts';
 import { SETTINGS, type SettingKey, type Settings } from '../../src/config/settings.ts';
 import { createCertificate } from '../support/certificate.ts';
+import { needs } from '../support/programs.ts';
 import { dir, errors, file, settings } from './loading.ts';
 
 const pair = createCertificate(dir);
@@ -21,6 +22,8 @@ interface Precedence {
   readonly fromText: unknown;
   /** What else must be set for this to be allowed. */
   readonly beside?: Environment;
+  /** Programs that made its values. */
+  readonly programs?: readonly string[];
 }
 
 const PRECEDENCE: Record<SettingKey, Precedence> = {
@@ -114,6 +117,7 @@ const PRECEDENCE: Record<SettingKey, Precedence> = {
     text: renewed.cert,
     fromText: renewed.cert,
     beside: { RM_TLS_KEY_FILE: pair.key },
+    programs: ['openssl'],
   },
   tls_key_file: {
     read: ({ tls }) => tls?.keyFile,
@@ -124,6 +128,7 @@ const PRECEDENCE: Record<SettingKey, Precedence> = {
     text: renewed.key,
     fromText: renewed.key,
     beside: { RM_TLS_CERT_FILE: pair.cert },
+    programs: ['openssl'],
   },
   log_level: {
     read: ({ logLevel }) => logLevel,
@@ -140,7 +145,11 @@ it('the table of precedence has every setting', () => {
   expect(Object.keys(PRECEDENCE)).toEqual(Object.keys(SETTINGS));
 });
 
-describe.each(Object.entries(PRECEDENCE))('%s', (key, row) => {
+for (const [key, row] of Object.entries(PRECEDENCE)) {
+  needs(...(row.programs ?? [])).describe(key, () => followsPrecedence(key, row));
+}
+
+function followsPrecedence(key: string, row: Precedence): void {
   const { read, byDefault, fromYaml, fromText, variable, text, beside = {} } = row;
   const yaml = `${key}: ${row.yaml}\n`;
 
@@ -170,7 +179,7 @@ describe.each(Object.entries(PRECEDENCE))('%s', (key, row) => {
   it.each(['', '""', "''", 'null', '~'])('the YAML value %j is the same as none', (empty) => {
     expect(read(settings({}, `${key}: ${empty}\n`))).toEqual(byDefault);
   });
-});
+}
 
 it('an empty list is the same as none', () => {
   expect(settings({}, 'metrics_trusted_cidrs: []\ntrusted_proxies: []\n').access).toEqual({
@@ -429,7 +438,7 @@ it.each(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])(
   },
 );
 
-it('every error is told at once, each by its source', () => {
+needs('openssl').test('every error is told at once, each by its source', () => {
   const env = {
     RM_LISTEN: 'nowhere',
     RM_TRUSTED_PROXY: 'proxy.example',

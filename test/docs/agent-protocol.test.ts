@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { codeBlock, readPage } from '../support/page.ts';
+import { needs } from '../support/programs.ts';
 import { Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 const page = readPage('docs/agent-protocol.md');
@@ -40,12 +41,15 @@ test('that agent says why it cannot connect, and fails', async () => {
   expect(await exited).toEqual([1, null]);
 });
 
-test('the request of docs/agent-protocol.md gets the answer that the page shows', async () => {
-  const server = await Served.start();
-  const { token } = await server.addHost('web-1');
-  const section = page.slice(page.indexOf('## Reports by HTTP'));
-  const command = codeBlock(section, 'sh').replace('http://127.0.0.1:8080', server.url);
-  const env = { ...process.env, RM_HOST_TOKEN: token };
-  const { stdout } = spawnSync('sh', ['-c', command], { env, encoding: 'utf8' });
-  expect(stdout).toBe(codeBlock(section, 'text'));
-});
+needs('curl').test(
+  'the request of docs/agent-protocol.md gets the answer that the page shows',
+  async () => {
+    const server = await Served.start();
+    const { token } = await server.addHost('web-1');
+    const section = page.slice(page.indexOf('## Reports by HTTP'));
+    const command = codeBlock(section, 'sh').replace('http://127.0.0.1:8080', server.url);
+    const env = { ...process.env, RM_HOST_TOKEN: token };
+    const { stdout } = spawnSync('sh', ['-c', command], { env, encoding: 'utf8' });
+    expect(stdout).toBe(codeBlock(section, 'text'));
+  },
+);

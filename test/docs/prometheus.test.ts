@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { readPage } from '../support/page.ts';
-import { NO_PROMETHEUS, Prometheus } from '../support/prometheus.ts';
+import { needs } from '../support/programs.ts';
+import { Prometheus } from '../support/prometheus.ts';
 import { eventually, Served, TOKEN } from '../support/serve.ts';
 
 const HOUR = 3_600_000;
@@ -38,38 +39,35 @@ const FOUND: readonly (readonly [words: string, hosts: readonly string[] | numbe
   ['absent(', 0],
 ];
 
-describe.skipIf(NO_PROMETHEUS)(
-  `useful queries${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`,
-  () => {
-    test('find the hosts that they are for, and the control plane that is gone', async () => {
-      const served = await Served.start();
-      const now = Date.now();
-      for (const [name, story] of Object.entries(STORIES)) await tell(served, name, story, now);
-      await served.addHost('enrolled only');
-      const address = new URL(served.url).host;
-      const prometheus = await Prometheus.start([
-        { job: 'restic-manager', address, token: TOKEN, labels: {} },
-      ]);
-      await eventually(async () =>
-        expect(await prometheus.query('rm_host_agent_online')).toHaveLength(5),
-      );
-      expect(QUERIES).toHaveLength(FOUND.length);
-      for (const [at, [words, expected]] of FOUND.entries()) {
-        const query = QUERIES[at] ?? '';
-        expect(query).toContain(words);
-        const rows = await prometheus.query(query);
-        const hosts = rows.map(({ labels }) => labels.host).sort();
-        expect(typeof expected === 'number' ? rows.length : hosts, query).toEqual(expected);
-      }
-      await served.stop();
-      await eventually(async () => {
-        const [down, gone] = QUERIES.slice(-2);
-        expect(await prometheus.query(down ?? ''), down).toHaveLength(1);
-        expect(await prometheus.query(gone ?? ''), gone).toHaveLength(1);
-      });
+needs('prometheus').describe('useful queries', () => {
+  test('find the hosts that they are for, and the control plane that is gone', async () => {
+    const served = await Served.start();
+    const now = Date.now();
+    for (const [name, story] of Object.entries(STORIES)) await tell(served, name, story, now);
+    await served.addHost('enrolled only');
+    const address = new URL(served.url).host;
+    const prometheus = await Prometheus.start([
+      { job: 'restic-manager', address, token: TOKEN, labels: {} },
+    ]);
+    await eventually(async () =>
+      expect(await prometheus.query('rm_host_agent_online')).toHaveLength(5),
+    );
+    expect(QUERIES).toHaveLength(FOUND.length);
+    for (const [at, [words, expected]] of FOUND.entries()) {
+      const query = QUERIES[at] ?? '';
+      expect(query).toContain(words);
+      const rows = await prometheus.query(query);
+      const hosts = rows.map(({ labels }) => labels.host).sort();
+      expect(typeof expected === 'number' ? rows.length : hosts, query).toEqual(expected);
+    }
+    await served.stop();
+    await eventually(async () => {
+      const [down, gone] = QUERIES.slice(-2);
+      expect(await prometheus.query(down ?? ''), down).toHaveLength(1);
+      expect(await prometheus.query(gone ?? ''), gone).toHaveLength(1);
     });
-  },
-);
+  });
+});
 
 async function tell(served: Served, name: string, story: Story, now: number): Promise<void> {
   const { token } = await served.addHost(name);

@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
-import { NO_RESTIC } from '../restic-report/rig.ts';
 import { codeBlock, readPage } from '../support/page.ts';
+import { needs } from '../support/programs.ts';
 import { Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
 
 const readme = readPage('README.md');
@@ -50,8 +50,8 @@ function anchors(markdown: string): string[] {
   );
 }
 
-test.skipIf(NO_RESTIC)(
-  `the README ends its example with the own host in the metrics${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`,
+needs('restic', 'curl').test(
+  'the README ends its example with the own host in the metrics',
   async () => {
     const served = await Served.start();
     const { token } = await served.addHost('web-1');

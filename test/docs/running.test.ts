@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../src/config/load.ts';
 import { TestAgent } from '../support/agent.ts';
 import { readPage } from '../support/page.ts';
+import { needs } from '../support/programs.ts';
 import { Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 test('the settings of docs/running.md are good', () => {
@@ -24,27 +25,21 @@ test('the settings of docs/running.md are good', () => {
   });
 });
 
-/** Without it the test is skipped on a developer's machine; CI installs it. */
-const ANALYZE = '/usr/bin/systemd-analyze';
-
-test.skipIf(!existsSync(ANALYZE))(
-  `systemd rates the unit of docs/running.md 2 or better${existsSync(ANALYZE) ? '' : ` (${ANALYZE} is not installed)`}`,
-  () => {
-    const [, unit = ''] = /^```ini\n([\s\S]*?)^```$/m.exec(readPage('docs/running.md')) ?? [];
-    const file = join(temporaryDirectory(), 'restic-manager.service');
-    writeFileSync(file, unit);
-    const { stdout, stderr } = spawnSync(
-      ANALYZE,
-      ['security', '--offline=true', '--no-pager', file],
-      { encoding: 'utf8', env: { ...process.env, LANG: 'C.UTF-8' } },
-    );
-    const [, exposure] =
-      /Overall exposure level for restic-manager\.service: ([\d.]+)/.exec(stdout) ?? [];
-    expect(Number(exposure), stderr).toBeLessThanOrEqual(2);
-    // What it cannot see: without StateDirectory the service could not write its database.
-    expect(unit).toContain('StateDirectory=restic-manager\n');
-  },
-);
+needs('systemd-analyze').test('systemd rates the unit of docs/running.md 2 or better', () => {
+  const [, unit = ''] = /^```ini\n([\s\S]*?)^```$/m.exec(readPage('docs/running.md')) ?? [];
+  const file = join(temporaryDirectory(), 'restic-manager.service');
+  writeFileSync(file, unit);
+  const { stdout, stderr } = spawnSync(
+    'systemd-analyze',
+    ['security', '--offline=true', '--no-pager', file],
+    { encoding: 'utf8', env: { ...process.env, LANG: 'C.UTF-8' } },
+  );
+  const [, exposure] =
+    /Overall exposure level for restic-manager\.service: ([\d.]+)/.exec(stdout) ?? [];
+  expect(Number(exposure), stderr).toBeLessThanOrEqual(2);
+  // What it cannot see: without StateDirectory the service could not write its database.
+  expect(unit).toContain('StateDirectory=restic-manager\n');
+});
 
 test('the backup of docs/running.md is taken under writes, and restored as it says', async () => {
   const page = readPage('docs/running.md');

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/store-thread/sqlite/database.ts';
 import { TestAgent } from '../support/agent.ts';
 import { type Answer, ask, RawConnection } from '../support/http.ts';
+import { unless } from '../support/programs.ts';
 import { hostId, hostName, ScrapeRig } from '../support/scrape-rig.ts';
 import {
   aboutFleet,
@@ -506,9 +507,7 @@ describe('a storm of finishes', () => {
   });
 });
 
-const NO_SMALL_DISK = whyNoSmallDisk();
-
-describe.skipIf(NO_SMALL_DISK)(`a full disk${NO_SMALL_DISK ? ` (${NO_SMALL_DISK})` : ''}`, () => {
+unless(whyNoSmallDisk()).describe('a full disk', () => {
   test('acknowledges nothing, keeps serving, and works again when there is room', async () => {
     const disk = new SmallDisk();
     const dataDir = join(disk.path, 'data');

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { TestAgent } from '../support/agent.ts';
 import { CLI } from '../support/cli.ts';
+import { needs } from '../support/programs.ts';
 import {
   type CliResult,
   cli,
@@ -507,7 +508,7 @@ describe('the command line', () => {
     );
   });
 
-  test('who reads the output may leave', async () => {
+  needs('bash').test('who reads the output may leave', async () => {
     const dataDir = temporaryDirectory();
     await add(dataDir, 'web');
     const ended = await new Promise((resolve) => {

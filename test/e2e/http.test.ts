@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { type Certificate, createCertificate } from '../support/certificate.ts';
 import { type Answer, type Ask, ask, RawConnection } from '../support/http.ts';
+import { needs } from '../support/programs.ts';
 import {
   aboutFleet,
   cli,
@@ -287,7 +288,7 @@ describe('listeners', () => {
     }
   });
 
-  test.each([
+  needs('openssl').test.each([
     ['1', undefined],
     ['1', '127.0.0.1:0'],
     ['2', undefined],

@@ -1,9 +1,10 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { ask } from '../support/http.ts';
+import { needs } from '../support/programs.ts';
 import { hostId, hostName, ScrapeRig } from '../support/scrape-rig.ts';
 import { TOKEN, temporaryDirectory } from '../support/serve.ts';
 
@@ -52,16 +53,18 @@ const AUTHORIZATION = `Bearer ${TOKEN}`;
 
 type Client = (url: string) => readonly [command: string, args: readonly string[]];
 
-const CLIENTS: Readonly<Record<string, { readonly needs: string; readonly client: Client }>> = {
+const CLIENTS: Readonly<
+  Record<string, { readonly programs: readonly string[]; readonly client: Client }>
+> = {
   curl: {
-    needs: 'curl',
+    programs: ['curl'],
     client: (url) => [
       'curl',
       ['-sSf', '--compressed', '-H', `Authorization: ${AUTHORIZATION}`, url],
     ],
   },
   'curl and gzip': {
-    needs: 'gzip',
+    programs: ['curl', 'gzip'],
     client: (url) => [
       'sh',
       [
@@ -72,9 +75,12 @@ const CLIENTS: Readonly<Record<string, { readonly needs: string; readonly client
       ],
     ],
   },
-  Python: { needs: 'python3', client: (url) => ['python3', ['-c', PYTHON, url, AUTHORIZATION]] },
+  Python: {
+    programs: ['python3'],
+    client: (url) => ['python3', ['-c', PYTHON, url, AUTHORIZATION]],
+  },
   Go: {
-    needs: 'go',
+    programs: ['go'],
     client(url) {
       const file = join(temporaryDirectory(), 'main.go');
       writeFileSync(file, GO);
@@ -82,7 +88,7 @@ const CLIENTS: Readonly<Record<string, { readonly needs: string; readonly client
     },
   },
   "Node's fetch": {
-    needs: 'node',
+    programs: [],
     client: (url) => [
       process.execPath,
       [
@@ -96,12 +102,9 @@ const CLIENTS: Readonly<Record<string, { readonly needs: string; readonly client
   },
 };
 
-const isMissing = (command: string) =>
-  spawnSync('sh', ['-c', `command -v ${command}`]).status !== 0;
-
 describe('the gzip body, of which some pieces are older than others, is read by', () => {
-  for (const [name, { needs, client }] of Object.entries(CLIENTS)) {
-    test.skipIf(isMissing(needs))(name, async () => {
+  for (const [name, { programs, client }] of Object.entries(CLIENTS)) {
+    needs(...programs).test(name, async () => {
       const rig = await ScrapeRig.start(3_000);
       for (let host = 0; host < 3_000; host += 500) {
         rig.fleet.upsert({ hostId: hostId(host), host: hostName(host), online: host % 1000 === 0 });

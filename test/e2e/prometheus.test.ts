@@ -4,15 +4,16 @@ import {
   type OutgoingHttpHeaders,
   request,
 } from 'node:http';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
-import { lint, NO_PROMETHEUS, Prometheus } from '../support/prometheus.ts';
+import { needs } from '../support/programs.ts';
+import { lint, Prometheus } from '../support/prometheus.ts';
 import { cli, eventually, Served, TOKEN } from '../support/serve.ts';
 
 const SUCCEEDED_BACKUPS =
   'rm_job_duration_seconds_count{job="direct",kind="backup",status="succeeded"}';
 
-describe.skipIf(NO_PROMETHEUS)(`Prometheus${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`, () => {
+needs('prometheus', 'promtool').describe('Prometheus', () => {
   test('scrapes the fleet: up, finishes, compression, staleness', async () => {
     const served = await Served.start();
     const { host_id: id, token } = await served.addHost('näs "1"');

@@ -7,6 +7,7 @@ import { TestAgent } from '../support/agent.ts';
 import { createCertificate } from '../support/certificate.ts';
 import { FakeClock, whyNoFakeClock } from '../support/fake-clock.ts';
 import { ask } from '../support/http.ts';
+import { needs, unless } from '../support/programs.ts';
 import { eventually, Served, temporaryDirectory } from '../support/serve.ts';
 
 /** The log says so when a reload is over. */
@@ -37,7 +38,8 @@ function certificateOf(url: string): Promise<PeerCertificate> {
   });
 }
 
-const NO_CLOCK = whyNoFakeClock();
+const withClock = unless(whyNoFakeClock());
+const withCertificate = needs('openssl');
 
 describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
   test('takes over the token of the file; the one before is good for the moment', async () => {
@@ -61,7 +63,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     expect(served.log).not.toMatch(/(old|new)-token/);
   });
 
-  test.skipIf(NO_CLOCK)('the token before is good for five minutes, not longer', async () => {
+  withClock.test('the token before is good for five minutes, not longer', async () => {
     const clock = new FakeClock('all');
     const file = join(temporaryDirectory(), 'token');
     writeFileSync(file, 'old-token');
@@ -82,7 +84,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     }
   });
 
-  test.each([undefined, '127.0.0.1:0'])(
+  withCertificate.test.each([undefined, '127.0.0.1:0'])(
     'shows a new certificate to new connections, established ones go on (metrics_listen=%s)',
     async (metricsListen) => {
       const certificate = createCertificate(temporaryDirectory());
@@ -117,63 +119,71 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     },
   );
 
-  test('with files that are wrong changes nothing, and says what is wrong', async () => {
-    const certificate = createCertificate(temporaryDirectory());
-    const file = join(temporaryDirectory(), 'token');
-    writeFileSync(file, 'good-token');
-    const served = await Served.start({
-      RM_METRICS_TOKEN: '',
-      RM_METRICS_TOKEN_FILE: file,
-      RM_TLS_CERT_FILE: certificate.cert,
-      RM_TLS_KEY_FILE: certificate.key,
-      RM_AGENT_THREADS: threads,
-    });
-    const before = await certificateOf(served.url);
-    const other = createCertificate(temporaryDirectory());
-    const unusual = createCertificate(temporaryDirectory(), 'localhost', 'secp256k1');
-    const wrongs: (() => void)[] = [
-      () => writeFileSync(file, 'a secret with spaces'),
-      () => writeFileSync(file, ''),
-      () => writeFileSync(certificate.cert, 'no certificate'),
-      () => writeFileSync(certificate.key, other.keyPem),
-      // Node takes this key, and uWebSockets.js does not. The new token beside it must not count either.
-      () => {
-        writeFileSync(file, 'new-token');
-        writeFileSync(certificate.cert, unusual.certPem);
-        writeFileSync(certificate.key, unusual.keyPem);
-      },
-    ];
-    for (const wrong of wrongs) {
+  withCertificate.test(
+    'with files that are wrong changes nothing, and says what is wrong',
+    async () => {
+      const certificate = createCertificate(temporaryDirectory());
+      const file = join(temporaryDirectory(), 'token');
       writeFileSync(file, 'good-token');
-      writeFileSync(certificate.cert, certificate.certPem);
-      writeFileSync(certificate.key, certificate.keyPem);
-      wrong();
-      await reload(served, 'reload failed, nothing changed');
-      expect((await certificateOf(served.url)).fingerprint256).toBe(before.fingerprint256);
-      expect(await scrapeStatus(served, 'good-token')).toBe(200);
-      expect(await scrapeStatus(served, 'new-token')).toBe(401);
-    }
-    expect(served.log).toContain('is not the key of the certificate');
-    expect(served.log).not.toContain('a secret');
-  });
+      const served = await Served.start({
+        RM_METRICS_TOKEN: '',
+        RM_METRICS_TOKEN_FILE: file,
+        RM_TLS_CERT_FILE: certificate.cert,
+        RM_TLS_KEY_FILE: certificate.key,
+        RM_AGENT_THREADS: threads,
+      });
+      const before = await certificateOf(served.url);
+      const other = createCertificate(temporaryDirectory());
+      const unusual = createCertificate(temporaryDirectory(), 'localhost', 'secp256k1');
+      const wrongs: (() => void)[] = [
+        () => writeFileSync(file, 'a secret with spaces'),
+        () => writeFileSync(file, ''),
+        () => writeFileSync(certificate.cert, 'no certificate'),
+        () => writeFileSync(certificate.key, other.keyPem),
+        // Node takes this key, and uWebSockets.js does not. The new token beside it must not count either.
+        () => {
+          writeFileSync(file, 'new-token');
+          writeFileSync(certificate.cert, unusual.certPem);
+          writeFileSync(certificate.key, unusual.keyPem);
+        },
+      ];
+      for (const wrong of wrongs) {
+        writeFileSync(file, 'good-token');
+        writeFileSync(certificate.cert, certificate.certPem);
+        writeFileSync(certificate.key, certificate.keyPem);
+        wrong();
+        await reload(served, 'reload failed, nothing changed');
+        expect((await certificateOf(served.url)).fingerprint256).toBe(before.fingerprint256);
+        expect(await scrapeStatus(served, 'good-token')).toBe(200);
+        expect(await scrapeStatus(served, 'new-token')).toBe(401);
+      }
+      expect(served.log).toContain('is not the key of the certificate');
+      expect(served.log).not.toContain('a secret');
+    },
+  );
 });
 
-test('SIGHUP does not make a gate or TLS where there was none, or none of one, and says what needs a restart', async () => {
-  const directory = temporaryDirectory();
-  const config = join(directory, 'config.yaml');
-  const certificate = createCertificate(directory);
-  const common = `data_dir: ${join(directory, 'data')}\nlisten: 127.0.0.1:0\n`;
-  const networks = 'metrics_trusted_cidrs: [127.0.0.0/8]\n';
-  const tls = `tls_cert_file: ${certificate.cert}\ntls_key_file: ${certificate.key}\n`;
-  writeFileSync(config, `${common}${networks}`);
-  const unset = { RM_LISTEN: '', RM_DATA_DIR: '', RM_METRICS_TOKEN: '' };
-  const served = await Served.start({ ...unset, RM_CONFIG: config }, directory);
-  expect((await ask(served.metricsUrl)).status).toBe(200);
-  writeFileSync(config, `${common}${networks}${tls}metrics_token: new\nagent_threads: 2\n`);
-  await reload(served, 'reloaded');
-  expect((await ask(served.metricsUrl)).status, 'no token, no TLS').toBe(200);
-  expect(served.log).toContain('"needs_restart":["metrics_token","agent_threads","tls_cert_file"]');
-});
+withCertificate.test(
+  'SIGHUP does not make a gate or TLS where there was none, or none of one, and says what needs a restart',
+  async () => {
+    const directory = temporaryDirectory();
+    const config = join(directory, 'config.yaml');
+    const certificate = createCertificate(directory);
+    const common = `data_dir: ${join(directory, 'data')}\nlisten: 127.0.0.1:0\n`;
+    const networks = 'metrics_trusted_cidrs: [127.0.0.0/8]\n';
+    const tls = `tls_cert_file: ${certificate.cert}\ntls_key_file: ${certificate.key}\n`;
+    writeFileSync(config, `${common}${networks}`);
+    const unset = { RM_LISTEN: '', RM_DATA_DIR: '', RM_METRICS_TOKEN: '' };
+    const served = await Served.start({ ...unset, RM_CONFIG: config }, directory);
+    expect((await ask(served.metricsUrl)).status).toBe(200);
+    writeFileSync(config, `${common}${networks}${tls}metrics_token: new\nagent_threads: 2\n`);
+    await reload(served, 'reloaded');
+    expect((await ask(served.metricsUrl)).status, 'no token, no TLS').toBe(200);
+    expect(served.log).toContain(
+      '"needs_restart":["metrics_token","agent_threads","tls_cert_file"]',
+    );
+  },
+);
 
 test('SIGHUP never ends the process, also without anything to reload, and again and again', async () => {
   const served = await Served.start();

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
+import { needs } from '../support/programs.ts';
 import { eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 test.each(['SIGTERM', 'SIGKILL'] as const)(
@@ -59,7 +60,7 @@ test('a signal while it cannot start changes nothing about why', async () => {
   expect(printed).not.toContain('    at ');
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)('npm start passes %s on', async (signal) => {
+needs('npm').test.each(['SIGTERM', 'SIGINT'] as const)('npm start passes %s on', async (signal) => {
   const npm = spawn('npm', ['start'], {
     env: { ...process.env, RM_DATA_DIR: temporaryDirectory(), RM_LISTEN: '127.0.0.1:0' },
     stdio: ['ignore', 'pipe', 'ignore'],

@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
 import { RawConnection } from '../support/http.ts';
 import { codeBlock, readPage } from '../support/page.ts';
+import { needs, pathOf } from '../support/programs.ts';
 import { finished, postBody, report } from '../support/reports.ts';
 import {
   addHosts,
@@ -36,7 +37,7 @@ interface Documented {
 
 const NGINX: Documented = {
   name: 'nginx',
-  program: '/usr/sbin/nginx',
+  program: 'nginx',
   appends: true,
   configuration(port, upstream, directory) {
     const [main = '', server = ''] = [...page.matchAll(/^```nginx\n(.*?)^```$/gms)].map(
@@ -65,7 +66,7 @@ ${documented}}
 
 const HAPROXY: Documented = {
   name: 'HAProxy',
-  program: '/usr/sbin/haproxy',
+  program: 'haproxy',
   appends: true,
   configuration(port, upstream, directory) {
     const documented = codeBlock(page, 'haproxy')
@@ -83,7 +84,7 @@ const HAPROXY: Documented = {
 
 const CADDY: Documented = {
   name: 'Caddy',
-  program: '/usr/bin/caddy',
+  program: 'caddy',
   appends: false,
   configuration(port, upstream) {
     const documented = codeBlock(page, 'caddy')
@@ -100,10 +101,6 @@ ${documented}`;
   args: (file) => ['run', '--config', file, '--adapter', 'caddyfile'],
 };
 
-/** On a developer's machine a proxy may be missing; where the whole check runs, it must be there. */
-const describeWith = ({ program }: Documented) =>
-  describe.skipIf(!existsSync(program) && !process.env.CI);
-
 interface Proxy {
   readonly url: string;
   readonly agentUrl: string;
@@ -117,7 +114,7 @@ async function startProxy(documented: Documented, upstream: string): Promise<Pro
   const file = join(directory, 'proxy.conf');
   writeFileSync(file, documented.configuration(port, upstream, directory));
   const args = documented.args(file, directory);
-  const proxy = spawn(documented.program, args, { stdio: 'inherit' });
+  const proxy = spawn(pathOf(documented.program), args, { stdio: 'inherit' });
   onTestFinished(() => void proxy.kill('SIGKILL'));
   const url = `http://127.0.0.1:${port}`;
   await eventually(async () => expect((await fetch(url)).status).toBe(404));
@@ -125,7 +122,7 @@ async function startProxy(documented: Documented, upstream: string): Promise<Pro
 }
 
 for (const documented of [NGINX, HAPROXY, CADDY]) {
-  describeWith(documented)(`the documented ${documented.name}`, () => {
+  needs(documented.program).describe(`the documented ${documented.name}`, () => {
     test('passes agents on, and tells whose address a scrape has', async () => {
       const served = await Served.start({
         RM_TRUSTED_PROXY: '127.0.0.1',
@@ -236,7 +233,7 @@ for (const documented of [NGINX, HAPROXY, CADDY]) {
   });
 }
 
-describeWith(HAPROXY)('the documented health check of HAProxy', () => {
+needs(HAPROXY.program).describe('the documented health check of HAProxy', () => {
   test('sees the server up, and down', async () => {
     const served = await Served.start();
     const { directory } = await startProxy(HAPROXY, new URL(served.url).host);

@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { tableOf } from '../../grafana/preview/table.ts';
 import { TestAgent } from '../support/agent.ts';
-import { NO_PROMETHEUS, Prometheus } from '../support/prometheus.ts';
+import { needs } from '../support/programs.ts';
+import { Prometheus } from '../support/prometheus.ts';
 import { addHosts, eventually, Served, TOKEN } from '../support/serve.ts';
 import { panel, queries } from './committed.ts';
 
@@ -9,7 +10,7 @@ const HOUR = 3_600_000;
 const INSTANCE = 'one:8080';
 const QUERIES = queries({ instance: [INSTANCE], host: 'all', window: '1h', rangeSeconds: 3600 });
 
-describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`, () => {
+needs('prometheus').describe('dashboard', () => {
   test('a host is overdue when its last backup is 27 hours old, and not when it is 25', async () => {
     const served = await Served.start();
     const now = Date.now();

@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { interpolate } from '../../grafana/interpolate.ts';
 import { tableOf } from '../../grafana/preview/table.ts';
 import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
-import { NO_PROMETHEUS, Prometheus, type RangeSeries } from '../support/prometheus.ts';
+import { needs } from '../support/programs.ts';
+import { Prometheus, type RangeSeries } from '../support/prometheus.ts';
 import { cli, eventually, Served, TOKEN } from '../support/serve.ts';
 import { DASHBOARD, panel, type Query, queries } from './committed.ts';
 import { BACKUP_MS, CHECK_MS, enrol, type Host, STORIES, tell } from './fleet.ts';
@@ -18,7 +19,7 @@ const BACKUP_P95 = 30 + 0.95 * 30;
 const CHECK_P95 = 300 + 0.95 * 1500;
 const TOTAL = Object.keys(STORIES).length;
 
-describe.skipIf(NO_PROMETHEUS)(`dashboard${NO_PROMETHEUS ? ` (${NO_PROMETHEUS})` : ''}`, () => {
+needs('prometheus').describe('dashboard', () => {
   test('every query of every panel shows the fleet as it is, also over a removal and a restart', async () => {
     const startedAt = Date.now() / 1000;
     const address = `127.0.0.1:${await freePort()}`;

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { FakeClock, whyNoFakeClock } from '../support/fake-clock.ts';
+import { unless } from '../support/programs.ts';
 import { eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 
-const NO_CLOCK = whyNoFakeClock();
+const withClock = unless(whyNoFakeClock());
 const MINUTE = 60;
 const DAY = 24 * 60 * MINUTE;
 const BACKUPS = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
@@ -15,7 +16,7 @@ const TWO_LOOKS_MS = 11_000;
 
 const openAlerts = (id: string) => `rm_host_open_alerts{host_id="${id}",host="web"}`;
 
-describe.skipIf(NO_CLOCK)('agent_offline', () => {
+withClock.describe('agent_offline', () => {
   test('opens after 15 minutes without the agent, not before, and ends with its hello', async () => {
     const clock = new FakeClock('all');
     const served = await Served.start(clock.variables);
@@ -60,7 +61,7 @@ describe.skipIf(NO_CLOCK)('agent_offline', () => {
   });
 });
 
-describe.skipIf(NO_CLOCK)('silence', () => {
+withClock.describe('silence', () => {
   test.each([
     [94, false],
     [80, true],
@@ -94,7 +95,7 @@ describe.skipIf(NO_CLOCK)('silence', () => {
   });
 });
 
-describe.skipIf(NO_CLOCK)('a finish that is reported again does not count again', () => {
+withClock.describe('a finish that is reported again does not count again', () => {
   const report = async (served: Served, token: string) => {
     const agent = await TestAgent.online(served.agentUrl, token);
     await agent.job({ id: 'once', kind: 'backup', status: 'succeeded' });

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
+import { unless } from '../support/programs.ts';
 import { finished, postBody, report } from '../support/reports.ts';
 import { addHosts, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 import { SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
@@ -206,43 +207,40 @@ describe('the files of the database', () => {
   });
 });
 
-const NO_SMALL_DISK = whyNoSmallDisk();
+const onDisk = unless(whyNoSmallDisk());
 
-test.skipIf(NO_SMALL_DISK)(
-  'a full disk is logged once, and its hosts are shown offline',
-  async () => {
-    const disk = new SmallDisk();
-    const served = await Served.start({}, join(disk.path, 'data'));
-    const agents = await fleet(served, 20);
-    await agents[0]?.report('job.finished', finish('before'), 'before');
-    disk.fill();
-    for (const [index, agent] of agents.entries())
-      agent.send('job.finished', finish('j'), `${index}`);
-    await Promise.all(agents.map((agent) => agent.closed));
-    const body = await eventually(async () => {
-      const body = await served.scrape();
-      expect(sample(body, 'rm_hosts_online')).toBe(0);
-      return body;
-    });
-    expect(sample(body, 'rm_store_failures_total')).toBeGreaterThan(0);
-    expect(events(served, 'store_failed')).toMatchObject([
-      { level: 'error', error: expect.stringMatching(/disk is full/) },
-    ]);
-    expect(events(served, 'store_recovered')).toEqual([]);
+onDisk.test('a full disk is logged once, and its hosts are shown offline', async () => {
+  const disk = new SmallDisk();
+  const served = await Served.start({}, join(disk.path, 'data'));
+  const agents = await fleet(served, 20);
+  await agents[0]?.report('job.finished', finish('before'), 'before');
+  disk.fill();
+  for (const [index, agent] of agents.entries())
+    agent.send('job.finished', finish('j'), `${index}`);
+  await Promise.all(agents.map((agent) => agent.closed));
+  const body = await eventually(async () => {
+    const body = await served.scrape();
+    expect(sample(body, 'rm_hosts_online')).toBe(0);
+    return body;
+  });
+  expect(sample(body, 'rm_store_failures_total')).toBeGreaterThan(0);
+  expect(events(served, 'store_failed')).toMatchObject([
+    { level: 'error', error: expect.stringMatching(/disk is full/) },
+  ]);
+  expect(events(served, 'store_recovered')).toEqual([]);
 
-    disk.free();
-    // The goodbyes are written by themselves.
-    await eventually(() => {
-      const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
-      const { count } =
-        db.prepare("SELECT count(*) AS count FROM hosts WHERE status = 'online'").get() ?? {};
-      db.close();
-      expect(count).toBe(0);
-    });
-    expect(events(served, 'store_recovered')).toHaveLength(1);
-    expect(events(served, 'store_failed')).toHaveLength(1);
-  },
-);
+  disk.free();
+  // The goodbyes are written by themselves.
+  await eventually(() => {
+    const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
+    const { count } =
+      db.prepare("SELECT count(*) AS count FROM hosts WHERE status = 'online'").get() ?? {};
+    db.close();
+    expect(count).toBe(0);
+  });
+  expect(events(served, 'store_recovered')).toHaveLength(1);
+  expect(events(served, 'store_failed')).toHaveLength(1);
+});
 
 describe('reports by HTTP', () => {
   test('wait while another process has the lock, and get 503 if it keeps it', async () => {
@@ -268,23 +266,19 @@ describe('reports by HTTP', () => {
     ]);
   });
 
-  const noSmallDisk = whyNoSmallDisk();
-  test.skipIf(noSmallDisk)(
-    'get 503 while the disk is full, and are taken when it is not',
-    async () => {
-      const disk = new SmallDisk();
-      const served = await Served.start({}, disk.path);
-      const { token } = await served.addHost('web');
-      disk.fill();
-      const long = finished('a', { status: 'failed', error: 'x'.repeat(4_000) });
-      await eventually(async () => {
-        const { status } = await postBody(served.url, token, JSON.stringify([long]));
-        expect(status).toBe(503);
-      });
-      disk.free();
-      expect(await report(served.url, token, [long])).toEqual([
-        { type: 'ack', payload: { id: 'a' } },
-      ]);
-    },
-  );
+  onDisk.test('get 503 while the disk is full, and are taken when it is not', async () => {
+    const disk = new SmallDisk();
+    const served = await Served.start({}, disk.path);
+    const { token } = await served.addHost('web');
+    disk.fill();
+    const long = finished('a', { status: 'failed', error: 'x'.repeat(4_000) });
+    await eventually(async () => {
+      const { status } = await postBody(served.url, token, JSON.stringify([long]));
+      expect(status).toBe(503);
+    });
+    disk.free();
+    expect(await report(served.url, token, [long])).toEqual([
+      { type: 'ack', payload: { id: 'a' } },
+    ]);
+  });
 });

@@ -12,12 +12,15 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { createCertificate } from '../support/certificate.ts';
 import { freePort } from '../support/free-port.ts';
+import { needs, unless } from '../support/programs.ts';
 import { cli, eventually, Served } from '../support/serve.ts';
 import { SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
-import { ended, RESTIC_018, ReportingHost, SCRIPT } from './rig.ts';
+import { ended, PROGRAMS, RESTIC_018, ReportingHost, SCRIPT } from './rig.ts';
+
+const { describe, test } = needs(...PROGRAMS);
 
 /** Kinds and statuses of the jobs in the database, in the order of their reports. */
 function jobs(served: Served): string[] {
@@ -223,20 +226,23 @@ test('a token that was replaced keeps the reports until the new one is configure
   expect(jobs(served)).toEqual(['backup succeeded']);
 });
 
-test('a private authority is trusted when its certificate is configured, and explained when not', async () => {
-  const directory = new ReportingHost('', '').directory;
-  const { cert, key } = createCertificate(directory);
-  const tls = { RM_TLS_CERT_FILE: cert, RM_TLS_KEY_FILE: key };
-  const { served, host } = await setUp(tls);
-  const url = served.url.replace('127.0.0.1', 'localhost');
-  const env = { RESTIC_REPORT_URL: url };
-  const untrusted = await host.run(['--', host.program('exit 0'), 'backup'], env);
-  expect(untrusted.stderr).toMatch(/is not trusted: set RESTIC_REPORT_CA_FILE/);
-  expect(await host.run(['flush'], { ...env, RESTIC_REPORT_CA_FILE: cert })).toMatchObject({
-    code: 0,
-  });
-  expect(jobs(served)).toEqual(['backup succeeded']);
-});
+needs('openssl', ...PROGRAMS).test(
+  'a private authority is trusted when its certificate is configured, and explained when not',
+  async () => {
+    const directory = new ReportingHost('', '').directory;
+    const { cert, key } = createCertificate(directory);
+    const tls = { RM_TLS_CERT_FILE: cert, RM_TLS_KEY_FILE: key };
+    const { served, host } = await setUp(tls);
+    const url = served.url.replace('127.0.0.1', 'localhost');
+    const env = { RESTIC_REPORT_URL: url };
+    const untrusted = await host.run(['--', host.program('exit 0'), 'backup'], env);
+    expect(untrusted.stderr).toMatch(/is not trusted: set RESTIC_REPORT_CA_FILE/);
+    expect(await host.run(['flush'], { ...env, RESTIC_REPORT_CA_FILE: cert })).toMatchObject({
+      code: 0,
+    });
+    expect(jobs(served)).toEqual(['backup succeeded']);
+  },
+);
 
 describe('the spool', () => {
   test('that is full drops statistics first, then the oldest job, and says so', async () => {
@@ -308,8 +314,7 @@ describe('the spool', () => {
     expect(jobs(served), 'the number of another process').toHaveLength(2);
   });
 
-  const noSmallDisk = whyNoSmallDisk();
-  describe.skipIf(noSmallDisk)(`on a disk${noSmallDisk ? ` (${noSmallDisk})` : ''}`, () => {
+  unless(whyNoSmallDisk()).describe('on a disk', () => {
     test('that is full does not prevent the report', async () => {
       const disk = new SmallDisk();
       const { served, host } = await setUp();
@@ -356,14 +361,17 @@ describe('the spool', () => {
   });
 });
 
-test('a clock that is a day ahead changes only the times', async () => {
-  const { served, host } = await setUp();
-  const args = ['-f', '+1d', 'sh', SCRIPT, '--', host.program('exit 1'), 'backup'];
-  expect(spawnSync('faketime', args, { env: host.env as NodeJS.ProcessEnv }).status).toBe(1);
-  expect(jobs(served)).toEqual(['backup failed']);
-  await host.run(['--', host.program('exit 0'), 'backup']);
-  expect(await served.scrape()).toMatch(/rm_host_last_backup_success{.*} 1\n/);
-});
+needs('faketime', ...PROGRAMS).test(
+  'a clock that is a day ahead changes only the times',
+  async () => {
+    const { served, host } = await setUp();
+    const args = ['-f', '+1d', 'sh', SCRIPT, '--', host.program('exit 1'), 'backup'];
+    expect(spawnSync('faketime', args, { env: host.env as NodeJS.ProcessEnv }).status).toBe(1);
+    expect(jobs(served)).toEqual(['backup failed']);
+    await host.run(['--', host.program('exit 0'), 'backup']);
+    expect(await served.scrape()).toMatch(/rm_host_last_backup_success{.*} 1\n/);
+  },
+);
 
 test('killed at 50 moments it never keeps restic from running, and each run is reported at most once', async () => {
   const { served, host } = await setUp();
@@ -592,7 +600,7 @@ describe('the settings', () => {
   });
 });
 
-test('without curl restic runs, and the report waits', async () => {
+needs('bash').test('without curl restic runs, and the report waits', async () => {
   const { host } = await setUp();
   const bin = join(host.directory, 'utilities');
   mkdirSync(bin);

@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { needs } from '../support/programs.ts';
 import { Served } from '../support/serve.ts';
-import { type Environment, ended, NO_RESTIC, ReportingHost, SHELLS } from './rig.ts';
+import { type Environment, ended, PROGRAMS, ReportingHost, SHELLS } from './rig.ts';
 
 /** A user that cannot read everything: root can read files without any permission. */
 const NOBODY = 65_534;
@@ -42,11 +43,11 @@ async function setUp(shell?: readonly string[]) {
   return { served, host, run, direct, value };
 }
 
-describe.skipIf(NO_RESTIC)(`real restic${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`, () => {
-  test.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))(
-    'under %s: each command is reported with its kind and how it ended',
-    async (_, shell) => {
-      const { served, host, run, direct, value } = await setUp(shell);
+needs('restic', ...PROGRAMS).describe('real restic', () => {
+  for (const { program, command } of SHELLS) {
+    const name = `under ${command.join(' ')}: each command is reported with its kind and how it ended`;
+    needs(program).test(name, async () => {
+      const { served, host, run, direct, value } = await setUp(command);
       const again = { RESTIC_REPOSITORY: join(host.directory, 'second') };
       expect((await run(['init'], again)).code).toBe(0);
       expect((await run(['init'], again)).code, 'there is one').toBe(1);
@@ -94,8 +95,8 @@ describe.skipIf(NO_RESTIC)(`real restic${NO_RESTIC ? ` (${NO_RESTIC})` : ''}`, (
       expect(jobs(served).at(-1)?.error).toContain('wrong password');
       expect(await value('rm_host_last_backup_success')).toBe(0);
       expect(host.left).toEqual(['stats-at']);
-    },
-  );
+    });
+  }
 
   test("the user's own output is the same, byte for byte, and so is JSON", async () => {
     const { host, run, direct } = await setUp();

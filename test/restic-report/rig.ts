@@ -1,23 +1,26 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pathOf } from '../support/programs.ts';
 import { temporaryDirectory } from '../support/serve.ts';
 
 export const SCRIPT = fileURLToPath(new URL('../../bin/restic-report', import.meta.url));
 
-/** The shells that the script must run under, as commands. */
-export const SHELLS: readonly (readonly string[])[] = [
-  ['dash'],
-  ['bash'],
-  ['busybox', 'ash'],
-].filter(([program = '']) => has(program));
+/** The programs that the tests of the script run: the one in place of restic is a script of bash. */
+export const PROGRAMS = ['bash', 'curl'] as const;
 
-export const NO_RESTIC = has('restic') ? '' : 'restic is not installed';
-
-function has(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+export interface Shell {
+  readonly program: string;
+  readonly command: readonly string[];
 }
+
+/** The shells that the script must run under. */
+export const SHELLS: readonly Shell[] = [
+  { program: 'dash', command: ['dash'] },
+  { program: 'bash', command: ['bash'] },
+  { program: 'busybox', command: ['busybox', 'ash'] },
+];
 
 export interface Result {
   readonly code: number | null;
@@ -86,7 +89,7 @@ export class ReportingHost {
   program(lines: string): string {
     const path = join(this.directory, 'bin', 'restic');
     mkdirSync(join(this.directory, 'bin'), { recursive: true });
-    writeFileSync(path, `#!/bin/bash\n${lines}`);
+    writeFileSync(path, `#!${pathOf('bash')}\n${lines}`);
     chmodSync(path, 0o755);
     return path;
   }

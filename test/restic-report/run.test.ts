@@ -11,7 +11,8 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
+import { needs, pathOf } from '../support/programs.ts';
 import {
   type AddedHost,
   addHosts,
@@ -20,7 +21,7 @@ import {
   sample,
   servedForAll,
 } from '../support/serve.ts';
-import { ended, RESTIC_018, ReportingHost, SCRIPT, SHELLS } from './rig.ts';
+import { ended, PROGRAMS, RESTIC_018, ReportingHost, SCRIPT, SHELLS } from './rig.ts';
 
 /** The jobs of a host in the database, as `kind status exit_code`. */
 function jobsOf(served: Served, id: string) {
@@ -51,7 +52,11 @@ exec ${process.execPath} -e "
 
 const rowsOf = (served: Served, id: string) => jobsOf(served, id).map(({ row }) => row);
 
-describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %s', (_, shell) => {
+for (const { program, command } of SHELLS) {
+  needs(program, ...PROGRAMS).describe(`under ${command.join(' ')}`, () => runsUnder(command));
+}
+
+function runsUnder(shell: readonly string[]): void {
   const served = servedForAll();
   let enrolled: AddedHost[] = [];
 
@@ -317,7 +322,7 @@ describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %
     const seen = join(host.directory, 'seen');
     const curl = join(host.directory, 'curl-bin');
     mkdirSync(curl);
-    const real = execFileSync('sh', ['-c', 'command -v curl'], { encoding: 'utf8' }).trim();
+    const real = pathOf('curl');
     writeFileSync(
       join(curl, 'curl'),
       `#!/bin/sh\nprintf '%s\\n' "$@" >> ${seen}\nexec ${real} "$@"\n`,
@@ -353,4 +358,4 @@ describe.each(SHELLS.map((shell) => [shell.join(' '), shell] as const))('under %
     expect(rows.length).toBeGreaterThanOrEqual(3);
     expect(existsSync(host.spool)).toBe(true);
   });
-});
+}

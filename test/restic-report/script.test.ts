@@ -2,27 +2,22 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readPage } from '../support/page.ts';
+import { needs } from '../support/programs.ts';
 import { SCRIPT, SHELLS } from './rig.ts';
 
-const NO_SHELLCHECK = spawnSync('shellcheck', ['--version']).error ? 'no shellcheck' : '';
-
-test.skipIf(NO_SHELLCHECK)(
-  `shellcheck has no remarks${NO_SHELLCHECK ? ` (${NO_SHELLCHECK})` : ''}`,
-  () => {
-    const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', SCRIPT], {
-      encoding: 'utf8',
-    });
-    expect([status, stdout]).toEqual([0, '']);
-  },
-);
-
-test('the version is that of the package', () => {
-  const { version } = JSON.parse(readPage('package.json'));
-  for (const [program = '', ...args] of SHELLS) {
-    const shown = execFileSync(program, [...args, SCRIPT, '--version'], { encoding: 'utf8' });
-    expect(shown).toBe(`restic-report ${version}\n`);
-  }
+needs('shellcheck').test('shellcheck has no remarks', () => {
+  const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', SCRIPT], { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([0, '']);
 });
+
+for (const { program, command } of SHELLS) {
+  needs(program).test(`the version under ${command.join(' ')} is that of the package`, () => {
+    const { version } = JSON.parse(readPage('package.json'));
+    const [file = '', ...args] = command;
+    const shown = execFileSync(file, [...args, SCRIPT, '--version'], { encoding: 'utf8' });
+    expect(shown).toBe(`restic-report ${version}\n`);
+  });
+}
 
 test('the help names every setting that the script reads, and the page explains it', () => {
   const text = readFileSync(SCRIPT, 'utf8');

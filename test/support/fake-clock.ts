@@ -1,17 +1,14 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { missing } from './programs.ts';
 import { temporaryDirectory, type Variables } from './serve.ts';
 
-const LIBRARY = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
+const ARCHITECTURE = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+const LIBRARY = `/usr/lib/${ARCHITECTURE}-linux-gnu/faketime/libfaketimeMT.so.1`;
 
-/**
- * The reason why the clock of a process cannot be set here; undefined if it can. It must be
- * possible in CI.
- */
-export function whyNoFakeClock(): string | undefined {
-  if (existsSync(LIBRARY)) return undefined;
-  if (process.env.CI) throw new Error("CI needs Debian's faketime");
-  return "Debian's faketime is not installed";
+/** The reason why the clock of a process cannot be set here; empty if it can. */
+export function whyNoFakeClock(): string {
+  return missing('faketime') || (existsSync(LIBRARY) ? '' : `${LIBRARY} is not installed`);
 }
 
 /** A clock for a process, by libfaketime (https://github.com/wolfcw/libfaketime). */

@@ -1,20 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { freePort } from './free-port.ts';
+import { pathOf } from './programs.ts';
 import { eventually, temporaryDirectory } from './serve.ts';
-
-const PROMETHEUS = '/usr/bin/prometheus';
-const PROMTOOL = '/usr/bin/promtool';
-
-/**
- * The reason why tests that need Debian's `prometheus` package cannot run here; undefined if they
- * can.
- */
-export const NO_PROMETHEUS = [PROMETHEUS, PROMTOOL].every((file) => existsSync(file))
-  ? undefined
-  : `${PROMETHEUS} and ${PROMTOOL} are not installed`;
 
 export interface Target {
   /** The label `job` that Prometheus adds to the series of this target. */
@@ -56,7 +46,7 @@ export class Prometheus {
       `--storage.tsdb.path=${join(dir, 'data')}`,
       `--web.listen-address=${address}`,
     ];
-    const child = spawn(PROMETHEUS, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(pathOf('prometheus'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
     onTestFinished(() => stop(child));
     let log = '';
     child.stderr.on('data', (chunk) => {
@@ -144,7 +134,7 @@ interface TargetsAnswer {
 /** The findings of `promtool check metrics` about an exposition, by metric name. */
 export function lint(exposition: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(PROMTOOL, ['check', 'metrics'], { stdio: 'pipe' });
+    const child = spawn(pathOf('promtool'), ['check', 'metrics'], { stdio: 'pipe' });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {

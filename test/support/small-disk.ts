@@ -31,12 +31,12 @@ export class SmallDisk {
   }
 }
 
-/** The reason why no file system can be mounted here, found by trying; undefined if one can. */
-export function whyNoSmallDisk(): string | undefined {
+/** The reason why no file system can be mounted here, found by trying; empty if one can. */
+export function whyNoSmallDisk(): string {
   const path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
   try {
     mount(path);
-    return undefined;
+    return '';
   } catch (error) {
     return `cannot mount a tmpfs: ${messageOf(error).split('\n').at(-1)}`;
   } finally {
