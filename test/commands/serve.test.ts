@@ -1,9 +1,13 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
+import { CLI } from '../support/cli.ts';
 import { ask } from '../support/http.ts';
+import { needs } from '../support/programs.ts';
 import { eventually, Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
 
 const WARN = 'warn';
@@ -139,4 +143,26 @@ test('shutting down ends with 1 within ten seconds when a part of it hangs', asy
     level: ERROR,
     msg: 'shutdown timed out, exiting',
   });
+});
+
+// `script` of util-linux gives a program a terminal.
+needs('script').test('in a terminal the log is readable', async () => {
+  const dataDir = temporaryDirectory();
+  const command = `exec ${process.execPath} ${CLI} serve`;
+  const terminal = spawn('script', ['-qefc', command, '/dev/null'], {
+    env: { ...process.env, RM_DATA_DIR: dataDir, RM_LISTEN: '127.0.0.1:0', NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  terminal.stdout.on('data', (data) => {
+    output += data;
+  });
+  const ended = once(terminal, 'exit');
+  onTestFinished(() => void terminal.kill());
+  await eventually(() => expect(output).toContain('listening on http'));
+  expect(output).toMatch(/^\d\d:\d\d:\d\d INFO {2}started {2}version=\S+ node=v\S+ database=\S+/m);
+  expect(output).toMatch(/^\d\d:\d\d:\d\d WARN {2}\/metrics is disabled/m);
+  expect(output).not.toContain('{"level"');
+  terminal.kill('SIGTERM');
+  await ended;
 });
