@@ -184,6 +184,7 @@ function demoSettings(dataDir: string, token: string): Settings {
     access: { token, trustedCidrs: [], trustedProxies: [] },
     metricsExclude: [],
     dataDir,
+    databaseUrl: undefined,
     agentThreads: 1,
     tls: undefined,
     logLevel: 'warn',

@@ -19,7 +19,7 @@ restic-manager hosts token HOST_ID       give a host a new token; the old one is
 restic-manager hosts rename HOST_ID NAME
 restic-manager hosts remove HOST_ID      remove a host with its jobs and alerts
 
-  --config FILE  settings in YAML, for data_dir (default: RM_CONFIG)`,
+  --config FILE  settings in YAML, for data_dir or database_url (default: RM_CONFIG)`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       config: { type: 'string' },
@@ -58,7 +58,8 @@ async function withStore(
   work: (store: StoreClient) => Promise<void>,
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, serving: undefined });
+  const { dataDir, databaseUrl } = settings;
+  const store = await Store.open({ dataDir, databaseUrl, serving: undefined });
   try {
     await work(store.connect());
   } finally {

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { RmError } from '../errors.ts';
+import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../platform/database-url.ts';
 import { Faults } from './faults.ts';
 import { readTextFile, readYaml } from './files.ts';
 import {
@@ -41,6 +42,7 @@ export interface LoadedSettings {
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
   const faults = new Faults(env.RM_METRICS_TOKEN);
+  faults.hideSecret(env.RM_DATABASE_URL);
   const sources: Sources = new Map();
   const file = configFile || env.RM_CONFIG || undefined;
   const values: SettingValues = {
@@ -79,6 +81,7 @@ function fromFile(file: string, sources: Sources, faults: Faults): SettingValues
   const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
   const yaml = readYaml(file, faults);
   faults.hideSecret(yaml.metrics_token);
+  faults.hideSecret(yaml.database_url);
   for (const [name, value] of Object.entries(yaml)) {
     const [key, row] = known.get(name) ?? [];
     if (key === undefined || row === undefined) {
@@ -125,6 +128,7 @@ function completeSettings(values: SettingValues, sources: Sources, faults: Fault
     },
     metricsExclude: values.metrics_exclude ?? [],
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
+    databaseUrl: databaseUrl(values, sources, faults),
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,
     tls: tlsFiles(values, sources, faults),
     logLevel: values.log_level ?? DEFAULTS.log_level,
@@ -132,18 +136,39 @@ function completeSettings(values: SettingValues, sources: Sources, faults: Fault
 }
 
 function metricsToken(values: SettingValues, sources: Sources, faults: Faults): string | undefined {
-  const { metrics_token: token, metrics_token_file: file } = values;
-  if (file === undefined) return token;
-  const source = sources.get('metrics_token_file') ?? '';
-  const other = sources.get('metrics_token'); // set even if that token was invalid
+  return secretOf('metrics_token', values, sources, faults, {
+    isValid: isSendableToken,
+    expected: TOKEN_EXPECTED,
+  });
+}
+
+function databaseUrl(values: SettingValues, sources: Sources, faults: Faults): string | undefined {
+  return secretOf('database_url', values, sources, faults, {
+    isValid: (url) => parseDatabaseUrl(url) !== undefined,
+    expected: DATABASE_URL_EXPECTED,
+  });
+}
+
+/** Returns a secret that is either in the setting `key` or in the file that the setting `key`_file names. */
+function secretOf(
+  key: 'metrics_token' | 'database_url',
+  values: SettingValues,
+  sources: Sources,
+  faults: Faults,
+  { isValid, expected }: { isValid: (text: string) => boolean; expected: string },
+): string | undefined {
+  const file = values[`${key}_file`];
+  if (file === undefined) return values[key];
+  const source = sources.get(`${key}_file`) ?? '';
+  const other = sources.get(key); // set even if that secret was invalid
   if (other !== undefined) {
     faults.push(`${source}: set together with ${other}; set one of them`);
     return undefined;
   }
   const read = readTextFile(faults, source, file, 'hide')?.replace(/\r?\n$/, '');
   if (read === undefined) return undefined;
-  if (isSendableToken(read)) return read;
-  faults.push(`${source}: ${file}: must hold ${TOKEN_EXPECTED}`);
+  if (isValid(read)) return read;
+  faults.push(`${source}: ${file}: must hold ${expected}`);
   return undefined;
 }
 

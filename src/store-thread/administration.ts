@@ -40,10 +40,10 @@ export class Administration {
       renameHost: ({ hostId, host }, changes) => this.#rename(hostId, host, changes),
       listHosts: () => {
         const isServed = engine.isServed();
-        const now = Date.now();
+        const now = engine.now();
         return Array.from(engine.hosts(), (record) => listedHost(record, isServed, now));
       },
-      areHostChangesApplied: () => !engine.isServed() || engine.changesSince(0).length === 0,
+      areHostChangesApplied: () => engine.areChangesApplied(),
       authenticate: ({ tokenDigest }) => engine.hostOfToken(tokenDigest),
     };
   }
@@ -61,13 +61,14 @@ export class Administration {
     for (const [index, host] of hosts.entries()) {
       checkHostName(host, hosts.length === 1 ? undefined : placeOf(host, index));
     }
-    return hosts.map((host) => {
-      const hostId = ulid();
+    const added = hosts.map((host) => {
       const token = newHostToken();
-      const digest = digestOf(token);
-      this.#engine.addHost(hostId, host, digest);
+      return { hostId: ulid(), host, token, tokenDigest: digestOf(token) };
+    });
+    this.#engine.addHosts(added);
+    return added.map(({ hostId, token, tokenDigest }) => {
       changes.added.push(hostId);
-      changes.enrolled.push([hostId, digest]);
+      changes.enrolled.push([hostId, tokenDigest]);
       return { hostId, token };
     });
   }

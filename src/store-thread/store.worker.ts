@@ -7,6 +7,7 @@ import { ServerStats } from '../shared/server-stats.ts';
 import { Administration } from './administration.ts';
 import { Batches } from './batches.ts';
 import { Clients } from './clients.ts';
+import type { Engine } from './engine.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Presence } from './presence.ts';
 import { Publisher } from './publisher.ts';
@@ -19,6 +20,8 @@ import { StoreHealth } from './store-health.ts';
 /** The `workerData` of the store thread. */
 export interface StoreThreadData {
   readonly dataDir: string;
+  /** If it is set, the fleet is in this PostgreSQL, and not in `dataDir`. Contains the password. */
+  readonly databaseUrl?: string | undefined;
   /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
   readonly serving: ServingData | undefined;
 }
@@ -44,7 +47,7 @@ export type StoreStatus =
   | { readonly closed: true }
   | { readonly failed: { readonly code: string; readonly message: string } };
 
-const { dataDir, serving }: StoreThreadData = workerData;
+const { dataDir, databaseUrl, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
 // `--disable-warning` to the thread in `execArgv` is no way out: `execArgv` replaces the flags of the
@@ -56,16 +59,35 @@ process.on('warning', (warning) => {
   for (const print of printWarnings) print(warning);
 });
 
-try {
-  start();
-} catch (error) {
-  tell({ failed: describeError(error) });
+if (databaseUrl === undefined) {
+  try {
+    start((options) => SqliteEngine.open(dataDir, options));
+  } catch (error) {
+    tell({ failed: describeError(error) });
+  }
+} else {
+  // Loaded only here, so that SQLite, the default, takes no memory and no time for it.
+  const { PostgresEngine } = await import('./postgres/engine.ts');
+  const { failureOf } = await import('./postgres/database-error.ts');
+  try {
+    start((options) => PostgresEngine.open(databaseUrl, options));
+  } catch (error) {
+    const { code, message } = failureOf(error);
+    tell({ failed: { code, message } });
+  }
 }
 
-function start(): void {
+interface EngineOptions {
+  /** Whether this process is a control plane of the database. */
+  readonly serves: boolean;
+  /** Called with the number of jobs that were deleted early because their host has too many. */
+  readonly onForgottenJobs: (jobs: number) => void;
+}
+
+function start(open: (options: EngineOptions) => Engine): void {
   const log = createLog(serving?.logLevel ?? 'silent');
   const stats = serving && ServerStats.attach(serving.stats).writer();
-  const engine = SqliteEngine.open(dataDir, {
+  const engine = open({
     serves: serving !== undefined,
     onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
   });
@@ -75,13 +97,15 @@ function start(): void {
   const events = serving && new EventLog(log, serving.events);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);
-  const lastChange = serving ? restoreFleet(engine, presence, publisher) : 0;
-  for (const warning of protectFiles(dataDir)) log.warn(warning);
+  if (serving) restoreFleet(engine, presence, publisher);
+  if (databaseUrl === undefined) {
+    for (const warning of protectFiles(dataDir)) log.warn(warning);
+  }
   engine.doNotWait();
   const administration = new Administration(engine);
   const options = { engine, presence, publisher, health };
   const batches = new Batches({ ...options, administration, clients, stats, onLost });
-  const housekeeping = serving && new Housekeeping({ ...options, batches, lastChange });
+  const housekeeping = serving && new Housekeeping({ ...options, batches });
 
   parentPort?.on('message', (message: StoreControl) => {
     if ('close' in message) return close();

@@ -16,8 +16,10 @@ export interface HostRecord {
   readonly host: string;
   /** `pending`: enrolled, never connected. */
   readonly status: 'pending' | 'offline' | 'online';
-  /** Number of the connection by which the host is online. */
+  /** Number of the connection to this instance by which the host is online. */
   readonly connection: number | undefined;
+  /** Whether the host is online by a connection to another instance. */
+  readonly isElsewhere: boolean;
   readonly offlineSinceMs: number | undefined;
   /**
    * When the host last sent messages by HTTP, by the server's clock. Undefined if it is not online by them: it is

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { TestAgent } from '../support/agent.ts';
+import { NO_POSTGRES, postgresForAll } from '../support/postgres.ts';
+import { cli, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
+
+const PASSWORD = 'hunter2';
+const BACKUPS = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
+
+describe.skipIf(NO_POSTGRES)('control planes on one PostgreSQL', async () => {
+  if (NO_POSTGRES !== undefined) return;
+  const server = await postgresForAll();
+
+  function newDatabase(): { RM_DATABASE_URL: string } {
+    return { RM_DATABASE_URL: server.createDatabase().replace('rm@', `rm:${PASSWORD}@`) };
+  }
+
+  async function addHost(database: Readonly<Record<string, string>>, name: string) {
+    const { stdout, stderr } = await cli(['hosts', 'add', name], database);
+    if (stdout === '') throw new Error(stderr);
+    return JSON.parse(stdout);
+  }
+
+  it('are one control plane: a host, its agent and its finishes are on both', async () => {
+    const database = newDatabase();
+    const dataDir = join(temporaryDirectory(), 'none');
+    const [here, there] = await Promise.all([
+      Served.start(database, dataDir),
+      Served.start(database, dataDir),
+    ]);
+    const { host_id, token } = await addHost(database, 'web');
+    const agent = await TestAgent.online(here.agentUrl, token);
+    await agent.job({ id: 'one', kind: 'backup', status: 'succeeded' });
+    const row = `rm_host_agent_online{host_id="${host_id}",host="web"}`;
+    const success = `rm_host_last_backup_success{host_id="${host_id}",host="web"}`;
+    await eventually(async () => {
+      const body = await there.scrape();
+      expect(sample(body, row)).toBe(1);
+      expect(sample(body, success)).toBe(1);
+    }, 1_000);
+    expect(sample(await here.scrape(), BACKUPS)).toBe(1);
+    expect(sample(await there.scrape(), BACKUPS), 'counted by the other one').toBe(0);
+
+    const newer = await TestAgent.online(there.agentUrl, token);
+    expect(await agent.closed).toMatchObject({ code: 4000 });
+    await newer.job({ id: 'one', kind: 'backup', status: 'succeeded' });
+    expect(sample(await there.scrape(), BACKUPS), 'a repeat').toBe(0);
+    await eventually(async () => expect(sample(await here.scrape(), row)).toBe(1), 1_000);
+
+    const listed = await cli(['hosts', 'list', '--json'], database);
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ host_id, status: 'online' }]);
+    await cli(['hosts', 'remove', host_id], database);
+    expect(await newer.closed).toMatchObject({ code: 4002 });
+    for (const served of [here, there]) {
+      expect(sample(await served.scrape(), row)).toBeUndefined();
+      expect(await served.stop()).toBe(0);
+      expect(served.log).not.toContain(PASSWORD);
+    }
+    expect(existsSync(dataDir), 'no data directory').toBe(false);
+  });
+
+  it('enrol 10,000 hosts in 5 s', async () => {
+    const database = newDatabase();
+    const names = Array.from({ length: 10_000 }, (_, n) => `host-${n}`);
+    await cli(['hosts', 'list'], database);
+    const startedAt = performance.now();
+    const { stdout } = await cli(['hosts', 'add', '--stdin'], database, names.join('\n'));
+    const seconds = (performance.now() - startedAt) / 1_000;
+    expect(stdout.trim().split('\n')).toHaveLength(10_000);
+    expect(seconds).toBeLessThan(15); // on a busy machine
+  });
+
+  it.each([
+    ['cannot be reached', () => 'postgres://rm:hunter2@127.0.0.1:1/fleet', /127\.0\.0\.1:1: /],
+    ['does not exist', () => server.url('none').replace('rm@', 'rm:hunter2@'), /"none"/],
+  ])('do not start if the database %s, and say why', async (_, url, why) => {
+    const { code, stderr } = await cli(['serve'], { RM_DATABASE_URL: url() });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(why);
+    expect(stderr).not.toContain(PASSWORD);
+  });
+
+  it('do not start with the schema of a newer version', async () => {
+    const database = newDatabase();
+    await cli(['hosts', 'list'], database);
+    server.sql('UPDATE schema_version SET version = 99', database.RM_DATABASE_URL);
+    const { code, stderr } = await cli(['serve'], database);
+    expect(code).toBe(1);
+    expect(stderr).toContain('has schema version 99');
+  });
+
+  it('create the tables once if they start at the same time', async () => {
+    const database = newDatabase();
+    const all = await Promise.all([1, 2, 3].map(() => cli(['hosts', 'list', '--json'], database)));
+    expect(all.map(({ code, stderr }) => [code, stderr])).toEqual(all.map(() => [0, '']));
+  });
+});
