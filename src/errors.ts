@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   database_gone: 'a file of the database was deleted or replaced while it was in use',
   no_database: 'there is no database, and the command does not create one',
   database_too_new: 'the database was written by a newer version of this package',
+  database_too_old: 'the database server is older than this package needs',
   no_such_host: 'no host has that id',
   output_failed: 'a command could not print output that it prints only once',
   render_failed: 'the body of a scrape could not be rendered',

@@ -42,6 +42,7 @@ const EMBEDDED = [
 const THREAD_OF_ENTRY: Readonly<Record<string, string>> = {
   'loop/agent-loop.worker.ts': 'loop',
   'store-thread/store.worker.ts': 'store',
+  'connection-thread/connection.worker.ts': 'connection',
   'render-thread/render.worker.ts': 'render',
   'demo/agents.worker.ts': 'demo',
 };

@@ -186,6 +186,7 @@ function demoSettings(dataDir: string, token: string): Settings {
     access: { token, trustedCidrs: [], trustedProxies: [] },
     metricsExclude: [],
     dataDir,
+    databaseUrl: undefined,
     agentThreads: 1,
     tls: undefined,
     logLevel: 'warn',

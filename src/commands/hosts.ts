@@ -7,7 +7,7 @@ import type { ListedHost } from '../contract/operations.ts';
 import { messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
-import type { Missing } from '../store-thread/sqlite/database.ts';
+import type { Missing } from '../store-thread/engine.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 
 const APPLIED_POLL_MS = 20;
@@ -23,7 +23,7 @@ export const hosts: Command = {
 
 Enrol, list, rename and remove hosts. Works while serve is running on the same database.
 
-  --config FILE  settings in YAML; only data_dir is used (default: RM_CONFIG)`,
+  --config FILE  settings in YAML; only data_dir and database_url are used (default: RM_CONFIG)`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       config: { type: 'string' },
@@ -66,9 +66,13 @@ async function withStore(
   missing: Missing = 'must_exist',
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, missing, serving: undefined });
+  const { dataDir, databaseUrl } = settings;
+  const store = await Store.open({ dataDir, databaseUrl, missing, serving: undefined });
   const { isNew, path } = store.database;
-  if (isNew) console.error(`restic-manager: created a new database: ${path}`);
+  if (isNew) {
+    const what = databaseUrl === undefined ? 'a new database: ' : 'the tables in ';
+    console.error(`restic-manager: created ${what}${path}`);
+  }
   try {
     await work(store.connect());
   } finally {

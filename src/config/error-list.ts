@@ -1,3 +1,6 @@
+/** The URL of a database may contain a password. */
+const DATABASE_URL = /postgres(?:ql)?:\/\//i;
+
 /** Collects the errors in the settings, and the secrets that must not appear in them. */
 export class ErrorList {
   readonly list: string[] = [];
@@ -17,17 +20,22 @@ export class ErrorList {
     this.list.push(error);
   }
 
+  /** Returns whether a text contains a secret that is known, or the URL of a database. */
+  hasSecret(text: string): boolean {
+    return DATABASE_URL.test(text) || [...this.#secrets].some((secret) => text.includes(secret));
+  }
+
   /**
    * Describes a value for an error message. It does not show the contents of lists and maps. It also
-   * does not show text that has several lines or mentions a token: wrong indentation or a wrong quote
-   * may have put the token there.
+   * does not show text that contains a secret, has several lines or mentions a token: wrong indentation or
+   * a wrong quote may have put the token there.
    */
   describe(value: unknown): string {
     if (typeof value === 'object' && value !== null)
       return Array.isArray(value) ? 'a list' : 'a map';
     const text = String(value);
-    for (const secret of this.#secrets) if (text.includes(secret)) return 'the token';
+    if (this.hasSecret(text)) return 'a secret';
     if (typeof value !== 'string') return text;
-    return /token|\n/i.test(text) ? 'text that may contain a token' : JSON.stringify(text);
+    return /token|\n/i.test(text) ? 'text that may contain a secret' : JSON.stringify(text);
   }
 }

@@ -66,8 +66,8 @@ function isTooDeep(yaml: string): boolean {
 /**
  * Returns the text of a file. If it cannot be read, adds an error and returns undefined.
  * @param source the setting that names the file
- * @param path `hide` if the path must not be shown: it may be the token itself, given by mistake
- * instead of a file
+ * @param path `hide` if the path must not be shown: it may be the secret itself, given by
+ * mistake instead of a file
  */
 export function readTextFile(
   errors: ErrorList,
@@ -81,7 +81,7 @@ export function readTextFile(
     // It shows only paths that exist, so it cannot show a token.
     const problem = permissionProblem(file, 'read');
     const message = problem ?? messageOf(error);
-    const isSafe = path === 'show' && errors.describe(file) !== 'the token';
+    const isSafe = path === 'show' && !errors.hasSecret(file);
     const detail = isSafe || problem !== undefined ? message : message.replace(/'.*'/s, 'the file');
     errors.push(`${source}: cannot be read: ${detail}`);
     return undefined;

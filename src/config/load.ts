@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { RmError } from '../errors.ts';
+import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../platform/database-url.ts';
 import { ErrorList } from './error-list.ts';
 import { readTextFile, readYaml } from './files.ts';
 import {
@@ -41,6 +42,7 @@ export interface LoadedSettings {
  */
 export function loadSettings(env: Environment, configFile?: string): LoadedSettings {
   const errors = new ErrorList(env.RM_METRICS_TOKEN);
+  errors.hideSecret(env.RM_DATABASE_URL);
   const sources: Sources = new Map();
   const file = configFile || env.RM_CONFIG || undefined;
   const values: SettingValues = {
@@ -79,6 +81,7 @@ function fromFile(file: string, sources: Sources, errors: ErrorList): SettingVal
   const known = new Map<string, [SettingKey, SettingRow]>(rows().map((row) => [row[0], row]));
   const yaml = readYaml(file, errors);
   errors.hideSecret(yaml.metrics_token);
+  errors.hideSecret(yaml.database_url);
   for (const [name, value] of Object.entries(yaml)) {
     const [key, row] = known.get(name) ?? [];
     if (key === undefined || row === undefined) {
@@ -127,6 +130,7 @@ function completeSettings(values: SettingValues, sources: Sources, errors: Error
     },
     metricsExclude: values.metrics_exclude ?? [],
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
+    databaseUrl: databaseUrl(values, sources, errors),
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,
     tls: tlsFiles(values, sources, errors),
     logLevel: values.log_level ?? DEFAULTS.log_level,
@@ -138,18 +142,43 @@ function metricsToken(
   sources: Sources,
   errors: ErrorList,
 ): string | undefined {
-  const { metrics_token: token, metrics_token_file: file } = values;
-  if (file === undefined) return token;
-  const source = sources.get('metrics_token_file') ?? '';
-  const other = sources.get('metrics_token'); // set even if that token was invalid
+  return secretOf('metrics_token', values, sources, errors, {
+    isValid: isSendableToken,
+    expected: TOKEN_EXPECTED,
+  });
+}
+
+function databaseUrl(
+  values: SettingValues,
+  sources: Sources,
+  errors: ErrorList,
+): string | undefined {
+  return secretOf('database_url', values, sources, errors, {
+    isValid: (url) => parseDatabaseUrl(url) !== undefined,
+    expected: DATABASE_URL_EXPECTED,
+  });
+}
+
+/** Returns the secret in the setting `key`, or in the file that the setting `key`_file names. */
+function secretOf(
+  key: 'metrics_token' | 'database_url',
+  values: SettingValues,
+  sources: Sources,
+  errors: ErrorList,
+  { isValid, expected }: { isValid: (text: string) => boolean; expected: string },
+): string | undefined {
+  const file = values[`${key}_file`];
+  if (file === undefined) return values[key];
+  const source = sources.get(`${key}_file`) ?? '';
+  const other = sources.get(key); // set even if that secret was invalid
   if (other !== undefined) {
     errors.push(`${source}: set together with ${other}; set only one of them`);
     return undefined;
   }
   const read = readTextFile(errors, source, file, 'hide')?.replace(/\r?\n$/, '');
   if (read === undefined) return undefined;
-  if (isSendableToken(read)) return read;
-  errors.push(`${source}: ${file}: must contain ${TOKEN_EXPECTED}`);
+  if (isValid(read)) return read;
+  errors.push(`${source}: ${file}: must contain ${expected}`);
   return undefined;
 }
 

@@ -34,6 +34,7 @@ const COMPARED: readonly (readonly [name: string, pick: (settings: Settings) => 
   ['metrics_exclude', ({ metricsExclude }) => metricsExclude],
   ['trusted_proxies', ({ access }) => access.trustedProxies],
   ['data_dir', ({ dataDir }) => dataDir],
+  ['database_url', ({ databaseUrl }) => databaseUrl],
   ['agent_threads', ({ agentThreads }) => agentThreads],
   ['tls_cert_file', ({ tls }) => tls === undefined],
   ['log_level', ({ logLevel }) => logLevel],

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { NETWORK_EXPECTED, parseNetwork } from '../access/networks.ts';
+import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../platform/database-url.ts';
 import { FAMILIES } from '../shared/families.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -51,6 +52,10 @@ const family = v.pipe(
   ),
 );
 
+function isDatabaseUrl(value: string): boolean {
+  return parseDatabaseUrl(value) !== undefined;
+}
+
 const threads = `must be a whole number from 1 to ${MAX_AGENT_THREADS}`;
 
 /**
@@ -75,6 +80,12 @@ export const SETTINGS = {
   },
   trusted_proxies: { variable: 'RM_TRUSTED_PROXY', from: 'list', schema: networks },
   data_dir: { variable: 'RM_DATA_DIR', schema: text() },
+  database_url: {
+    variable: 'RM_DATABASE_URL',
+    secret: true,
+    schema: v.pipe(text(), v.check(isDatabaseUrl, `must be ${DATABASE_URL_EXPECTED}`)),
+  },
+  database_url_file: { variable: 'RM_DATABASE_URL_FILE', schema: text() },
   agent_threads: {
     variable: 'RM_AGENT_THREADS',
     from: 'number',
@@ -118,6 +129,8 @@ export interface Settings {
   /** Names of families that `/metrics` does not show. */
   readonly metricsExclude: readonly string[];
   readonly dataDir: string;
+  /** The PostgreSQL that holds the fleet instead of `dataDir`. Contains the password. */
+  readonly databaseUrl: string | undefined;
   readonly agentThreads: number;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   readonly logLevel: LogLevel;

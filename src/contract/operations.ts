@@ -91,8 +91,10 @@ export interface Operations {
    * a connection. `agent` replaces its details.
    */
   seen: [{ hostId: string; agent?: AgentDetails | undefined }, null | Gone];
-  /** A host that reports by HTTP has been silent for too long. */
-  silent: [{ hostId: string }, null | Gone];
+  /** A host that reports by HTTP has been silent for too long, since its message at `reportedAtMs`. */
+  silent: [{ hostId: string; reportedAtMs: number }, null | Gone];
+  /** Another instance has marked the host offline, but this connection to it exists. */
+  resume: [{ hostId: string; connection: number }, null | Gone];
   /** The host has been offline long enough for an alert. */
   offline: [{ hostId: string }, null | Gone];
   startJob: [

@@ -74,7 +74,8 @@ interface CommonParts {
 
 /**
  * Starts the parts and wires them.
- * @throws RmError `listen_failed`, `data_dir_locked`, `database_failed`, `database_too_new`
+ * @throws RmError `listen_failed`, `data_dir_locked`, `database_failed`, `database_too_new`,
+ * `database_too_old`
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { settings, log, onDeath } = options;
@@ -103,6 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   try {
     const store = await Store.open({
       dataDir: settings.dataDir,
+      databaseUrl: settings.databaseUrl,
       missing: 'create',
       serving: {
         fleet: common.fleet,

@@ -38,10 +38,10 @@ export class Administration {
       renameHost: ({ hostId, host }, changes) => this.#rename(hostId, host, changes),
       listHosts: () => {
         const isServed = engine.isServed();
-        const now = Date.now();
+        const now = engine.now();
         return Array.from(engine.hosts(), (record) => listedHost(record, isServed, now));
       },
-      areHostChangesApplied: () => !engine.isServed() || engine.changesSince(0).length === 0,
+      areHostChangesApplied: () => engine.areChangesApplied(),
       authenticate: ({ tokenDigest }) => engine.hostOfToken(tokenDigest),
     };
   }
@@ -57,13 +57,14 @@ export class Administration {
    */
   #add(hosts: readonly string[], changes: Changes): { hostId: string; token: string }[] {
     checkHostNames(hosts);
-    return hosts.map((host) => {
-      const hostId = ulid();
+    const added = hosts.map((host) => {
       const token = newHostToken();
-      const digest = digestOf(token);
-      this.#engine.addHost(hostId, host, digest);
+      return { hostId: ulid(), host, token, tokenDigest: digestOf(token) };
+    });
+    this.#engine.addHosts(added);
+    return added.map(({ hostId, token, tokenDigest }) => {
       changes.added.push(hostId);
-      changes.enrolled.push([hostId, digest]);
+      changes.enrolled.push([hostId, tokenDigest]);
       return { hostId, token };
     });
   }
@@ -97,7 +98,7 @@ export class Administration {
 }
 
 /** Adds the host's current row to `changes`, so that the publisher shows it. */
-export function noteRow(engine: Engine, hostId: string, changes: Changes): void {
+function noteRow(engine: Engine, hostId: string, changes: Changes): void {
   const named = new Named();
   named.hostIds.add(hostId);
   const host = engine.load(named).host(hostId);

@@ -23,10 +23,17 @@ export class Changes {
   readonly tokensReplaced: string[] = [];
   /** In the order of the operations. */
   readonly appearances: Appearance[] = [];
+  /** The records of hosts that other processes changed. */
+  readonly followed: HostRecord[] = [];
   /** Hosts that have sent messages by HTTP. */
   readonly seen = new Set<string>();
   /** Hosts that are no longer online by messages over HTTP. */
   readonly silent = new Set<string>();
+
+  get areNone(): boolean {
+    const { hosts, added, enrolled, removed, tokensReplaced, followed } = this;
+    return hosts.size === 0 && [added, enrolled, removed, tokensReplaced, followed].every(isEmpty);
+  }
 
   /** Adds the changes of one part of the transaction. */
   add(part: Changes): void {
@@ -38,7 +45,12 @@ export class Changes {
     for (const hostId of removed) this.removed.push(hostId);
     for (const hostId of tokensReplaced) this.tokensReplaced.push(hostId);
     for (const appearance of appearances) this.appearances.push(appearance);
+    for (const host of part.followed) this.followed.push(host);
     for (const hostId of part.seen) this.seen.add(hostId);
     for (const hostId of part.silent) this.silent.add(hostId);
   }
+}
+
+function isEmpty({ length }: readonly unknown[]): boolean {
+  return length === 0;
 }

@@ -1,4 +1,5 @@
 import type { EnrolledHost } from '../contract/operations.ts';
+import type { Changes } from './changes.ts';
 import type { Named, Rows } from './rows.ts';
 import type { HostRecord } from './rules/records.ts';
 
@@ -18,14 +19,15 @@ export interface Failure {
   readonly message: string;
 }
 
-/** A change of the hosts that another process made. */
-export interface HostChange {
-  /** Increases with each change. */
-  readonly seq: number;
+/** `create`: a database that does not exist is created. `must_exist`: that is an error. */
+export type Missing = 'create' | 'must_exist';
+
+/** A host that is being enrolled. */
+export interface NewHost {
   readonly hostId: string;
-  readonly change: 'added' | 'removed' | 'token' | 'renamed';
-  /** SHA-256 of the current token; null if the host is no longer enrolled. */
-  readonly tokenDigest: Uint8Array | null;
+  readonly host: string;
+  /** SHA-256 of its token. */
+  readonly tokenDigest: Uint8Array;
 }
 
 /**
@@ -34,8 +36,12 @@ export interface HostChange {
  * one `transaction`.
  */
 export interface Engine {
-  /** Path of the database, for the log. */
+  /** Path or address of the database, for the log. Contains no secret. */
   readonly place: string;
+  /** Whether this process has created the database, or its tables. */
+  readonly isNew: boolean;
+  /** Unix time in milliseconds by which reports are dated. */
+  now(): number;
 
   /** Whether a control plane, in this or another process, serves the database. */
   isServed(): boolean;
@@ -44,6 +50,13 @@ export interface Engine {
    * holds the lock. Before it, a transaction waits for the lock.
    */
   doNotWait(): void;
+  /**
+   * To be called before the hosts are read at the start of a control plane. It has no connections then:
+   * marks every host offline as of now whose connection cannot exist. Hosts that are online by messages
+   * over HTTP stay so, pending hosts stay pending, and a host with an open `agent_offline` alert keeps
+   * its time. `follow` returns what other processes commit from now on.
+   */
+  startServing(): void;
 
   /** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
   transaction<T>(work: () => T): T;
@@ -69,7 +82,7 @@ export interface Engine {
   /** Every host with the SHA-256 of its token. */
   enrolled(): EnrolledHost[];
   hostOfToken(tokenDigest: Uint8Array): string | undefined;
-  addHost(hostId: string, host: string, tokenDigest: Uint8Array): void;
+  addHosts(hosts: readonly NewHost[]): void;
   /**
    * Removes the host with its jobs and alerts.
    * @returns whether there was such a host
@@ -81,11 +94,6 @@ export interface Engine {
   renameHost(hostId: string, host: string): boolean;
 
   /**
-   * Marks every host offline since `atMs`, except those that are online by messages over HTTP. Pending
-   * hosts stay pending, and a host with an open `agent_offline` alert keeps its time.
-   */
-  forgetConnections(atMs: number): void;
-  /**
    * Deletes some of the jobs whose last report is older than `beforeMs`.
    * @returns whether there may be more
    */
@@ -94,13 +102,24 @@ export interface Engine {
   clock(): number | undefined;
   saveClock(atMs: number): void;
 
-  /** Returns a number that changes when another process commits. */
-  version(): number;
-  /** Changes of other processes after `seq`, oldest first. */
-  changesSince(seq: number): HostChange[];
-  /** Deletes the changes up to and including `seq`. */
-  forgetChanges(seq: number): void;
-  lastChange(): number;
+  /** How often to call `follow`. */
+  readonly followEveryMs: number;
+  /**
+   * Adds to `changes` what other processes have committed since the last call. The caller must publish
+   * it. A call that finds nothing is cheap.
+   */
+  follow(changes: Changes): void;
+  /** Whether `confirmChanges` must be called. */
+  readonly hasUnconfirmedChanges: boolean;
+  /** Tells the processes that made the changes that they are published. To be called in a transaction. */
+  confirmChanges(): void;
+  /** Whether all control planes have published what this process has committed. */
+  areChangesApplied(): boolean;
+  /**
+   * Whether `follow` has returned all that was committed until a moment ago. If not, this process must
+   * not conclude from silence that a host is away: the host may have reported to another process.
+   */
+  readonly isCurrent: boolean;
 
   close(): void;
 }

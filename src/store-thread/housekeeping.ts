@@ -1,4 +1,3 @@
-import { noteRow } from './administration.ts';
 import type { Batches } from './batches.ts';
 import { Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
@@ -8,7 +7,6 @@ import type { Publisher } from './publisher.ts';
 import { OFFLINE_ALERT_AFTER_MS } from './rules/alerts.ts';
 import type { StoreHealth } from './store-health.ts';
 
-const OTHER_PROCESSES_POLL_MS = 50;
 const FILES_POLL_MS = 1_000;
 const GOODBYES_POLL_MS = 1_000;
 const SILENCE_POLL_MS = 5_000;
@@ -30,8 +28,6 @@ export interface HousekeepingOptions {
   readonly publisher: Publisher;
   readonly batches: Batches;
   readonly health: StoreHealth;
-  /** `seq` of the last change by another process that was applied at the start. */
-  readonly lastChange: number;
 }
 
 /**
@@ -41,12 +37,6 @@ export class Housekeeping {
   readonly #options: HousekeepingOptions;
   readonly #timers: NodeJS.Timeout[];
   readonly #clock: PruneClock;
-  /** Undefined at first, so that the first poll also applies changes made during the start. */
-  #version: number | undefined;
-  /** Changes up to this `seq` have been deleted from the database. */
-  #lastDeleted: number;
-  /** Changes up to this `seq` have been published. */
-  #lastChange: number;
   #prune: NodeJS.Timeout | undefined;
   #moreAlerts: NodeJS.Timeout | undefined;
   #moreSilent: NodeJS.Timeout | undefined;
@@ -54,14 +44,13 @@ export class Housekeeping {
   constructor(options: HousekeepingOptions) {
     this.#options = options;
     const { engine, batches } = options;
-    this.#lastChange = options.lastChange;
-    this.#lastDeleted = options.lastChange;
-    this.#clock = new PruneClock(engine.clock());
+    const clocks = { wall: () => engine.now(), monotonic: () => performance.now() };
+    this.#clock = new PruneClock(engine.clock(), clocks);
     this.#timers = [
       setInterval(() => {
         this.followOtherProcesses();
-        this.#deleteChanges();
-      }, OTHER_PROCESSES_POLL_MS),
+        this.#confirmChanges();
+      }, engine.followEveryMs),
       setInterval(() => batches.checkFiles(), FILES_POLL_MS),
       setInterval(() => this.#writeGoodbyes(), GOODBYES_POLL_MS),
       setInterval(() => this.#markSilent(), SILENCE_POLL_MS),
@@ -80,50 +69,35 @@ export class Housekeeping {
     clearTimeout(this.#moreSilent);
   }
 
-  /** Applies what other processes committed, for example a `hosts` command. */
+  /** Publishes what other processes committed: a `hosts` command, or another instance. */
   followOtherProcesses(): void {
-    const { engine, health } = this.#options;
+    const { engine, publisher, health } = this.#options;
+    const changes = new Changes();
     try {
-      const version = engine.version();
-      if (version === this.#version) return;
-      this.#applyForeignChanges();
-      this.#version = version;
+      engine.follow(changes);
     } catch (error) {
       const { kind, message } = engine.failure(error);
       if (kind === 'operation') health.defect(error);
       else if (kind === 'unavailable') health.failed(message);
     }
+    // Also what was read before it failed: the next call does not return it again.
+    if (changes.areNone) return;
+    publisher.publishFollowed(changes, engine.now());
+    this.#confirmChanges();
+    this.#resumeConnections();
   }
 
-  #applyForeignChanges(): void {
-    const { engine, publisher } = this.#options;
-    const found = engine.changesSince(this.#lastChange);
-    const last = found.at(-1)?.seq;
-    if (last === undefined) return;
-    const changes = new Changes();
-    for (const { hostId, change, tokenDigest } of found) {
-      if (tokenDigest === null) changes.removed.push(hostId);
-      else if (change === 'renamed') noteRow(engine, hostId, changes);
-      else {
-        if (change === 'added') changes.added.push(hostId);
-        else changes.tokensReplaced.push(hostId);
-        changes.enrolled.push([hostId, tokenDigest]);
-      }
-    }
-    publisher.publish(changes);
-    this.#lastChange = last;
-    this.#deleteChanges();
-  }
-
-  /**
-   * Deletes the changes that were published. The command that made them waits for that. If another
-   * process holds the lock, the next poll retries.
-   */
-  #deleteChanges(): void {
+  /** If another process holds the lock, the next poll retries. */
+  #confirmChanges(): void {
     const { engine, batches } = this.#options;
-    const last = this.#lastChange;
-    if (last === this.#lastDeleted) return;
-    if (batches.background(() => engine.forgetChanges(last))) this.#lastDeleted = last;
+    if (engine.hasUnconfirmedChanges) batches.background(() => engine.confirmChanges());
+  }
+
+  /** Marks hosts online again that another instance has marked offline although they are connected. */
+  #resumeConnections(): void {
+    const { presence, batches } = this.#options;
+    const reports = presence.toResume.map((request) => ['resume', request] as const);
+    if (reports.length === 0 || batches.report(reports)) presence.noteResumed();
   }
 
   /**
@@ -137,11 +111,12 @@ export class Housekeeping {
 
   /** Marks hosts offline that report by HTTP and have been silent for too long, a limited number at a time. */
   #markSilent(): void {
-    const { presence, batches } = this.#options;
-    const hostIds = presence.silentHosts(HOSTS_STEP);
-    if (hostIds.length === 0) return;
-    const reports = hostIds.map((hostId) => ['silent', { hostId }] as const);
-    if (batches.report(reports) && hostIds.length === HOSTS_STEP) {
+    const { engine, presence, batches } = this.#options;
+    if (!engine.isCurrent) return;
+    const hosts = presence.silentHosts(HOSTS_STEP);
+    if (hosts.length === 0) return;
+    const reports = hosts.map((request) => ['silent', request] as const);
+    if (batches.report(reports) && hosts.length === HOSTS_STEP) {
       this.#moreSilent = setTimeout(() => this.#markSilent(), STEP_PAUSE_MS);
     }
   }
@@ -151,7 +126,8 @@ export class Housekeeping {
    * whole fleet is due at once.
    */
   #alertOffline(): void {
-    const { presence, batches } = this.#options;
+    const { engine, presence, batches } = this.#options;
+    if (!engine.isCurrent) return;
     const hostIds = presence.offlineFor(OFFLINE_ALERT_AFTER_MS, HOSTS_STEP);
     if (hostIds.length === 0) return;
     const reports = hostIds.map((hostId) => ['offline', { hostId }] as const);

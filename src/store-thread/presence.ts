@@ -1,4 +1,6 @@
 import { orderOf } from '../contract/operations.ts';
+import { allowedSilenceMs } from './rules/connections.ts';
+import type { HostRecord } from './rules/records.ts';
 
 /** A goodbye that could not be written to the database yet. */
 export interface UnwrittenGoodbye {
@@ -6,6 +8,14 @@ export interface UnwrittenGoodbye {
   readonly connection: number;
   /** Unix time in milliseconds at which the connection was closed. */
   readonly atMs: number;
+}
+
+/** A host that is online by messages over HTTP. */
+interface Reporting {
+  /** Monotonic time up to which it is online. */
+  readonly until: number;
+  /** Unix time in milliseconds of its last message. */
+  readonly reportedAtMs: number;
 }
 
 /**
@@ -21,12 +31,18 @@ export class Presence {
    * Hosts that already have the alert are not in it.
    */
   readonly #offlineSince = new Map<string, number>();
-  /** Monotonic time up to which a host without a connection is online. */
-  readonly #onlineUntil = new Map<string, number>();
+  /** Hosts without a connection that are online by messages over HTTP. */
+  readonly #reporting = new Map<string, Reporting>();
+  /** Hosts that are online by a connection to another instance. */
+  readonly #elsewhere = new Set<string>();
+  /** Hosts with a connection to this instance that another instance has marked offline. */
+  readonly #toResume = new Set<string>();
   #unwritten: UnwrittenGoodbye[] = [];
 
   isOnline(hostId: string): boolean {
-    return this.#connections.has(hostId) || this.#onlineUntil.has(hostId);
+    return (
+      this.#connections.has(hostId) || this.#reporting.has(hostId) || this.#elsewhere.has(hostId)
+    );
   }
 
   connectionOf(hostId: string): number | undefined {
@@ -41,7 +57,8 @@ export class Presence {
     const current = this.#connections.get(hostId);
     if (current !== undefined && orderOf(current) > orderOf(connection)) return connection;
     this.#connections.set(hostId, connection);
-    this.#onlineUntil.delete(hostId);
+    this.#elsewhere.delete(hostId);
+    this.#reporting.delete(hostId);
     this.#offlineSince.delete(hostId);
     return current === connection ? undefined : current;
   }
@@ -57,27 +74,96 @@ export class Presence {
     return true;
   }
 
-  /** Marks a host without a connection online for the given number of milliseconds. */
-  keepOnline(hostId: string, ms: number): void {
-    this.#onlineUntil.set(hostId, performance.now() + ms);
+  /**
+   * Marks a host without a connection online for the given number of milliseconds.
+   * @param reportedAtMs Unix time in milliseconds of its last message
+   */
+  keepOnline(hostId: string, ms: number, reportedAtMs: number): void {
+    this.#reporting.set(hostId, { until: performance.now() + ms, reportedAtMs });
     this.#offlineSince.delete(hostId);
   }
 
-  /** Returns hosts whose time from `keepOnline` is over. */
-  silentHosts(limit: number): string[] {
+  /** Returns hosts whose time from `keepOnline` is over, with the time of their last message. */
+  silentHosts(limit: number): { hostId: string; reportedAtMs: number }[] {
     const now = performance.now();
-    const hostIds: string[] = [];
-    for (const [hostId, until] of this.#onlineUntil) {
+    const silent: { hostId: string; reportedAtMs: number }[] = [];
+    for (const [hostId, { until, reportedAtMs }] of this.#reporting) {
       if (until > now) continue;
-      hostIds.push(hostId);
-      if (hostIds.length === limit) break;
+      silent.push({ hostId, reportedAtMs });
+      if (silent.length === limit) break;
     }
-    return hostIds;
+    return silent;
   }
 
   /** Marks a host offline whose time from `keepOnline` is over. */
   noteSilent(hostId: string): void {
-    if (this.#onlineUntil.delete(hostId)) this.startOffline(hostId);
+    if (this.#reporting.delete(hostId)) this.startOffline(hostId);
+  }
+
+  /**
+   * Starts what is measured of a host without a connection to this instance: its offline time, unless it
+   * has an offline alert, or the rest of the time in which it may be silent.
+   * @param nowMs the time by which reports are dated
+   */
+  restore(host: HostRecord, nowMs: number): void {
+    const { hostId, reportedAtMs } = host;
+    if (host.isElsewhere) this.#elsewhere.add(hostId);
+    else this.#elsewhere.delete(hostId);
+    if (reportedAtMs !== undefined) {
+      // If the clock was set back meanwhile, the host has been silent for no time.
+      const silentMs = Math.max(0, nowMs - reportedAtMs);
+      this.keepOnline(hostId, allowedSilenceMs(host) - silentMs, reportedAtMs);
+      return;
+    }
+    this.#reporting.delete(hostId);
+    const isMeasured = host.status === 'offline' && host.alerts.agent_offline === undefined;
+    if (!isMeasured) this.#offlineSince.delete(hostId);
+    else if (!this.#offlineSince.has(hostId)) this.startOffline(hostId);
+  }
+
+  /**
+   * Follows what another instance wrote of a host.
+   * @returns the connection to this instance that another one has replaced, which the caller must close
+   */
+  follow(host: HostRecord, nowMs: number): number | undefined {
+    const { hostId, connection } = host;
+    const own = this.#connections.get(hostId);
+    if (own !== undefined && own === connection) return undefined;
+    if (own !== undefined && !host.isElsewhere) {
+      this.#toResume.add(hostId);
+      return undefined;
+    }
+    this.#connections.delete(hostId);
+    this.restore(host, nowMs);
+    if (connection !== undefined) {
+      // Its hello was committed, but not answered, because the connection to the database was lost.
+      this.rememberGoodbye(hostId, connection);
+      this.startOffline(hostId);
+    }
+    return own;
+  }
+
+  /** The host has connected to another instance. Returns the same as `follow`. */
+  leaveToOther(hostId: string): number | undefined {
+    const own = this.#connections.get(hostId);
+    this.forget(hostId);
+    this.#elsewhere.add(hostId);
+    return own;
+  }
+
+  /** Hosts that another instance has marked offline although they have a connection here. */
+  get toResume(): { hostId: string; connection: number }[] {
+    const taken: { hostId: string; connection: number }[] = [];
+    for (const hostId of this.#toResume) {
+      const connection = this.#connections.get(hostId);
+      if (connection !== undefined) taken.push({ hostId, connection });
+    }
+    return taken;
+  }
+
+  /** To be called after the transaction that marked these hosts online was committed. */
+  noteResumed(): void {
+    this.#toResume.clear();
   }
 
   /** Remembers a goodbye that could not be written. */
@@ -93,7 +179,8 @@ export class Presence {
 
   forget(hostId: string): void {
     this.#connections.delete(hostId);
-    this.#onlineUntil.delete(hostId);
+    this.#elsewhere.delete(hostId);
+    this.#reporting.delete(hostId);
     this.#offlineSince.delete(hostId);
   }
 

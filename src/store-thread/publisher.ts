@@ -33,6 +33,19 @@ export class Publisher {
   }
 
   /**
+   * To be called with what other processes have changed.
+   * @param nowMs the time by which reports are dated
+   */
+  publishFollowed(changes: Changes, nowMs: number): void {
+    for (const host of changes.followed) {
+      const replaced = this.#presence.follow(host, nowMs);
+      if (replaced !== undefined) this.#clients.disconnect(replaced, 'replaced');
+      this.#show(host);
+    }
+    this.publish(changes);
+  }
+
+  /**
    * To be called at the start, with every host.
    * @returns the number of hosts
    */
@@ -64,10 +77,13 @@ export class Publisher {
     for (const hostId of changes.seen) {
       const host = changes.hosts.get(hostId);
       if (host?.reportedAtMs === undefined) continue; // it has a connection
-      this.#presence.keepOnline(hostId, allowedSilenceMs(host));
+      this.#presence.keepOnline(hostId, allowedSilenceMs(host), host.reportedAtMs);
     }
     for (const hostId of changes.added) this.#pending.add(hostId);
-    for (const host of changes.hosts.values()) this.#show(host);
+    for (const host of changes.hosts.values()) {
+      if (host.isElsewhere) this.#leaveToOther(host.hostId);
+      this.#show(host);
+    }
     for (const hostId of removed) {
       this.#pending.delete(hostId);
       this.#closeConnection(hostId, 'removed');
@@ -92,6 +108,12 @@ export class Publisher {
 
   #connect(hostId: string, connection: number): void {
     const replaced = this.#presence.connect(hostId, connection);
+    if (replaced !== undefined) this.#clients.disconnect(replaced, 'replaced');
+  }
+
+  /** This instance has written a host that has meanwhile connected to another one. */
+  #leaveToOther(hostId: string): void {
+    const replaced = this.#presence.leaveToOther(hostId);
     if (replaced !== undefined) this.#clients.disconnect(replaced, 'replaced');
   }
 

@@ -2,17 +2,18 @@ import type { Answer, Gone, Operation, Request } from '../contract/operations.ts
 import type { Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { Named, type Rows } from './rows.ts';
-import { goodbye, hello, offlineTooLong, seen, silent } from './rules/connections.ts';
+import { goodbye, hello, offlineTooLong, resume, seen, silent } from './rules/connections.ts';
 import { finishJob, startJob } from './rules/jobs.ts';
 import type { Decision, HostRecord, JobRecord } from './rules/records.ts';
 import { repoStats } from './rules/repository.ts';
 
-/** What agents report, and `silent` and `offline`, which the store itself reports. */
+/** What agents report, and `silent`, `resume` and `offline`, which the store itself reports. */
 export type ReportName =
   | 'hello'
   | 'goodbye'
   | 'seen'
   | 'silent'
+  | 'resume'
   | 'startJob'
   | 'finishJob'
   | 'repoStats'
@@ -25,16 +26,18 @@ const RULES: {
     host: HostRecord,
     request: Request<N>,
     job: JobRecord | undefined,
+    nowMs: number,
   ) => Decision<Answer<N>>;
 } = {
   hello,
-  goodbye: (host, { connection, atMs = Date.now() }) => goodbye(host, connection, atMs),
-  seen: (host, request) => seen(host, request, Date.now()),
-  silent: (host) => silent(host, Date.now()),
+  goodbye: (host, { connection, atMs }, _, nowMs) => goodbye(host, connection, atMs ?? nowMs),
+  seen: (host, request, _, nowMs) => seen(host, request, nowMs),
+  silent: (host, { reportedAtMs }, _, nowMs) => silent(host, reportedAtMs, nowMs),
+  resume: (host, { connection }) => resume(host, connection),
   startJob: (host, request, job) => startJob(host, job, request),
-  finishJob: (host, request, job) => finishJob(host, job, request, Date.now()),
+  finishJob: (host, request, job, nowMs) => finishJob(host, job, request, nowMs),
   repoStats,
-  offline: (host) => offlineTooLong(host, Date.now()),
+  offline: (host, _, __, nowMs) => offlineTooLong(host, nowMs),
 };
 
 export function isReport(operation: Operation): operation is Report {
@@ -52,7 +55,8 @@ export function applyReports(
   changes: Changes,
 ): Answer<ReportName>[] {
   const rows = engine.load(namedIn(reports));
-  const answers = reports.map((report) => apply(report, rows, changes));
+  const nowMs = engine.now();
+  const answers = reports.map((report) => apply(report, rows, changes, nowMs));
   engine.write(rows);
   for (const { after } of rows.changedHosts()) changes.hosts.set(after.hostId, after);
   return answers;
@@ -71,11 +75,12 @@ function apply<N extends ReportName>(
   [name, request]: Operation<N>,
   rows: Rows,
   changes: Changes,
+  nowMs: number,
 ): Answer<N> | Gone {
   const host = rows.host(request.hostId);
   if (host === undefined) return 'gone';
   const job = 'jobId' in request ? rows.job(request.hostId, request.jobId) : undefined;
-  const decision = RULES[name](host, request, job);
+  const decision = RULES[name](host, request, job, nowMs);
   if (decision.host !== undefined) rows.setHost(decision.host);
   if (decision.job !== undefined) rows.setJob(decision.job);
   if (name === 'hello' || name === 'goodbye') {

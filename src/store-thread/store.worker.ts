@@ -8,11 +8,12 @@ import { ServerStats } from '../shared/server-stats.ts';
 import { Administration } from './administration.ts';
 import { Batches } from './batches.ts';
 import { Clients } from './clients.ts';
+import type { Engine, Missing } from './engine.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Presence } from './presence.ts';
 import { Publisher } from './publisher.ts';
 import { restoreFleet } from './restore-fleet.ts';
-import { databaseExists, describeError, type Missing } from './sqlite/database.ts';
+import { describeError } from './sqlite/database.ts';
 import { protectFiles } from './sqlite/database-files.ts';
 import { SqliteEngine } from './sqlite/engine.ts';
 import { StoreHealth } from './store-health.ts';
@@ -20,6 +21,8 @@ import { StoreHealth } from './store-health.ts';
 /** The `workerData` of the store thread. */
 export interface StoreThreadData {
   readonly dataDir: string;
+  /** If it is set, the fleet is in this PostgreSQL, and not in `dataDir`. Contains the password. */
+  readonly databaseUrl?: string | undefined;
   /** What happens if there is no database. */
   readonly missing: Missing;
   /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
@@ -42,8 +45,9 @@ export type StoreControl =
   | { readonly close: true };
 
 export interface OpenedDatabase {
+  /** Path of the file, or address of the PostgreSQL database without user and password. */
   readonly path: string;
-  /** Whether it did not exist before. */
+  /** Whether this process has created it: the file, or the tables in PostgreSQL. */
   readonly isNew: boolean;
   /** Number of hosts, including pending ones; undefined in a process that does not serve. */
   readonly hosts: number | undefined;
@@ -55,7 +59,7 @@ export type StoreStatus =
   | { readonly closed: true }
   | { readonly failed: { readonly code: string; readonly message: string } };
 
-const { dataDir, missing, serving }: StoreThreadData = workerData;
+const { dataDir, databaseUrl, missing, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
 // `--disable-warning` to the thread in `execArgv` does not work: `execArgv` replaces the flags of the
@@ -67,35 +71,53 @@ process.on('warning', (warning) => {
   for (const print of printWarnings) print(warning);
 });
 
-try {
-  start();
-} catch (error) {
-  tell({ failed: describeError(error) });
+if (databaseUrl === undefined) {
+  try {
+    start((options) => SqliteEngine.open(dataDir, options, missing));
+  } catch (error) {
+    tell({ failed: describeError(error) });
+  }
+} else {
+  // Imported only here, so that it costs neither memory nor time with SQLite, the default.
+  const { PostgresEngine } = await import('./postgres/engine.ts');
+  const { failureOf } = await import('./postgres/database-error.ts');
+  try {
+    start((options) => PostgresEngine.open(databaseUrl, options, missing));
+  } catch (error) {
+    const { code, message } = failureOf(error);
+    tell({ failed: { code, message } });
+  }
 }
 
-function start(): void {
+interface EngineOptions {
+  /** Whether this process is a control plane of the database. */
+  readonly serves: boolean;
+  /** Called with the number of jobs that were deleted early because their host has too many. */
+  readonly onForgottenJobs: (jobs: number) => void;
+}
+
+function start(open: (options: EngineOptions) => Engine): void {
   const log = createLog(serving?.logLevel ?? 'silent');
   const stats = serving && ServerStats.attach(serving.stats).writer();
-  const existed = databaseExists(dataDir);
-  const options = {
+  const engine = open({
     serves: serving !== undefined,
-    onForgottenJobs: (jobs: number) => stats?.forgottenJobs(jobs),
-  };
-  const engine = SqliteEngine.open(dataDir, options, missing);
+    onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
+  });
   const presence = new Presence();
   const clients = new Clients();
   const fleet = serving && new FleetTable(serving.fleet, serving.exclude);
   const events = serving && new EventLog(log, serving.events);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);
-  const restored = serving && restoreFleet(engine, presence, publisher);
-  for (const warning of protectFiles(dataDir)) log.warn(warning);
+  const hosts = serving && restoreFleet(engine, presence, publisher);
+  if (databaseUrl === undefined) {
+    for (const warning of protectFiles(dataDir)) log.warn(warning);
+  }
   engine.doNotWait();
   const administration = new Administration(engine);
   const parts = { engine, presence, publisher, health };
   const batches = new Batches({ ...parts, administration, clients, stats, onLost });
-  const housekeeping =
-    restored && new Housekeeping({ ...parts, batches, lastChange: restored.lastChange });
+  const housekeeping = serving && new Housekeeping({ ...parts, batches });
 
   parentPort?.on('message', (message: StoreControl) => {
     if ('close' in message) return close();
@@ -109,7 +131,8 @@ function start(): void {
       batches.receive(client, operations);
     });
   });
-  tell({ ready: { path: resolve(engine.place), isNew: !existed, hosts: restored?.hosts } });
+  const path = databaseUrl === undefined ? resolve(engine.place) : engine.place;
+  tell({ ready: { path, isNew: engine.isNew, hosts } });
 
   function onLost(what: string): void {
     housekeeping?.close();

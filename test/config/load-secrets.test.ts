@@ -177,3 +177,22 @@ describe('a token that is in another setting by mistake is not shown', () => {
     expect(error + others.join('')).toMatch(/listen|agent_threads/);
   });
 });
+
+describe('the password of the database', () => {
+  const URL = `postgres://rm:${SECRET}@db/fleet`;
+
+  it.each<[string, Environment, string]>([
+    ['a wrong URL', { RM_DATABASE_URL: `mysql://rm:${SECRET}@db/fleet` }, ''],
+    ['a wrong URL in YAML', {}, `database_url: "postgres://rm:${SECRET}@db:port/fleet"\n`],
+    ['a wrong URL in a file', { RM_DATABASE_URL_FILE: file(`rm:${SECRET}@db`) }, ''],
+    ['a URL in place of a file', { RM_DATABASE_URL_FILE: URL }, ''],
+    ['a URL in place of another setting', { RM_DATABASE_URL: URL, RM_LISTEN: URL }, ''],
+    ['a URL in place of a network', { RM_METRICS_TRUSTED_CIDR: URL }, ''],
+    ['a URL behind a slip', {}, `trusted_proxies:\n  - database_url:${URL}\n`],
+    ['both', { RM_DATABASE_URL: URL, RM_DATABASE_URL_FILE: file(URL) }, ''],
+  ])('does not show in the error: %s', (_, env, yaml) => {
+    const shown = errors(env, yaml);
+    expect(shown).toHaveLength(1);
+    expect(shown.join()).not.toContain(SECRET);
+  });
+});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { HostChange } from '../../src/store-thread/engine.ts';
 import { openDatabase } from '../../src/store-thread/sqlite/database.ts';
 import { SqliteEngine } from '../../src/store-thread/sqlite/engine.ts';
+import type { HostChange } from '../../src/store-thread/sqlite/host-changes.ts';
 import { temporaryDirectory } from '../support/serve.ts';
 import { AT, StoreRig } from './store-rig.ts';
 

@@ -49,7 +49,7 @@ export class StoreRig {
     const health = new StoreHealth(engine.place, new EventLog(log, EventLog.allocate()), undefined);
     const publisher = new Publisher(this.#fleet, presence, clients, health);
     const shared = { engine, presence, publisher, health };
-    const { lastChange } = restoreFleet(engine, presence, publisher);
+    restoreFleet(engine, presence, publisher);
     engine.doNotWait();
     this.batches = new Batches({
       ...shared,
@@ -59,7 +59,7 @@ export class StoreRig {
       onLost: (what) => this.lost.push(what),
     });
     const { batches } = this;
-    this.#keepHouse = () => new Housekeeping({ ...shared, batches, lastChange });
+    this.#keepHouse = () => new Housekeeping({ ...shared, batches });
     this.#housekeeping = this.#keepHouse();
     for (let loop = 0; loop < loops; loop++) {
       const { port1, port2 } = new MessageChannel();

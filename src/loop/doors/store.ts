@@ -16,8 +16,8 @@ const YOUNG_GENERATION_MB = 16;
 const IDLE_LIMIT_MS = 5_000;
 
 /**
- * The store thread, seen from the main thread. The store thread runs SQLite and is the only writer
- * of the database and of the fleet table.
+ * The store thread, seen from the main thread. The store thread has the database, and it is
+ * the only writer of the fleet table.
  */
 export class Store {
   readonly #worker: Worker;
@@ -46,7 +46,8 @@ export class Store {
   /**
    * Starts the store thread. When this resolves, the database is open and the fleet table is
    * filled.
-   * @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`, `no_database`
+   * @throws RmError `database_failed`, `database_too_new`, `database_too_old`, `data_dir_locked`,
+   * `no_database`
    */
   static async open(data: StoreThreadData): Promise<Store> {
     const worker = new Worker(workerFile('../../store-thread/store', import.meta.url), {

@@ -16,8 +16,10 @@ export interface HostRecord {
   readonly host: string;
   /** `pending`: enrolled, never connected. */
   readonly status: 'pending' | 'offline' | 'online';
-  /** Number of the host's connection, while it has one. */
+  /** Number of the host's connection to this instance, while it has one. */
   readonly connection: number | undefined;
+  /** Whether the host is online by a connection to another instance. */
+  readonly isElsewhere: boolean;
   readonly offlineSinceMs: number | undefined;
   /**
    * When the host last sent messages by HTTP, by the server's clock. Undefined if the host is offline or has a

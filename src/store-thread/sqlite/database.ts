@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorCode, messageOf, RmError } from '../../errors.ts';
 import { permissionProblem } from '../../platform/file-access.ts';
-import type { FailureKind } from '../engine.ts';
+import type { FailureKind, Missing } from '../engine.ts';
 import { createPrivately } from './database-files.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -15,9 +15,6 @@ const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
 /** Errors of one statement and its values. Any other error means that the database cannot be used. */
 const STATEMENT_ERRORS: readonly number[] = [1, 12, 18, 19, 20, 25]; // ERROR NOTFOUND TOOBIG CONSTRAINT MISMATCH RANGE
-
-/** `create`: a database that does not exist is created. `must_exist`: that is an error. */
-export type Missing = 'create' | 'must_exist';
 
 /**
  * Opens `fleet.db` in the data directory and migrates the schema. With a write-ahead log and

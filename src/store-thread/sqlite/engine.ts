@@ -1,25 +1,30 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { EnrolledHost } from '../../contract/operations.ts';
-import type { Engine, Failure, HostChange } from '../engine.ts';
+import type { Changes } from '../changes.ts';
+import type { Engine, Failure, Missing, NewHost } from '../engine.ts';
 import { type Named, Rows } from '../rows.ts';
 import type { HostRecord } from '../rules/records.ts';
 import { Alerts } from './alerts.ts';
 import {
+  databaseExists,
   describeError,
   doNotWait,
   failureKind,
   isBeingServed,
   lockForServing,
-  type Missing,
   openDatabase,
   transaction,
 } from './database.ts';
 import { DatabaseFiles } from './database-files.ts';
-import { HostChanges } from './host-changes.ts';
+import { FollowedChanges } from './followed-changes.ts';
+import { type HostChange, HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
 import { Jobs } from './jobs.ts';
 import { Statements } from './statements.ts';
+
+/** A call that finds nothing takes some microseconds. */
+const FOLLOW_EVERY_MS = 50;
 
 export interface SqliteOptions {
   /**
@@ -34,6 +39,10 @@ export interface SqliteOptions {
 /** Stores the fleet in SQLite, in `fleet.db` of the data directory. */
 export class SqliteEngine implements Engine {
   readonly place: string;
+  readonly isNew: boolean;
+  readonly followEveryMs = FOLLOW_EVERY_MS;
+  /** One process serves the database, and commands report nothing. */
+  readonly isCurrent = true;
   readonly #db: DatabaseSync;
   readonly #isServed: () => boolean;
   readonly #files: DatabaseFiles | undefined;
@@ -43,14 +52,17 @@ export class SqliteEngine implements Engine {
   readonly #alerts: Alerts;
   readonly #jobs: Jobs;
   readonly #hostChanges: HostChanges;
+  readonly #followed: FollowedChanges;
 
   /** @param dataDir undefined for a database in memory */
   constructor(
     db: DatabaseSync,
     dataDir: string | undefined,
     { serves, onForgottenJobs }: SqliteOptions,
+    isNew = true,
   ) {
     this.#db = db;
+    this.isNew = isNew;
     this.place = dataDir === undefined ? 'memory' : join(dataDir, 'fleet.db');
     this.#isServed = () => serves || (dataDir !== undefined && isBeingServed(dataDir));
     if (serves && dataDir !== undefined) {
@@ -62,17 +74,23 @@ export class SqliteEngine implements Engine {
     this.#alerts = new Alerts(this.#statements);
     this.#jobs = new Jobs(this.#statements, onForgottenJobs);
     this.#hostChanges = new HostChanges(this.#statements, !serves);
+    this.#followed = new FollowedChanges(this);
   }
 
   /** @throws RmError `database_failed`, `database_too_new`, `data_dir_locked`, `no_database` */
   static open(dataDir: string, options: SqliteOptions, missing?: Missing): SqliteEngine {
+    const isNew = !databaseExists(dataDir);
     const db = openDatabase(dataDir, missing);
     try {
-      return new SqliteEngine(db, dataDir, options);
+      return new SqliteEngine(db, dataDir, options, isNew);
     } catch (error) {
       db.close();
       throw error;
     }
+  }
+
+  now(): number {
+    return Date.now();
   }
 
   isServed(): boolean {
@@ -155,6 +173,10 @@ export class SqliteEngine implements Engine {
     return this.#hosts.ofToken(tokenDigest);
   }
 
+  addHosts(hosts: readonly NewHost[]): void {
+    for (const { hostId, host, tokenDigest } of hosts) this.addHost(hostId, host, tokenDigest);
+  }
+
   addHost(hostId: string, host: string, tokenDigest: Uint8Array): void {
     this.#hosts.add(hostId, host, tokenDigest);
     this.#hostChanges.add(hostId, 'added');
@@ -179,8 +201,11 @@ export class SqliteEngine implements Engine {
     return true;
   }
 
-  forgetConnections(atMs: number): void {
-    this.#hosts.forgetConnections(atMs);
+  startServing(): void {
+    this.transaction(() => {
+      this.forgetChanges(this.#followed.start());
+      this.#hosts.forgetConnections(Date.now());
+    });
   }
 
   forgetJobs(beforeMs: number): boolean {
@@ -193,6 +218,30 @@ export class SqliteEngine implements Engine {
 
   saveClock(atMs: number): void {
     this.#statements.run('INSERT OR REPLACE INTO clock (one, at) VALUES (1, ?)', atMs);
+  }
+
+  follow(changes: Changes): void {
+    this.#followed.follow(changes);
+  }
+
+  get hasUnconfirmedChanges(): boolean {
+    return this.#followed.toDelete !== undefined;
+  }
+
+  /** Deletes the changes. The command that made them waits for that. */
+  confirmChanges(): void {
+    const seq = this.#followed.toDelete;
+    if (seq === undefined) return;
+    this.forgetChanges(seq);
+    this.#followed.noteDeleted(seq);
+  }
+
+  areChangesApplied(): boolean {
+    return !this.isServed() || this.changesSince(0).length === 0;
+  }
+
+  host(hostId: string): HostRecord | undefined {
+    return this.#hosts.get(hostId);
   }
 
   /** https://www.sqlite.org/pragma.html#pragma_data_version */

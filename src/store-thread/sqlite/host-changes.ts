@@ -1,5 +1,14 @@
-import type { HostChange } from '../engine.ts';
 import type { Statements } from './statements.ts';
+
+/** A change of the hosts that another process made. */
+export interface HostChange {
+  /** Increases with each change. */
+  readonly seq: number;
+  readonly hostId: string;
+  readonly change: 'added' | 'removed' | 'token' | 'renamed';
+  /** SHA-256 of the current token; null if the host is no longer enrolled. */
+  readonly tokenDigest: Uint8Array | null;
+}
 
 /** The table `host_changes`: a command inserts rows, and the running control plane reads and deletes them. */
 export class HostChanges {

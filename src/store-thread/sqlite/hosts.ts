@@ -149,6 +149,7 @@ function recordOf(row: Row): HostRecord {
     host,
     status,
     connection: orUndefined(connection),
+    isElsewhere: false,
     offlineSinceMs: orUndefined(offlineSince),
     reportedAtMs: orUndefined(reportedAt),
     agent:

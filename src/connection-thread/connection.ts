@@ -1,0 +1,180 @@
+import pg from 'pg';
+import type { Statement, StatementError, StatementResult } from '../contract/statements.ts';
+import { messageOf } from '../errors.ts';
+
+/** How long one server may take to accept a connection and to answer the first query. */
+const CONNECT_LIMIT_MS = 2_000;
+/** Pause after all servers were tried. It grows from the first to the second value. */
+const FIRST_PAUSE_MS = 100;
+const LAST_PAUSE_MS = 1_000;
+/** How long the goodbye to the server may take. */
+const CLOSE_LIMIT_MS = 500;
+/** After this time without traffic the system checks whether the server is still there. */
+const KEEP_ALIVE_MS = 5_000;
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const READ_ONLY = '25006';
+const SHUTDOWNS: readonly string[] = ['57P01', '57P02', '57P03'];
+
+/** Types whose text the store thread does not want as `pg` returns it. Numbers are those of `pg_type`. */
+const INT8 = 20;
+const JSONB = 3802;
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser(type: number, format?: 'text' | 'binary') {
+    if (type === INT8) return Number;
+    if (type === JSONB) return String;
+    return pg.types.getTypeParser(type, format as 'text');
+  },
+} as pg.CustomTypesConfig;
+
+export interface ConnectionEvents {
+  onConnected(number: number): void;
+  onDisconnected(): void;
+  /** No server accepts a connection. Called with the reasons, each time all were tried. */
+  onUnreachable(why: string): void;
+}
+
+/**
+ * One connection to the primary. When it is lost, another one is made: the servers are tried in turn
+ * until one is found that is not a standby.
+ */
+export class Connection {
+  readonly #addresses: readonly string[];
+  readonly #events: ConnectionEvents;
+  #client: pg.Client | undefined;
+  #number = 0;
+  #isClosed = false;
+
+  constructor(addresses: readonly string[], events: ConnectionEvents) {
+    this.#addresses = addresses;
+    this.#events = events;
+  }
+
+  open(): void {
+    void this.#connect();
+  }
+
+  /** Runs the statements on the connection with this number. Never throws. */
+  async run(
+    number: number,
+    statements: readonly Statement[],
+  ): Promise<{ results: StatementResult[]; error: StatementError | undefined }> {
+    const results: StatementResult[] = [];
+    const client = this.#client;
+    if (client === undefined || number !== this.#number) {
+      return { results, error: { message: 'the connection was lost', state: undefined } };
+    }
+    try {
+      for (const { text, values } of statements) {
+        const query = values === undefined ? { text } : { text, values: [...values] };
+        const result = await client.query({ ...query, rowMode: 'array' });
+        results.push(resultOf(result));
+      }
+      return { results, error: undefined };
+    } catch (error) {
+      const failed = errorOf(error);
+      // Such a server accepts no further writes, but another one may.
+      if (failed.state === READ_ONLY || SHUTDOWNS.includes(failed.state ?? '')) this.abort(number);
+      return { results, error: failed };
+    }
+  }
+
+  /** Ends the connection with this number without a goodbye, and makes a new one. */
+  abort(number: number): void {
+    if (number !== this.#number || this.#client === undefined) return;
+    const client = this.#client;
+    this.#lose(client);
+    // A statement that still waits for the server fails by this.
+    destroy(client);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const client = this.#client;
+    this.#client = undefined;
+    if (client === undefined) return;
+    const timer = setTimeout(() => destroy(client), CLOSE_LIMIT_MS);
+    await client.end().catch(() => {});
+    clearTimeout(timer);
+  }
+
+  #lose(client: pg.Client): void {
+    if (this.#client !== client) return;
+    this.#client = undefined;
+    this.#events.onDisconnected();
+    if (!this.#isClosed) void this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    for (let pauseMs = FIRST_PAUSE_MS; !this.#isClosed; ) {
+      const reasons: string[] = [];
+      for (const address of this.#addresses) {
+        try {
+          return this.#use(await connectTo(address));
+        } catch (error) {
+          reasons.push(`${placeOf(address)}: ${messageOf(error)}`);
+        }
+      }
+      this.#events.onUnreachable(reasons.join('; '));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
+    }
+  }
+
+  #use(client: pg.Client): void {
+    if (this.#isClosed) return destroy(client);
+    client.on('error', () => this.#lose(client));
+    client.on('end', () => this.#lose(client));
+    this.#client = client;
+    this.#events.onConnected(++this.#number);
+  }
+}
+
+/** @throws Error if there is no server, or only a standby */
+async function connectTo(address: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: address,
+    application_name: 'restic-manager',
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    types: TYPES,
+  });
+  // Without a listener an error of a connection that nobody uses yet would end the thread.
+  client.on('error', () => {});
+  const timer = setTimeout(() => destroy(client), CONNECT_LIMIT_MS);
+  try {
+    await client.connect();
+    const { rows } = await client.query('SELECT pg_is_in_recovery() AS standby');
+    if (rows[0]?.standby) throw new Error('is a standby, which cannot be written');
+    return client;
+  } catch (error) {
+    destroy(client);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Closes the socket. `end` would first wait for the statements that are running. */
+function destroy(client: pg.Client): void {
+  (
+    client as unknown as { connection: { stream: { destroy(): void } } }
+  ).connection.stream.destroy();
+}
+
+function placeOf(address: string): string {
+  const { host } = new URL(address);
+  return decodeURIComponent(host);
+}
+
+function resultOf(result: pg.QueryArrayResult | pg.QueryArrayResult[]): StatementResult {
+  const last = Array.isArray(result) ? result.at(-1) : result;
+  return { rows: last?.rows ?? [], command: last?.command ?? '', count: last?.rowCount ?? 0 };
+}
+
+function errorOf(error: unknown): StatementError {
+  const state =
+    error instanceof pg.DatabaseError && error.code !== undefined ? error.code : undefined;
+  return { message: messageOf(error), state };
+}

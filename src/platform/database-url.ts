@@ -1,0 +1,47 @@
+/** What a valid `database_url` is, for messages. */
+export const DATABASE_URL_EXPECTED =
+  'a URL such as postgres://USER:PASSWORD@HOST:5432/DATABASE; several hosts are separated by commas';
+
+/** More hosts than one primary and its standbys have. */
+const MAX_ADDRESSES = 16;
+const URL_PARTS = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
+
+/** The servers that a `database_url` names. */
+export interface DatabaseUrl {
+  /** A connection URL for each host. Contains the password. */
+  readonly addresses: readonly string[];
+  /** The URL without user, password and parameters, for the log. */
+  readonly place: string;
+}
+
+/**
+ * Parses a URL of the form of libpq
+ * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS). Unlike `URL` it
+ * accepts several hosts.
+ * @returns undefined for any other text
+ */
+export function parseDatabaseUrl(url: string): DatabaseUrl | undefined {
+  const [matched, user, hosts = '', database = '', parameters = ''] = URL_PARTS.exec(url) ?? [];
+  if (matched === undefined) return undefined;
+  const login = user === undefined ? '' : `${user}@`;
+  const addresses = hosts
+    .split(',')
+    .map((host) => `postgres://${login}${host}${database}${parameters}`);
+  if (addresses.length > MAX_ADDRESSES || !addresses.every(isAddress)) return undefined;
+  return { addresses, place: `postgres://${hosts}${database}` };
+}
+
+function isAddress(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { hostname, username, password, pathname } = new URL(address);
+  return hostname !== '' && [hostname, username, password, pathname].every(isDecodable);
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,249 @@
+import type { EnrolledHost } from '../../contract/operations.ts';
+import type { Statement } from '../../contract/statements.ts';
+import { RmError } from '../../errors.ts';
+import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../../platform/database-url.ts';
+import type { Changes } from '../changes.ts';
+import type { Engine, Failure, Missing, NewHost } from '../engine.ts';
+import { type Named, Rows } from '../rows.ts';
+import type { HostRecord } from '../rules/records.ts';
+import { DatabaseClock } from './database-clock.ts';
+import { failureOf } from './database-error.ts';
+import { Follower } from './follower.ts';
+import { Hosts } from './hosts.ts';
+import { Instances } from './instances.ts';
+import { Jobs } from './jobs.ts';
+import { migrate } from './schema.ts';
+import { Session } from './session.ts';
+import { type TokenRow, Tokens } from './tokens.ts';
+
+/** How often an instance reads what others have committed. */
+const FOLLOW_EVERY_MS = 250;
+/** After this time every instance has read a commit, unless it has no connection. */
+const FOLLOWED_AFTER_MS = 3 * FOLLOW_EVERY_MS;
+
+export interface PostgresOptions {
+  /** Whether this process is a control plane of the database. */
+  readonly serves: boolean;
+  /** Called with the number of jobs that were deleted early because their host has too many. */
+  readonly onForgottenJobs: (jobs: number) => void;
+  /** The clock that dates reports, for tests. Default: the clock of the database. */
+  readonly now?: (() => number) | undefined;
+  /** How often to read what others have committed, for tests. */
+  readonly followEveryMs?: number | undefined;
+}
+
+/** Stores the fleet in PostgreSQL. Several processes may serve one database. */
+export class PostgresEngine implements Engine {
+  readonly place: string;
+  readonly isNew: boolean;
+  readonly followEveryMs: number;
+  readonly #session: Session;
+  readonly #serves: boolean;
+  readonly #now: () => number;
+  readonly #instances: Instances;
+  readonly #hosts: Hosts;
+  readonly #tokens: Tokens;
+  readonly #jobs: Jobs;
+  readonly #follower: Follower;
+  /** Tokens that the current transaction has changed. */
+  #changedTokens: TokenRow[] = [];
+  #committedAt = Number.NEGATIVE_INFINITY;
+
+  private constructor(session: Session, place: string, isNew: boolean, options: PostgresOptions) {
+    this.place = place;
+    this.isNew = isNew;
+    this.followEveryMs = options.followEveryMs ?? FOLLOW_EVERY_MS;
+    this.#session = session;
+    this.#serves = options.serves;
+    const clock = new DatabaseClock();
+    this.#now = options.now ?? (() => clock.now());
+    this.#instances = new Instances(session);
+    const instance = options.serves ? this.#instances.register() : undefined;
+    this.#hosts = new Hosts(session, instance);
+    this.#tokens = new Tokens(session);
+    this.#jobs = new Jobs(session, options.onForgottenJobs);
+    const { hosts, tokens } = { hosts: this.#hosts, tokens: this.#tokens };
+    this.#follower = new Follower({ session, hosts, tokens, clock });
+    clock.read(session);
+  }
+
+  /**
+   * Connects to the database, and creates or migrates the tables.
+   * @param missing what happens if the database has no tables of this program
+   * @throws RmError `invalid_settings`, `database_failed`, `database_too_new`, `database_too_old`,
+   * `no_database`
+   */
+  static open(
+    databaseUrl: string,
+    options: PostgresOptions,
+    missing: Missing = 'create',
+  ): PostgresEngine {
+    const parsed = parseDatabaseUrl(databaseUrl);
+    if (parsed === undefined) {
+      throw new RmError('invalid_settings', `database_url: must be ${DATABASE_URL_EXPECTED}`);
+    }
+    const { addresses, place } = parsed;
+    const session = new Session(addresses);
+    try {
+      const isNew = migrate(session, place, missing);
+      return new PostgresEngine(session, place, isNew, options);
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  now(): number {
+    return this.#now();
+  }
+
+  isServed(): boolean {
+    return this.#serves || this.#instances.isAnySeen();
+  }
+
+  /** Nobody locks the whole database, so there is nothing to wait for. */
+  doNotWait(): void {}
+
+  startServing(): void {
+    this.#instances.forgetConnections(this.#now());
+    this.#follower.start();
+  }
+
+  transaction<T>(work: () => T): T {
+    this.#changedTokens = [];
+    const result = this.#session.transaction(work);
+    this.#follower.noteTokens(this.#changedTokens);
+    this.#committedAt = performance.now();
+    return result;
+  }
+
+  attempt<T>(work: () => T): T {
+    const before = this.#changedTokens.length;
+    try {
+      return this.#session.attempt(work);
+    } catch (error) {
+      this.#changedTokens.length = before;
+      throw error;
+    }
+  }
+
+  failure(error: unknown): Failure {
+    return failureOf(error);
+  }
+
+  rowsWritten(): number {
+    return this.#session.rowsWritten;
+  }
+
+  lost(): undefined {
+    return undefined;
+  }
+
+  /**
+   * Locks the hosts, so that no other instance changes them or their jobs before this transaction ends.
+   * The jobs are read by a second statement: it sees what was committed while the first one waited.
+   */
+  load({ hostIds, jobs }: Named): Rows {
+    const rows = new Rows();
+    const statements: Statement[] = [this.#hosts.lock([...hostIds])];
+    if (jobs.length > 0) statements.push(this.#jobs.select(jobs));
+    const [hosts, found] = this.#session.runAll(statements);
+    for (const row of hosts?.rows ?? []) rows.addHost(this.#hosts.record(row));
+    this.#jobs.noteCounts((hosts?.rows ?? []).map((row) => this.#hosts.counts(row)));
+    for (const row of found?.rows ?? []) {
+      const job = this.#jobs.record(row, jobs);
+      if (job !== undefined) rows.addJob(job);
+    }
+    return rows;
+  }
+
+  write(rows: Rows): void {
+    const hosts = rows.changedHosts().map(({ after }) => after);
+    const jobs = rows.changedJobs();
+    const counted = new Set(this.#jobs.countNew(jobs));
+    const countOf = (hostId: string) => this.#jobs.countOf(hostId);
+    const statements: Statement[] = [];
+    if (hosts.length > 0) statements.push(this.#hosts.update(hosts, countOf));
+    for (const { hostId } of hosts) counted.delete(hostId);
+    if (counted.size > 0) statements.push(this.#hosts.updateCounts([...counted], countOf));
+    statements.push(...this.#jobs.write(jobs, this.#now()));
+    if (statements.length === 0) return;
+    this.#session.runAll(statements);
+    this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
+  }
+
+  hosts(): Iterable<HostRecord> {
+    return this.#hosts.all();
+  }
+
+  enrolled(): EnrolledHost[] {
+    return this.#follower.enrolled();
+  }
+
+  hostOfToken(tokenDigest: Uint8Array): string | undefined {
+    return this.#follower.hostOfToken(tokenDigest);
+  }
+
+  addHosts(hosts: readonly NewHost[]): void {
+    this.#session.runAll([this.#hosts.add(hosts, this.#now()), this.#tokens.add(hosts)]);
+    for (const { hostId, tokenDigest } of hosts) this.#changedTokens.push([hostId, tokenDigest]);
+  }
+
+  removeHost(hostId: string): boolean {
+    if (!this.#hosts.remove(hostId)) return false;
+    this.#tokens.remove(hostId, this.#now());
+    this.#changedTokens.push([hostId, null]);
+    return true;
+  }
+
+  replaceToken(hostId: string, tokenDigest: Uint8Array): string | undefined {
+    const host = this.#hosts.nameOf(hostId);
+    if (host === undefined) return undefined;
+    this.#tokens.replace(hostId, tokenDigest);
+    this.#changedTokens.push([hostId, tokenDigest]);
+    return host;
+  }
+
+  renameHost(hostId: string, host: string): boolean {
+    return this.#hosts.rename(hostId, host);
+  }
+
+  forgetJobs(beforeMs: number): boolean {
+    this.#tokens.forgetRemoved(this.#now());
+    return this.#jobs.forget(beforeMs);
+  }
+
+  clock(): number | undefined {
+    return this.#session.rows<[number]>('SELECT at FROM clock')[0]?.[0];
+  }
+
+  saveClock(atMs: number): void {
+    this.#session.run(
+      'INSERT INTO clock (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = excluded.at',
+      atMs,
+    );
+  }
+
+  follow(changes: Changes): void {
+    this.#instances.heartbeat();
+    this.#instances.buryGone(this.#now());
+    this.#follower.follow(changes);
+  }
+
+  /** Whoever has published a change tells nobody: all read all changes. */
+  readonly hasUnconfirmedChanges = false;
+  confirmChanges(): void {}
+
+  get isCurrent(): boolean {
+    return this.#follower.isCurrent;
+  }
+
+  areChangesApplied(): boolean {
+    if (this.#serves || !this.isServed()) return true;
+    return performance.now() - this.#committedAt > FOLLOWED_AFTER_MS;
+  }
+
+  close(): void {
+    this.#session.close();
+  }
+}

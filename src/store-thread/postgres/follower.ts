@@ -1,0 +1,124 @@
+import type { EnrolledHost } from '../../contract/operations.ts';
+import type { Changes } from '../changes.ts';
+import type { HostRecord } from '../rules/records.ts';
+import { type DatabaseClock, NOW_MS } from './database-clock.ts';
+import { HOSTS_PAGE, type Hosts } from './hosts.ts';
+import { KnownTokens } from './known-tokens.ts';
+import type { Session } from './session.ts';
+import type { TokenRow, Tokens } from './tokens.ts';
+
+/** How long one call may read the fleet after a new connection, before batches have their turn. */
+const RELOAD_STEP_MS = 500;
+/** Unknown tokens make the store look for changes; not more often than this. */
+const MIN_PAUSE_MS = 50;
+
+export interface FollowerParts {
+  readonly session: Session;
+  readonly hosts: Hosts;
+  readonly tokens: Tokens;
+  readonly clock: DatabaseClock;
+}
+
+/**
+ * Reads what other processes commit. Each row has the id of the transaction that wrote it last. A poll
+ * returns the rows of the transactions that the snapshot of the previous poll does not include, so no
+ * commit can be missed and none is read twice, in whatever order transactions commit. LISTEN and NOTIFY
+ * would lose what is sent while there is no connection. So this reads everything after a new connection,
+ * which may also be one to another server.
+ */
+export class Follower {
+  readonly #parts: FollowerParts;
+  #known = new KnownTokens();
+  /** The state of the database up to which everything was read. */
+  #snapshot: string | undefined;
+  /** The connection on which it was read. */
+  #connection = 0;
+  /** The host up to which the hosts were read again; undefined if all were. */
+  #reloadAfter: string | undefined;
+  #lastReadAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+  }
+
+  /** To be called before the hosts are read at the start. */
+  start(): void {
+    const { session, tokens } = this.#parts;
+    this.#connection = session.connection;
+    this.#snapshot = this.#readSnapshot();
+    this.#reloadAfter = undefined;
+    this.#known = new KnownTokens();
+    for (const token of tokens.all()) this.#known.set(token);
+  }
+
+  /** Whether this instance knows all that the database had a moment ago. */
+  get isCurrent(): boolean {
+    return this.#connection === this.#parts.session.connection && this.#reloadAfter === undefined;
+  }
+
+  /** Adds to `changes` what other processes have committed since the last call. */
+  follow(changes: Changes): void {
+    const now = performance.now();
+    if (now - this.#lastReadAt < MIN_PAUSE_MS) return;
+    this.#lastReadAt = now;
+    const { session } = this.#parts;
+    if (this.#connection !== session.connection) this.#beginReload(changes);
+    else this.#poll(changes);
+    if (this.#reloadAfter !== undefined) this.#reload(changes);
+  }
+
+  enrolled(): EnrolledHost[] {
+    return this.#known.all();
+  }
+
+  hostOfToken(tokenDigest: Uint8Array): string | undefined {
+    return this.#known.hostOf(tokenDigest);
+  }
+
+  /** To be called after this instance has committed a change of tokens. */
+  noteTokens(tokens: readonly TokenRow[]): void {
+    for (const token of tokens) this.#known.set(token);
+  }
+
+  #poll(changes: Changes): void {
+    const { session, hosts, tokens } = this.#parts;
+    const since = this.#snapshot ?? '';
+    const read = session.reading(() => ({
+      snapshot: this.#readSnapshot(),
+      tokens: tokens.changedSince(since),
+      hosts: hosts.changedSince(since),
+    }));
+    for (const token of read.tokens) this.#known.follow(token, changes);
+    for (const host of read.hosts) changes.followed.push(host);
+    this.#snapshot = read.snapshot;
+  }
+
+  #beginReload(changes: Changes): void {
+    const { session, tokens } = this.#parts;
+    const { connection } = session;
+    // Before anything is read: what is committed meanwhile is read twice, but not missed.
+    const snapshot = this.#readSnapshot();
+    this.#known.followAll([...tokens.all()], changes);
+    this.#snapshot = snapshot;
+    this.#connection = connection;
+    this.#reloadAfter = '';
+  }
+
+  #reload(changes: Changes): void {
+    const endAt = performance.now() + RELOAD_STEP_MS;
+    do {
+      const page: HostRecord[] = this.#parts.hosts.page(this.#reloadAfter ?? '');
+      for (const host of page) changes.followed.push(host);
+      this.#reloadAfter = page.length < HOSTS_PAGE ? undefined : page.at(-1)?.hostId;
+    } while (this.#reloadAfter !== undefined && performance.now() < endAt);
+  }
+
+  #readSnapshot(): string {
+    const { session, clock } = this.#parts;
+    const [[snapshot, nowMs] = ['', 0]] = session.rows<[string, number]>(
+      `SELECT pg_current_snapshot()::text, ${NOW_MS}`,
+    );
+    clock.set(nowMs);
+    return snapshot;
+  }
+}

@@ -1,0 +1,302 @@
+import type { RepoStatus } from '../../contract/host.ts';
+import type { SqlScalar, Statement } from '../../contract/statements.ts';
+import type { AlertKind } from '../rules/alert-kinds.ts';
+import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
+import type { JobCount } from './jobs.ts';
+import type { Session } from './session.ts';
+import { storable } from './text.ts';
+
+/** Number of hosts that one statement reads. Reading a whole fleet at once would take too long. */
+export const HOSTS_PAGE = 5_000;
+
+const COLUMNS = `host_id, host, status, instance, connection, offline_since, reported_at,
+  agent_version, hostname, restic_version, os, arch, boot_time, backup_interval_seconds,
+  last_backup_at, last_backup_ok, last_backup_duration_ms, last_backup_success_at,
+  last_backup_added_bytes, last_check_success_at, repo_size_bytes, repo_status, snapshot_count,
+  alerts, last_finishes, jobs, jobs_unfinished`;
+
+type Row = [
+  hostId: string,
+  host: string,
+  status: HostRecord['status'],
+  instance: number | null,
+  connection: number | null,
+  offlineSince: number | null,
+  reportedAt: number | null,
+  agentVersion: string | null,
+  hostname: string | null,
+  resticVersion: string | null,
+  os: string | null,
+  arch: string | null,
+  bootTime: number | null,
+  backupInterval: number | null,
+  lastBackupAt: number | null,
+  lastBackupOk: boolean | null,
+  lastBackupDuration: number | null,
+  lastBackupSuccessAt: number | null,
+  lastBackupAddedBytes: number | null,
+  lastCheckSuccessAt: number | null,
+  repoSizeBytes: number | null,
+  repoStatus: RepoStatus,
+  snapshotCount: number,
+  alerts: string,
+  lastFinishes: string,
+  jobs: number,
+  jobsUnfinished: number,
+];
+
+/** The columns that `update` writes, with their types. */
+const WRITTEN = [
+  ['status', 'text', ({ status }) => status],
+  ['offline_since', 'bigint', ({ offlineSinceMs }) => offlineSinceMs],
+  ['reported_at', 'bigint', ({ reportedAtMs }) => reportedAtMs],
+  ['agent_version', 'text', ({ agent }) => storable(agent?.agentVersion)],
+  ['hostname', 'text', ({ agent }) => storable(agent?.hostname)],
+  ['restic_version', 'text', ({ agent }) => storable(agent?.resticVersion)],
+  ['os', 'text', ({ agent }) => storable(agent?.os)],
+  ['arch', 'text', ({ agent }) => storable(agent?.arch)],
+  ['boot_time', 'bigint', ({ agent }) => agent?.bootTimeMs],
+  ['backup_interval_seconds', 'bigint', ({ agent }) => agent?.backupIntervalSeconds],
+  ['last_backup_at', 'bigint', ({ lastBackup }) => lastBackup?.finishedAtMs],
+  ['last_backup_ok', 'boolean', ({ lastBackup }) => lastBackup?.succeeded],
+  ['last_backup_duration_ms', 'bigint', ({ lastBackup }) => lastBackup?.durationMs],
+  ['last_backup_success_at', 'bigint', ({ lastBackupSuccessMs }) => lastBackupSuccessMs],
+  ['last_backup_added_bytes', 'bigint', ({ lastBackupAddedBytes }) => lastBackupAddedBytes],
+  ['last_check_success_at', 'bigint', ({ lastCheckSuccessMs }) => lastCheckSuccessMs],
+  ['repo_size_bytes', 'bigint', ({ repoSizeBytes }) => repoSizeBytes],
+  ['repo_status', 'text', ({ repoStatus }) => repoStatus],
+  ['snapshot_count', 'bigint', ({ snapshotCount }) => snapshotCount],
+  ['alerts', 'jsonb', ({ alerts }) => JSON.stringify(alerts)],
+  ['last_finishes', 'jsonb', ({ lastFinishes }) => JSON.stringify(lastFinishes)],
+] as const satisfies readonly (readonly [
+  column: string,
+  type: string,
+  value: (host: HostRecord) => SqlScalar | undefined,
+])[];
+
+/** The table `hosts`. Its rows are always locked in the order of their ids, so instances cannot deadlock. */
+export class Hosts {
+  readonly #session: Session;
+  /** Number of this instance; undefined in a process that does not serve. */
+  readonly #instance: number | undefined;
+  readonly #update: string;
+
+  constructor(session: Session, instance: number | undefined) {
+    this.#session = session;
+    this.#instance = instance;
+    this.#update = updateSql();
+  }
+
+  /** The statement that locks these hosts and returns their rows, for `record`. */
+  lock(hostIds: readonly string[]): Statement {
+    return {
+      text: `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id FOR UPDATE`,
+      values: [hostIds],
+    };
+  }
+
+  /** Every host, sorted by its id. */
+  *all(): Iterable<HostRecord> {
+    for (let after = ''; ; ) {
+      const page = this.page(after);
+      yield* page;
+      if (page.length < HOSTS_PAGE) return;
+      after = page.at(-1)?.hostId ?? '';
+    }
+  }
+
+  /** The next HOSTS_PAGE hosts after that id, sorted by their ids. At the end there are fewer. */
+  page(after: string): HostRecord[] {
+    const sql = `SELECT ${COLUMNS} FROM hosts WHERE host_id > $1 ORDER BY host_id LIMIT ${HOSTS_PAGE}`;
+    return this.#session.rows<Row>(sql, after).map((row) => this.record(row));
+  }
+
+  /** Hosts that other processes changed in transactions that the snapshot does not include. */
+  changedSince(snapshot: string): HostRecord[] {
+    const sql = `SELECT ${COLUMNS} FROM hosts
+      WHERE changed >= pg_snapshot_xmin($1::pg_snapshot)
+        AND NOT pg_visible_in_snapshot(changed, $1::pg_snapshot)
+        AND changed_by IS DISTINCT FROM $2::bigint`;
+    const rows = this.#session.rows<Row>(sql, snapshot, this.#instance ?? null);
+    return rows.map((row) => this.record(row));
+  }
+
+  /** The statement that writes all columns but the name. */
+  update(hosts: readonly HostRecord[], countOf: (hostId: string) => JobCount): Statement {
+    const counts = hosts.map(({ hostId }) => countOf(hostId));
+    const columns = WRITTEN.map(([, , value]) => hosts.map((host) => value(host) ?? null));
+    return {
+      text: this.#update,
+      values: [
+        hosts.map(({ hostId }) => hostId),
+        hosts.map(({ connection }) => connection ?? null),
+        hosts.map(({ isElsewhere }) => isElsewhere),
+        this.#instance ?? null,
+        counts.map(({ all }) => all),
+        counts.map(({ unfinished }) => unfinished),
+        ...columns,
+      ],
+    };
+  }
+
+  /** The statement that writes how many jobs the hosts have. No other instance needs to know. */
+  updateCounts(hostIds: readonly string[], countOf: (hostId: string) => JobCount): Statement {
+    return {
+      text: `UPDATE hosts h SET jobs = n.jobs, jobs_unfinished = n.jobs_unfinished
+        FROM unnest($1::text[], $2::integer[], $3::integer[]) AS n (host_id, jobs, jobs_unfinished)
+        WHERE h.host_id = n.host_id`,
+      values: [
+        hostIds,
+        hostIds.map((hostId) => countOf(hostId).all),
+        hostIds.map((hostId) => countOf(hostId).unfinished),
+      ],
+    };
+  }
+
+  /** The counts of a row of `lock`. */
+  counts(columns: readonly unknown[]): readonly [hostId: string, count: JobCount] {
+    const row = columns as Row;
+    return [row[0], { all: row[25], unfinished: row[26] }];
+  }
+
+  add(
+    hosts: readonly { readonly hostId: string; readonly host: string }[],
+    atMs: number,
+  ): Statement {
+    return {
+      text: `INSERT INTO hosts (host_id, host, enrolled_at, changed_by)
+        SELECT host_id, host, $3::bigint, $4::bigint FROM unnest($1::text[], $2::text[]) AS new (host_id, host)`,
+      values: [
+        hosts.map(({ hostId }) => hostId),
+        hosts.map(({ host }) => host),
+        atMs,
+        this.#instance ?? null,
+      ],
+    };
+  }
+
+  /** @returns whether there was such a host */
+  remove(hostId: string): boolean {
+    // The host first: this waits for a transaction that is writing jobs of the host.
+    const { count } = this.#session.run('DELETE FROM hosts WHERE host_id = $1', hostId);
+    if (count > 0) this.#session.run('DELETE FROM jobs WHERE host_id = $1', hostId);
+    return count > 0;
+  }
+
+  /** @returns whether there is such a host */
+  rename(hostId: string, host: string): boolean {
+    const sql = `UPDATE hosts SET host = $2, changed = pg_current_xact_id(), changed_by = $3
+      WHERE host_id = $1`;
+    return this.#session.run(sql, hostId, host, this.#instance ?? null).count > 0;
+  }
+
+  /** @returns the host's name; undefined if there is no such host */
+  nameOf(hostId: string): string | undefined {
+    const sql = 'SELECT host FROM hosts WHERE host_id = $1';
+    return this.#session.rows<[string]>(sql, hostId)[0]?.[0];
+  }
+
+  /** Converts a row of `lock`. */
+  record(row: readonly unknown[]): HostRecord {
+    return recordOf(row as Row, this.#instance);
+  }
+}
+
+/**
+ * A host that is online by another instance keeps that connection: only a hello makes it the
+ * connection of this one.
+ */
+function updateSql(): string {
+  const columns = WRITTEN.map(([column]) => column);
+  const parameters = WRITTEN.map(([, type], index) => `$${index + 7}::${type}[]`);
+  return `UPDATE hosts h SET
+      instance = CASE WHEN n.is_elsewhere THEN h.instance WHEN n.connection IS NULL THEN NULL ELSE $4::bigint END,
+      connection = CASE WHEN n.is_elsewhere THEN h.connection ELSE n.connection END,
+      jobs = n.jobs, jobs_unfinished = n.jobs_unfinished,
+      ${columns.map((column) => `${column} = n.${column}`).join(', ')},
+      changed = pg_current_xact_id(), changed_by = $4::bigint
+    FROM unnest($1::text[], $2::bigint[], $3::boolean[], $5::integer[], $6::integer[], ${parameters.join(', ')})
+      AS n (host_id, connection, is_elsewhere, jobs, jobs_unfinished, ${columns.join(', ')})
+    WHERE h.host_id = n.host_id`;
+}
+
+function recordOf(
+  [
+    hostId,
+    host,
+    status,
+    instance,
+    connection,
+    offlineSince,
+    reportedAt,
+    agentVersion,
+    hostname,
+    resticVersion,
+    os,
+    arch,
+    bootTime,
+    backupInterval,
+    backupAt,
+    backupOk,
+    backupDuration,
+    backupSuccessAt,
+    addedBytes,
+    checkSuccessAt,
+    repoSizeBytes,
+    repoStatus,
+    snapshotCount,
+    alerts,
+    finishes,
+  ]: Row,
+  here: number | undefined,
+): HostRecord {
+  const isHere = instance !== null && instance === here;
+  return {
+    hostId,
+    host,
+    status,
+    connection: isHere ? orUndefined(connection) : undefined,
+    isElsewhere: instance !== null && !isHere,
+    offlineSinceMs: orUndefined(offlineSince),
+    reportedAtMs: orUndefined(reportedAt),
+    agent:
+      agentVersion === null || hostname === null
+        ? undefined
+        : {
+            agentVersion,
+            hostname,
+            resticVersion: orUndefined(resticVersion),
+            os: orUndefined(os),
+            arch: orUndefined(arch),
+            bootTimeMs: orUndefined(bootTime),
+            backupIntervalSeconds: orUndefined(backupInterval),
+          },
+    lastBackup:
+      backupAt === null
+        ? undefined
+        : {
+            finishedAtMs: backupAt,
+            succeeded: backupOk === true,
+            durationMs: orUndefined(backupDuration),
+          },
+    lastBackupSuccessMs: orUndefined(backupSuccessAt),
+    lastBackupAddedBytes: orUndefined(addedBytes),
+    lastCheckSuccessMs: orUndefined(checkSuccessAt),
+    repoSizeBytes: orUndefined(repoSizeBytes),
+    repoStatus,
+    snapshotCount,
+    alerts: timesOf<AlertKind>(alerts),
+    lastFinishes: timesOf<FinishKind>(finishes),
+  };
+}
+
+const NONE: Times<never> = Object.freeze({});
+
+/** Avoids `JSON.parse` for the empty object, which is the most frequent value. */
+function timesOf<Name extends string>(json: string): Times<Name> {
+  return json === '{}' ? NONE : JSON.parse(json);
+}
+
+function orUndefined<T>(value: T | null): T | undefined {
+  return value ?? undefined;
+}

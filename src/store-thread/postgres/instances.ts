@@ -1,0 +1,105 @@
+import type { Session } from './session.ts';
+
+const HEARTBEAT_MS = 10_000;
+/** An instance that was not seen for so long is gone, and so are its connections. */
+const GONE_AFTER = "interval '30 seconds'";
+const GONE_AFTER_MS = 30_000;
+const BURY_EVERY_MS = 1_000;
+/** Number of hosts that one transaction marks offline. */
+const STEP = 2_000;
+
+/**
+ * The table `instances`: who serves this database. The times in it are those of the database, so the
+ * clocks of the instances do not matter.
+ */
+export class Instances {
+  readonly #session: Session;
+  #instance: number | undefined;
+  #seenAt = Number.NEGATIVE_INFINITY;
+  #buriedAt = Number.NEGATIVE_INFINITY;
+  /** Since when every heartbeat of this instance was in time. */
+  #aliveSince = Number.NEGATIVE_INFINITY;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Adds this process. @returns its number, which no other process gets */
+  register(): number {
+    const { rows } = this.#session.run('INSERT INTO instances DEFAULT VALUES RETURNING instance');
+    const instance = Number(rows[0]?.[0]);
+    this.#instance = instance;
+    this.#aliveSince = performance.now();
+    this.#seenAt = this.#aliveSince;
+    return instance;
+  }
+
+  /** Returns whether any process serves the database. */
+  isAnySeen(): boolean {
+    const sql = `SELECT EXISTS (SELECT FROM instances WHERE seen_at > clock_timestamp() - ${GONE_AFTER})`;
+    return this.#session.rows<[boolean]>(sql)[0]?.[0] === true;
+  }
+
+  /** Tells the others every 10 s that this instance lives. */
+  heartbeat(): void {
+    const now = performance.now();
+    if (this.#instance === undefined || now - this.#seenAt < HEARTBEAT_MS) return;
+    this.#session.run(
+      'UPDATE instances SET seen_at = clock_timestamp(), is_gone = false WHERE instance = $1',
+      this.#instance,
+    );
+    if (now - this.#seenAt > GONE_AFTER_MS) this.#aliveSince = now;
+    this.#seenAt = now;
+  }
+
+  /**
+   * Marks the hosts of instances offline that have not been seen for 30 s. After an outage of the
+   * database no instance has been seen: this one waits until the others had the time to be seen again.
+   */
+  buryGone(atMs: number): void {
+    const now = performance.now();
+    if (now - this.#aliveSince < GONE_AFTER_MS || now - this.#buriedAt < BURY_EVERY_MS) return;
+    this.#buriedAt = now;
+    const gone = this.#session.rows<[number]>(
+      `SELECT instance FROM instances WHERE NOT is_gone AND seen_at < clock_timestamp() - ${GONE_AFTER}`,
+    );
+    for (const [instance] of gone) {
+      if (this.#markOffline(atMs, 'instance = $1', instance)) continue; // the next call continues
+      // Not if it was seen again meanwhile.
+      this.#session.run(
+        `UPDATE instances SET is_gone = true
+         WHERE instance = $1 AND seen_at < clock_timestamp() - ${GONE_AFTER}`,
+        instance,
+      );
+    }
+  }
+
+  /**
+   * Marks the hosts offline whose connection cannot exist: those of this instance, which is just
+   * starting to serve, and those of instances that are gone.
+   */
+  forgetConnections(atMs: number): void {
+    const isNobodys = `instance IS NOT NULL AND (instance = $1 OR NOT EXISTS (
+      SELECT FROM instances i WHERE i.instance = hosts.instance
+        AND i.seen_at > clock_timestamp() - ${GONE_AFTER}))`;
+    while (this.#markOffline(atMs, isNobodys, this.#instance ?? -1));
+  }
+
+  /**
+   * Marks some hosts offline. No instance has published that, so all read it as the change of another.
+   * @returns whether there may be more
+   */
+  #markOffline(atMs: number, condition: string, instance: number): boolean {
+    return this.#session.transaction(() => {
+      const { count } = this.#session.run(
+        `UPDATE hosts SET status = 'offline', instance = NULL, connection = NULL, offline_since = $2,
+           changed = pg_current_xact_id(), changed_by = NULL
+         WHERE host_id IN (SELECT host_id FROM hosts WHERE ${condition}
+           ORDER BY host_id LIMIT ${STEP} FOR UPDATE)`,
+        instance,
+        atMs,
+      );
+      return count === STEP;
+    });
+  }
+}

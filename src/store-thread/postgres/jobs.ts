@@ -1,0 +1,212 @@
+import type { JobKind, JobStatus } from '../../contract/jobs.ts';
+import type { SqlScalar, Statement } from '../../contract/statements.ts';
+import type { Changed } from '../rows.ts';
+import type { JobEnd, JobRecord } from '../rules/records.ts';
+import type { Session } from './session.ts';
+import { storable } from './text.ts';
+
+/** Limits per host. The oldest jobs beyond them are deleted, so that no host can fill the disk. */
+export const MAX_UNFINISHED = 10_000;
+export const MAX_REMEMBERED = 100_000;
+/**
+ * Number of jobs deleted beyond the excess. Finding the oldest jobs of a host reads all of them, so it
+ * must not happen at each new job.
+ */
+const FORGET_AHEAD = 1_000;
+/** Maximum number of jobs that one call of `forget` deletes. */
+const FORGET_STEP = 500;
+
+type Row = [
+  place: number,
+  kind: JobKind,
+  startedAt: number,
+  status: JobStatus | null,
+  finishedAt: number | null,
+];
+
+/** The columns of the end of a job, with their types. */
+const END = [
+  ['status', 'text', (end) => end?.status],
+  ['finished_at', 'bigint', (end) => end?.finishedAtMs],
+  ['exit_code', 'bigint', (end) => end?.exitCode],
+  ['error', 'text', (end) => storable(end?.error)],
+  ['bytes_added', 'bigint', (end) => end?.summary?.bytesAdded],
+  ['files_unreadable', 'bigint', (end) => end?.summary?.filesUnreadable],
+  ['snapshot_id', 'text', (end) => end?.summary?.snapshotId],
+] as const satisfies readonly (readonly [
+  column: string,
+  type: string,
+  value: (end: JobEnd | undefined) => SqlScalar | undefined,
+])[];
+const END_COLUMNS = END.map(([column]) => column).join(', ');
+
+/** How many jobs a host has, at most: jobs that were pruned or have finished may be included. */
+export interface JobCount {
+  readonly all: number;
+  readonly unfinished: number;
+}
+
+const NO_JOBS: JobCount = { all: 0, unfinished: 0 };
+
+/** The table `jobs`. Whoever writes a job holds the lock of its host. */
+export class Jobs {
+  readonly #session: Session;
+  readonly #onForgotten: (jobs: number) => void;
+  /** The counts of the hosts that the current batch has locked. */
+  readonly #counts = new Map<string, JobCount>();
+
+  /** @param onForgotten called with the number of jobs that were deleted because their host has too many */
+  constructor(session: Session, onForgotten: (jobs: number) => void) {
+    this.#session = session;
+    this.#onForgotten = onForgotten;
+  }
+
+  /** The statement that returns the columns of these jobs that the rules need, for `record`. */
+  select(named: readonly { readonly hostId: string; readonly jobId: string }[]): Statement {
+    return {
+      text: `SELECT n.place, j.kind, j.started_at, j.status, j.finished_at
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (host_id, job_id, place)
+        JOIN jobs j ON j.host_id = n.host_id AND j.job_id = n.job_id`,
+      values: [named.map(({ hostId }) => hostId), named.map(({ jobId }) => storable(jobId))],
+    };
+  }
+
+  /**
+   * Converts a row of `select`.
+   * @param named what `select` got
+   */
+  record(
+    columns: readonly unknown[],
+    named: readonly { readonly hostId: string; readonly jobId: string }[],
+  ): JobRecord | undefined {
+    const [place, kind, startedAtMs, status, finishedAtMs] = columns as Row;
+    const name = named[place - 1];
+    const finish = status === null || finishedAtMs === null ? undefined : { status, finishedAtMs };
+    return name && { hostId: name.hostId, jobId: name.jobId, kind, startedAtMs, finish };
+  }
+
+  /** To be called with the counts in `hosts` of exactly the hosts that are locked. */
+  noteCounts(counts: Iterable<readonly [hostId: string, count: JobCount]>): void {
+    this.#counts.clear();
+    for (const [hostId, count] of counts) this.#counts.set(hostId, count);
+  }
+
+  countOf(hostId: string): JobCount {
+    return this.#counts.get(hostId) ?? NO_JOBS;
+  }
+
+  /** Adds new jobs to the counts. @returns the ids of their hosts */
+  countNew(changed: readonly Changed<JobRecord>[]): ReadonlySet<string> {
+    const hostIds = new Set<string>();
+    for (const { before, after } of changed) {
+      if (before !== undefined) continue;
+      const { all, unfinished } = this.countOf(after.hostId);
+      const added = after.finish === undefined ? 1 : 0;
+      this.#counts.set(after.hostId, { all: all + 1, unfinished: unfinished + added });
+      hostIds.add(after.hostId);
+    }
+    return hostIds;
+  }
+
+  /** The statements that write these jobs. */
+  write(changed: readonly Changed<JobRecord>[], atMs: number): Statement[] {
+    const added = changed.filter(({ before }) => before === undefined).map(({ after }) => after);
+    const updated = changed.filter(({ before }) => before !== undefined).map(({ after }) => after);
+    return [
+      ...(added.length > 0 ? [insert(added, atMs)] : []),
+      ...(updated.length > 0 ? [update(updated, atMs)] : []),
+    ];
+  }
+
+  /** Deletes the oldest jobs of those of the hosts that have too many. To be called after the jobs are written. */
+  limit(hostIds: Iterable<string>): void {
+    for (const hostId of hostIds) {
+      const { all, unfinished } = this.countOf(hostId);
+      if (all > MAX_REMEMBERED || unfinished > MAX_UNFINISHED) this.#limitHost(hostId);
+    }
+  }
+
+  /**
+   * Deletes some of the jobs whose last report is older than `beforeMs`.
+   * @returns whether there may be more
+   */
+  forget(beforeMs: number): boolean {
+    const { count } = this.#session.run(
+      `DELETE FROM jobs WHERE (host_id, job_id) IN (
+         SELECT host_id, job_id FROM jobs WHERE recorded_at < $1
+         ORDER BY recorded_at LIMIT ${FORGET_STEP} FOR UPDATE SKIP LOCKED)`,
+      beforeMs,
+    );
+    return count === FORGET_STEP;
+  }
+
+  /** The counts may be too high, so the jobs are counted first. */
+  #limitHost(hostId: string): void {
+    const [[all, unfinished] = [0, 0]] = this.#session.run(
+      'SELECT count(*), count(*) FILTER (WHERE status IS NULL) FROM jobs WHERE host_id = $1',
+      hostId,
+    ).rows as [number, number][];
+    let deleted = 0;
+    if (unfinished > MAX_UNFINISHED) {
+      deleted += this.#deleteOldest(hostId, 'AND status IS NULL', unfinished - MAX_UNFINISHED);
+    }
+    if (all - deleted > MAX_REMEMBERED) {
+      deleted += this.#deleteOldest(hostId, '', all - deleted - MAX_REMEMBERED + FORGET_AHEAD);
+    }
+    if (deleted > 0) this.#onForgotten(deleted);
+    this.#session.run(
+      `UPDATE hosts SET
+         jobs = (SELECT count(*) FROM jobs WHERE host_id = $1),
+         jobs_unfinished = (SELECT count(*) FROM jobs WHERE host_id = $1 AND status IS NULL)
+       WHERE host_id = $1`,
+      hostId,
+    );
+  }
+
+  #deleteOldest(hostId: string, filter: '' | 'AND status IS NULL', limit: number): number {
+    return this.#session.run(
+      `DELETE FROM jobs WHERE host_id = $1 AND job_id IN (
+         SELECT job_id FROM jobs WHERE host_id = $1 ${filter} ORDER BY recorded_at, job_id LIMIT $2)`,
+      hostId,
+      limit,
+    ).count;
+  }
+}
+
+function insert(jobs: readonly JobRecord[], atMs: number): Statement {
+  const types = END.map(([, type], index) => `$${index + 6}::${type}[]`);
+  return {
+    text: `INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at, ${END_COLUMNS})
+      SELECT host_id, job_id, kind, started_at, $5::bigint, ${END_COLUMNS}
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], ${types.join(', ')})
+        AS n (host_id, job_id, kind, started_at, ${END_COLUMNS})`,
+    values: [
+      jobs.map(({ hostId }) => hostId),
+      jobs.map(({ jobId }) => storable(jobId)),
+      jobs.map(({ kind }) => kind),
+      jobs.map(({ startedAtMs }) => startedAtMs),
+      atMs,
+      ...endValues(jobs),
+    ],
+  };
+}
+
+function update(jobs: readonly JobRecord[], atMs: number): Statement {
+  const types = END.map(([, type], index) => `$${index + 4}::${type}[]`);
+  return {
+    text: `UPDATE jobs j SET ${END.map(([column]) => `${column} = n.${column}`).join(', ')},
+        recorded_at = $3::bigint
+      FROM unnest($1::text[], $2::text[], ${types.join(', ')}) AS n (host_id, job_id, ${END_COLUMNS})
+      WHERE j.host_id = n.host_id AND j.job_id = n.job_id`,
+    values: [
+      jobs.map(({ hostId }) => hostId),
+      jobs.map(({ jobId }) => storable(jobId)),
+      atMs,
+      ...endValues(jobs),
+    ],
+  };
+}
+
+function endValues(jobs: readonly JobRecord[]): SqlScalar[][] {
+  return END.map(([, , value]) => jobs.map(({ finish }) => value(finish) ?? null));
+}

@@ -1,0 +1,58 @@
+import type { EnrolledHost } from '../../contract/operations.ts';
+import type { Changes } from '../changes.ts';
+import type { TokenRow } from './tokens.ts';
+
+/**
+ * The tokens that the loops of this instance have been told. A loop asks for unknown tokens, and they
+ * are answered from here: an attacker's tokens must not become queries.
+ */
+export class KnownTokens {
+  /** A digest is kept as a string of bytes, which is a key and takes less memory than a Buffer. */
+  readonly #digests = new Map<string, string>();
+  readonly #hosts = new Map<string, string>();
+
+  all(): EnrolledHost[] {
+    return Array.from(this.#digests, ([hostId, digest]) => [hostId, Buffer.from(digest, 'latin1')]);
+  }
+
+  hostOf(tokenDigest: Uint8Array): string | undefined {
+    return this.#hosts.get(keyOf(tokenDigest));
+  }
+
+  /** Applies a row of the database, and adds to `changes` what the loops do not know. */
+  follow([hostId, tokenDigest]: TokenRow, changes: Changes): void {
+    const known = this.#digests.get(hostId);
+    if (tokenDigest === null) {
+      if (known === undefined) return;
+      changes.removed.push(hostId);
+    } else if (known !== keyOf(tokenDigest)) {
+      if (known !== undefined) changes.tokensReplaced.push(hostId);
+      changes.enrolled.push([hostId, tokenDigest]);
+    }
+    this.set([hostId, tokenDigest]);
+  }
+
+  /** Applies all rows of the database: other known hosts have been removed. */
+  followAll(rows: Iterable<EnrolledHost>, changes: Changes): void {
+    const missing = new Set(this.#digests.keys());
+    for (const row of rows) {
+      missing.delete(row[0]);
+      this.follow(row, changes);
+    }
+    for (const hostId of missing) this.follow([hostId, null], changes);
+  }
+
+  /** Notes a token that the loops are told otherwise, or a host that was removed. */
+  set([hostId, tokenDigest]: TokenRow): void {
+    const known = this.#digests.get(hostId);
+    if (known !== undefined) this.#hosts.delete(known);
+    this.#digests.delete(hostId);
+    if (tokenDigest === null) return;
+    this.#digests.set(hostId, keyOf(tokenDigest));
+    this.#hosts.set(keyOf(tokenDigest), hostId);
+  }
+}
+
+function keyOf(tokenDigest: Uint8Array): string {
+  return Buffer.from(tokenDigest).toString('latin1');
+}

@@ -1,0 +1,214 @@
+import type { SqlValue, Statement, StatementResult } from '../../contract/statements.ts';
+import { Bridge } from './bridge.ts';
+import { DatabaseError } from './database-error.ts';
+
+/** How long a transaction may take, so that a statement that hangs does not hang the store thread. */
+const TRANSACTION_LIMIT_MS = 3_000;
+/** How long the server lets one statement run. It is shorter, so that the server's own message is logged. */
+const STATEMENT_LIMIT_MS = 2_500;
+/** How long the server keeps the locks of an instance that was stopped within a transaction. */
+const IDLE_LIMIT_MS = 3_000;
+/** How long to wait for a new connection to ask whether a commit succeeded whose answer was lost. */
+const RESOLVE_LIMIT_MS = 1_000;
+const RESOLVE_PAUSE_MS = 20;
+const RESOLVE_TRIES = 25;
+const START_LIMIT_MS = 10_000;
+
+/**
+ * Settings of one transaction. They are local to it, so that they also work behind pgbouncer in
+ * transaction mode. The plans must not depend on statistics, which are missing for a table that has
+ * just grown: every statement of a batch finds its rows by an index.
+ */
+const BEGIN = `BEGIN;
+  SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS};
+  SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS};
+  SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+  SELECT set_config('synchronous_commit', 'on', true)
+  WHERE current_setting('synchronous_commit') IN ('off', 'local')`;
+/** All reads of it see the same state. */
+const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+  SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`;
+/**
+ * Without a time limit of the server: if it ran out while the commit waits for a synchronous standby,
+ * the server would answer that the transaction is committed, although the standby does not have it.
+ */
+const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
+
+/** What runs in a transaction. */
+interface Transaction {
+  readonly connection: number;
+  readonly endAt: number;
+  readonly isReading: boolean;
+  /** The server learns of the transaction with its first statement. */
+  hasBegun: boolean;
+}
+
+/**
+ * Transactions on PostgreSQL, one at a time. Every call blocks until it is answered, fails, or takes
+ * too long. While no server can be reached, calls fail at once.
+ */
+export class Session {
+  readonly #bridge: Bridge;
+  #transaction: Transaction | undefined;
+  #rowsWritten = 0;
+
+  /** @throws DatabaseError if no server can be reached */
+  constructor(addresses: readonly string[]) {
+    this.#bridge = new Bridge(addresses);
+    if (this.#bridge.waitForConnection(START_LIMIT_MS)) return;
+    const why = this.#bridge.unreachable;
+    this.#bridge.close();
+    throw new DatabaseError(why, undefined);
+  }
+
+  /** Number of the current connection; 0 while there is none. A new connection has a higher one. */
+  get connection(): number {
+    return this.#bridge.connection;
+  }
+
+  /** Number of rows written so far, by all statements. */
+  get rowsWritten(): number {
+    return this.#rowsWritten;
+  }
+
+  /** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
+  transaction<T>(work: () => T, limitMs = TRANSACTION_LIMIT_MS): T {
+    return this.#within(work, { isReading: false, limitMs });
+  }
+
+  /** Runs `work`, which only reads. All its statements see the same state. */
+  reading<T>(work: () => T): T {
+    if (this.#transaction !== undefined) return work();
+    return this.#within(work, { isReading: true, limitMs: TRANSACTION_LIMIT_MS });
+  }
+
+  /** Runs `work` in a savepoint of the current transaction. Only its writes are undone if it throws. */
+  attempt<T>(work: () => T): T {
+    this.run('SAVEPOINT attempt');
+    try {
+      const result = work();
+      this.run('RELEASE SAVEPOINT attempt');
+      return result;
+    } catch (error) {
+      // If the connection is lost, so is the transaction. The caller must get the first error.
+      if (!isLost(error)) {
+        this.run('ROLLBACK TO SAVEPOINT attempt');
+        this.run('RELEASE SAVEPOINT attempt');
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Runs one statement, in the current transaction if there is one.
+   * @throws DatabaseError
+   */
+  run(text: string, ...values: readonly SqlValue[]): StatementResult {
+    const statement = values.length === 0 ? { text } : { text, values };
+    return this.runAll([statement])[0] as StatementResult;
+  }
+
+  /** Returns the rows of one statement. */
+  rows<Row>(text: string, ...values: readonly SqlValue[]): Row[] {
+    return this.reading(() => this.run(text, ...values).rows as unknown as Row[]);
+  }
+
+  /**
+   * Runs several statements of the current transaction, which costs less than to run each.
+   * @throws DatabaseError
+   */
+  runAll(statements: readonly Statement[]): readonly StatementResult[] {
+    const transaction = this.#transaction;
+    if (transaction === undefined) return this.transaction(() => this.runAll(statements));
+    const begin = transaction.isReading ? BEGIN_READING : BEGIN;
+    const started = transaction.hasBegun ? statements : [{ text: begin }, ...statements];
+    transaction.hasBegun = true;
+    const { results, error } = this.#send(transaction, started);
+    if (error !== undefined) throw error;
+    for (const { command, count } of results) {
+      if (command !== 'SELECT') this.#rowsWritten += count;
+    }
+    return results.slice(started.length - statements.length);
+  }
+
+  close(): void {
+    this.#bridge.close();
+  }
+
+  #within<T>(work: () => T, { isReading, limitMs }: { isReading: boolean; limitMs: number }): T {
+    const { connection } = this;
+    if (connection === 0) {
+      throw new DatabaseError(`no connection: ${this.#bridge.unreachable}`, undefined);
+    }
+    const endAt = performance.now() + limitMs;
+    const transaction = { connection, endAt, isReading, hasBegun: false };
+    this.#transaction = transaction;
+    try {
+      const result = work();
+      if (transaction.hasBegun) this.#commit(transaction);
+      return result;
+    } catch (error) {
+      if (transaction.hasBegun && !isLost(error)) this.#rollBack(transaction);
+      throw error;
+    } finally {
+      this.#transaction = undefined;
+    }
+  }
+
+  #commit(transaction: Transaction): void {
+    if (transaction.isReading) return void this.#send(transaction, [{ text: COMMIT }]);
+    const { results, error } = this.#send(transaction, [
+      { text: 'SELECT pg_current_xact_id_if_assigned()::text' },
+      { text: COMMIT },
+    ]);
+    if (error === undefined) {
+      if (results.at(-1)?.command === 'COMMIT') return;
+      throw new DatabaseError('the server rolled the transaction back', '40000');
+    }
+    // Without an id nothing was written.
+    const id = results[0]?.rows[0]?.[0];
+    const isUncertain = error.state === undefined && typeof id === 'string';
+    if (isUncertain && this.#isCommitted(id)) return;
+    throw error;
+  }
+
+  /**
+   * Asks, over a new connection, whether a transaction was committed. If that cannot be found out in
+   * time, it counts as failed: the agents send its messages again.
+   */
+  #isCommitted(id: string): boolean {
+    if (!this.#bridge.waitForConnection(RESOLVE_LIMIT_MS)) return false;
+    const statement = { text: 'SELECT pg_xact_status($1::xid8)', values: [id] };
+    for (let tries = 0; tries < RESOLVE_TRIES; tries++) {
+      const { results } = this.#bridge.run(this.connection, [statement], RESOLVE_LIMIT_MS);
+      const status = results[0]?.rows[0]?.[0];
+      if (status === 'committed') return true;
+      // If it is still in progress, the server has not noticed yet that the connection is lost.
+      if (status !== 'in progress') return false;
+      sleep(RESOLVE_PAUSE_MS);
+    }
+    return false;
+  }
+
+  #rollBack(transaction: Transaction): void {
+    const { error } = this.#send(transaction, [{ text: 'ROLLBACK' }]);
+    if (error !== undefined) this.#bridge.abort(transaction.connection);
+  }
+
+  #send(
+    { connection, endAt }: Transaction,
+    statements: readonly Statement[],
+  ): { results: readonly StatementResult[]; error: DatabaseError | undefined } {
+    const leftMs = Math.max(endAt - performance.now(), 1);
+    const { results, error } = this.#bridge.run(connection, statements, leftMs);
+    return { results, error: error && new DatabaseError(error.message, error.state) };
+  }
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof DatabaseError && error.state === undefined;
+}
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, ms);
+}

@@ -1,0 +1,146 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { TestAgent } from '../support/agent.ts';
+import { NO_POSTGRES, postgresForAll } from '../support/postgres.ts';
+import { cli, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
+
+const PASSWORD = 'hunter2';
+const BACKUPS = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
+
+describe.skipIf(NO_POSTGRES)('control planes on one PostgreSQL', async () => {
+  if (NO_POSTGRES !== undefined) return;
+  const server = await postgresForAll();
+
+  function newDatabase(): { RM_DATABASE_URL: string } {
+    return { RM_DATABASE_URL: server.createDatabase().replace('rm@', `rm:${PASSWORD}@`) };
+  }
+
+  async function addHost(database: Readonly<Record<string, string>>, name: string) {
+    const { stdout, stderr } = await cli(['hosts', 'add', name], database);
+    if (stdout === '') throw new Error(stderr);
+    return JSON.parse(stdout);
+  }
+
+  /** The address of a database as the log shows it. */
+  function placeOf({ RM_DATABASE_URL }: { RM_DATABASE_URL: string }): string {
+    return RM_DATABASE_URL.replace(`rm:${PASSWORD}@`, '');
+  }
+
+  /** The line `started` of the log. */
+  function started({ log }: Served): Record<string, unknown> | undefined {
+    const line = log.split('\n').find((text) => text.includes('"msg":"started"'));
+    return line === undefined ? undefined : JSON.parse(line);
+  }
+
+  it('are one control plane: a host, its agent and its finishes are on both', async () => {
+    const database = newDatabase();
+    const dataDir = join(temporaryDirectory(), 'none');
+    const [here, there] = await Promise.all([
+      Served.start(database, dataDir),
+      Served.start(database, dataDir),
+    ]);
+    const { host_id, token } = await addHost(database, 'web');
+    const agent = await TestAgent.online(here.agentUrl, token);
+    await agent.job({ id: 'one', kind: 'backup', status: 'succeeded' });
+    const row = `rm_host_agent_online{host_id="${host_id}",host="web"}`;
+    const success = `rm_host_last_backup_success{host_id="${host_id}",host="web"}`;
+    await eventually(async () => {
+      const body = await there.scrape();
+      expect(sample(body, row)).toBe(1);
+      expect(sample(body, success)).toBe(1);
+    }, 1_000);
+    expect(sample(await here.scrape(), BACKUPS)).toBe(1);
+    expect(sample(await there.scrape(), BACKUPS), 'counted by the other one').toBe(0);
+
+    const newer = await TestAgent.online(there.agentUrl, token);
+    expect(await agent.closed).toMatchObject({ code: 4000 });
+    await newer.job({ id: 'one', kind: 'backup', status: 'succeeded' });
+    expect(sample(await there.scrape(), BACKUPS), 'a repeat').toBe(0);
+    await eventually(async () => expect(sample(await here.scrape(), row)).toBe(1), 1_000);
+
+    const listed = await cli(['hosts', 'list', '--json'], database);
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ host_id, status: 'online' }]);
+    await cli(['hosts', 'remove', host_id], database);
+    expect(await newer.closed).toMatchObject({ code: 4002 });
+    for (const served of [here, there]) {
+      expect(sample(await served.scrape(), row)).toBeUndefined();
+      expect(await served.stop()).toBe(0);
+      expect(served.log).not.toContain(PASSWORD);
+    }
+    expect(existsSync(dataDir), 'no data directory').toBe(false);
+  });
+
+  it('enrol 10,000 hosts in 5 s', async () => {
+    const database = newDatabase();
+    const names = Array.from({ length: 10_000 }, (_, n) => `host-${n}`);
+    await addHost(database, 'first');
+    const startedAt = performance.now();
+    const { stdout } = await cli(['hosts', 'add', '--stdin'], database, names.join('\n'));
+    const seconds = (performance.now() - startedAt) / 1_000;
+    expect(stdout.trim().split('\n')).toHaveLength(10_000);
+    expect(seconds).toBeLessThan(15); // on a busy machine
+  });
+
+  it.each([
+    ['cannot be reached', () => 'postgres://rm:hunter2@127.0.0.1:1/fleet', /127\.0\.0\.1:1: /],
+    ['does not exist', () => server.url('none').replace('rm@', 'rm:hunter2@'), /"none"/],
+  ])('do not start if the database %s, and say why', async (_, url, why) => {
+    const { code, stderr } = await cli(['serve'], { RM_DATABASE_URL: url() });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(why);
+    expect(stderr).not.toContain(PASSWORD);
+  });
+
+  it('do not start with the schema of a newer version', async () => {
+    const database = newDatabase();
+    await addHost(database, 'web');
+    server.sql('UPDATE schema_version SET version = 99', database.RM_DATABASE_URL);
+    const { code, stderr } = await cli(['serve'], database);
+    expect(code).toBe(1);
+    expect(stderr).toContain('has schema version 99');
+  });
+
+  it('create the tables once if they start at the same time, and one of them says so', async () => {
+    const database = newDatabase();
+    const names = ['a', 'b', 'c'];
+    const all = await Promise.all(names.map((name) => cli(['hosts', 'add', name], database)));
+    expect(all.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(all.map(({ stderr }) => stderr).filter((stderr) => stderr !== '')).toEqual([
+      `restic-manager: created the tables in ${placeOf(database)}\n`,
+    ]);
+    const listed = await cli(['hosts', 'list', '--json'], database);
+    expect(JSON.parse(listed.stdout)).toHaveLength(3);
+  });
+
+  it('say at the start which database they use and how many hosts it has, without the password', async () => {
+    const database = newDatabase();
+    const path = placeOf(database);
+    const first = await Served.start({ ...database, RM_LOG_LEVEL: 'info' });
+    await eventually(() => expect(started(first)).toBeDefined());
+    expect(started(first)).toMatchObject({ database: path, new_database: true, hosts: 0 });
+    await addHost(database, 'web');
+    const second = await Served.start({ ...database, RM_LOG_LEVEL: 'info' });
+    await eventually(() => expect(started(second)).toBeDefined());
+    expect(started(second)).toMatchObject({ database: path, hosts: 1 });
+    expect(started(second)).not.toHaveProperty('new_database');
+    for (const served of [first, second]) {
+      expect(await served.stop()).toBe(0);
+      expect(served.log).not.toContain(PASSWORD);
+    }
+  });
+
+  it.each([[['list']], [['token', 'x']], [['rename', 'x', 'y']], [['remove', 'x']]])(
+    'hosts %j creates no tables, and says where it looked',
+    async (args) => {
+      const database = newDatabase();
+      const { code, stdout, stderr } = await cli(['hosts', ...args], database);
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toBe(
+        `restic-manager: ${placeOf(database)}: no fleet in this database; give --config or RM_DATABASE_URL (hosts add and serve create one)\n`,
+      );
+      const tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+      expect(server.sql(tables, database.RM_DATABASE_URL)).toBe('0');
+    },
+  );
+});

@@ -1,0 +1,249 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { StoreMessage } from '../../../src/contract/operations.ts';
+import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
+import { Session } from '../../../src/store-thread/postgres/session.ts';
+import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { AT, StoreRig } from '../store-rig.ts';
+
+/** A change is visible after the next poll of the other instance. */
+const A_POLL_MS = 300;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
+  if (NO_POSTGRES !== undefined) return;
+  const server = await postgresForAll(['fsync=off']);
+  let session: Session;
+  let engines: PostgresEngine[];
+  let here: StoreRig;
+  let there: StoreRig;
+  let url: string;
+
+  beforeEach(() => {
+    url = server.createDatabase();
+    vi.useFakeTimers({ now: AT });
+    session = new Session([url]);
+    start();
+  });
+
+  afterEach(() => {
+    stop();
+    session.close();
+    vi.useRealTimers();
+  });
+
+  function start(followEveryMs?: number): void {
+    engines = [open(true, followEveryMs), open(true, followEveryMs)];
+    [here, there] = engines.map((engine) => new StoreRig(engine)) as [StoreRig, StoreRig];
+  }
+
+  function stop(): void {
+    here.close();
+    there.close();
+    for (const engine of engines) engine.close();
+  }
+
+  /** For tests of many minutes: four polls a second would take too long. */
+  function pollSeldom(): void {
+    stop();
+    start(5 * SECOND);
+  }
+
+  function open(serves = true, followEveryMs?: number): PostgresEngine {
+    return PostgresEngine.open(url, {
+      serves,
+      onForgottenJobs: () => {},
+      now: () => Date.now(),
+      followEveryMs,
+    });
+  }
+
+  function enrol(host: string): string {
+    const hostId = here.enrol(host);
+    vi.advanceTimersByTime(A_POLL_MS);
+    return hostId;
+  }
+
+  const disconnects = (messages: readonly StoreMessage[]) =>
+    messages.filter((message) => 'disconnect' in message);
+
+  it('show what the other one accepts: hosts, finishes, names, presence, removals', () => {
+    const hostId = enrol('web');
+    expect(there.pending).toBe(1);
+    expect(there.received()).toContainEqual({
+      tokenChanges: { removed: [], added: [[hostId, expect.any(Uint8Array)]] },
+    });
+    here.hello(hostId);
+    const job = { hostId, jobId: 'one', kind: 'backup', startedAtMs: AT - 5 } as const;
+    here.submit('finishJob', { ...job, status: 'failed', finishedAtMs: AT });
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(there.host('web')).toMatchObject({
+      online: true,
+      lastBackup: { finishedAtMs: AT, succeeded: false },
+      openAlerts: { warning: 1 },
+    });
+    expect(there.pending).toBe(0);
+    here.submit('renameHost', { hostId, host: 'www' });
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(there.shown).toMatchObject([{ host: 'www', online: true }]);
+    here.submit('removeHost', { hostId });
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(there.shown).toEqual([]);
+    expect(there.received()).toContainEqual({ tokenChanges: { removed: [hostId], added: [] } });
+    expect(there.submit('hello', { hostId, connection: 1, agent: AGENT })).toBe('gone');
+  });
+
+  it('count a finish once', () => {
+    const hostId = enrol('web');
+    const job = { hostId, jobId: 'one', kind: 'backup', startedAtMs: AT - 5 } as const;
+    const finish = { ...job, status: 'succeeded', finishedAtMs: AT } as const;
+    expect(here.submit('finishJob', finish)).toMatchObject({ first: true });
+    expect(there.submit('finishJob', finish)).toEqual({ first: false });
+    expect(there.submit('finishJob', { ...finish, status: 'failed' })).toBe('job_conflict');
+  });
+
+  it('leave a host to its newest connection, whichever instance has it', () => {
+    const hostId = enrol('web');
+    const older = here.hello(hostId);
+    vi.advanceTimersByTime(A_POLL_MS);
+    here.received();
+    there.hello(hostId);
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(disconnects(here.received())).toEqual([
+      { disconnect: { connection: older, reason: 'replaced' } },
+    ]);
+    here.submit('goodbye', { hostId, connection: older });
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const rig of [here, there]) expect(rig.host('web')?.online).toBe(true);
+    expect(disconnects(there.received())).toEqual([]);
+  });
+
+  it('leave a host to its newest connection also if the older one reports before it is closed', () => {
+    const hostId = enrol('web');
+    const older = here.hello(hostId);
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(here.presence.connectionOf(hostId)).toBe(older);
+    const newer = there.hello(hostId);
+    here.submit('repoStats', { hostId, snapshotCount: 7 });
+    expect(here.presence.connectionOf(hostId)).toBeUndefined();
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const rig of [here, there]) {
+      expect(rig.host('web')).toMatchObject({ online: true, snapshotCount: 7 });
+    }
+    expect(disconnects(there.received())).toEqual([]);
+    there.submit('goodbye', { hostId, connection: newer });
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const rig of [here, there]) expect(rig.host('web')?.online).toBe(false);
+  });
+
+  it('open one alert for a host that is away from both', () => {
+    pollSeldom();
+    const hostId = enrol('web');
+    here.submit('goodbye', { hostId, connection: here.hello(hostId) });
+    vi.advanceTimersByTime(16 * MINUTE);
+    for (const rig of [here, there]) {
+      expect(rig.host('web')).toMatchObject({ online: false, openAlerts: { warning: 1 } });
+    }
+    there.hello(hostId);
+    vi.advanceTimersByTime(5 * SECOND);
+    for (const rig of [here, there]) {
+      expect(rig.host('web')).toMatchObject({ online: true, openAlerts: { warning: 0 } });
+    }
+  });
+
+  it('do not take a host for silent that reports to the other one by HTTP', () => {
+    pollSeldom();
+    const hostId = enrol('cron');
+    const agent = { ...AGENT, backupIntervalSeconds: 600 };
+    here.submit('seen', { hostId, agent });
+    vi.advanceTimersByTime(10 * MINUTE);
+    expect(there.host('cron')).toMatchObject({ online: true, reportsByHttp: true });
+    there.submit('seen', { hostId });
+    vi.advanceTimersByTime(10 * MINUTE);
+    for (const rig of [here, there]) expect(rig.host('cron')?.online).toBe(true);
+    vi.advanceTimersByTime(2 * MINUTE);
+    for (const rig of [here, there]) expect(rig.host('cron')?.online).toBe(false);
+  });
+
+  it('mark the hosts of an instance offline that was not seen for 30 s', () => {
+    const hostId = enrol('web');
+    here.hello(hostId);
+    vi.advanceTimersByTime(31 * SECOND);
+    here.close();
+    expect(there.host('web')?.online).toBe(true);
+    notSeenFor('31 seconds');
+    vi.advanceTimersByTime(2 * SECOND);
+    expect(there.host('web')?.online).toBe(false);
+    expect(there.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
+  });
+
+  it('do not take each other for gone right after an outage of the database', () => {
+    const hostId = enrol('web');
+    here.hello(hostId);
+    vi.advanceTimersByTime(10 * SECOND);
+    // Both have been unable to say that they live.
+    vi.setSystemTime(AT + MINUTE);
+    notSeenFor('60 seconds');
+    there.close();
+    engines.push(open());
+    there = new StoreRig(engines.at(-1) as PostgresEngine);
+    vi.advanceTimersByTime(11 * SECOND);
+    expect(there.host('web')?.online).toBe(true);
+  });
+
+  it('mark a host online again that another one took for gone, if its connection still exists', () => {
+    const hostId = enrol('web');
+    const connection = here.hello(hostId);
+    vi.advanceTimersByTime(31 * SECOND);
+    here.received();
+    notSeenFor('31 seconds');
+    vi.advanceTimersByTime(9 * SECOND);
+    expect(session.rows('SELECT status, connection FROM hosts')).toEqual([['online', connection]]);
+    for (const rig of [here, there]) expect(rig.host('web')?.online).toBe(true);
+    expect(disconnects(here.received())).toEqual([]);
+  });
+
+  it('miss no commit, in whatever order transactions end', () => {
+    const [slow, fast] = [enrol('slow'), enrol('fast')];
+    const command = new Session([url]);
+    command.transaction(() => {
+      command.run(
+        `UPDATE hosts SET host = 'slow-2', changed = pg_current_xact_id(), changed_by = NULL
+        WHERE host_id = $1`,
+        slow,
+      );
+      for (const rig of [here, there]) rig.hello(slow === fast ? slow : fast);
+      vi.advanceTimersByTime(A_POLL_MS);
+      expect(there.shown).toMatchObject([{ host: 'fast' }]);
+    });
+    command.close();
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const rig of [here, there]) {
+      expect(rig.submit('listHosts', null).map(({ host }) => host)).toEqual(['slow-2', 'fast']);
+      rig.submit('hello', { hostId: slow, connection: 99, agent: AGENT });
+    }
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const rig of [here, there]) expect(rig.host('slow-2')?.online).toBe(true);
+  });
+
+  it('apply what a command does, which waits until they have', () => {
+    const command = open(false);
+    const hostId = enrol('web');
+    here.hello(hostId);
+    command.transaction(() => command.renameHost(hostId, 'www'));
+    expect(command.areChangesApplied()).toBe(false);
+    vi.advanceTimersByTime(SECOND);
+    expect(command.areChangesApplied()).toBe(true);
+    for (const rig of [here, there]) expect(rig.host('www')).toBeDefined();
+    command.close();
+  });
+
+  /** Takes back the last heartbeat of the first instance. */
+  function notSeenFor(time: string): void {
+    session.run(
+      `UPDATE instances SET seen_at = clock_timestamp() - interval '${time}' WHERE instance = 1`,
+    );
+  }
+});
+
+const AGENT = { agentVersion: '1', hostname: 'x' };
