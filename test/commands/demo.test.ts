@@ -25,7 +25,9 @@ async function occupy(port: number): Promise<number> {
   const server = createServer();
   onTestFinished(() => void server.close());
   server.listen(port, '127.0.0.1');
-  await Promise.race([once(server, 'listening'), once(server, 'error').catch(() => {})]);
+  await once(server, 'listening').catch((error) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+  });
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : port;
 }
