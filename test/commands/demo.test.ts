@@ -222,6 +222,13 @@ describe('a port that is taken', () => {
     expect(await demo.end('SIGINT')).toBe(0);
   });
 
+  test('is not spoken of if another port was asked for', async () => {
+    const { demo } = startDemo(['--hosts', '1', '--listen', '127.0.0.1:0']);
+    await demo.output(/^curl/m);
+    expect(demo.stdout).toMatch(/^ {2}http:\/\/127\.0\.0\.1:\d+\/metrics$/m);
+    expect(await demo.end('SIGINT')).toBe(0);
+  });
+
   test('is an error if it was asked for', async () => {
     const port = await occupy(0);
     const { demo, temporaryFiles } = startDemo(['--listen', `127.0.0.1:${port}`]);

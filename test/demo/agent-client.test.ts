@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { expect, onTestFinished, test } from 'vitest';
+import { setImmediate } from 'node:timers/promises';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AgentClient } from '../../src/demo/agent-client.ts';
 
@@ -119,4 +120,25 @@ test('an agent that was told to disconnect stays away until it is told to connec
   const { id } = await back.receive();
   back.send('ack', { id });
   await report;
+});
+
+test('an agent that was welcomed is back within a second, however often it was cut off', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  let connecting = nextConnection(server);
+  client.connect();
+  for (let round = 0; round < 4; round++) {
+    const { socket, receive, send } = await connecting;
+    await receive();
+    send('welcome', WELCOME);
+    while (presence.at(-1) !== true) await setImmediate();
+    connecting = nextConnection(server);
+    socket.terminate();
+    while (presence.at(-1) === true) await setImmediate();
+    vi.advanceTimersByTime(1_000);
+    expect(vi.getTimerCount(), `cut off ${round + 1} times`).toBe(0);
+  }
+  await connecting;
 });

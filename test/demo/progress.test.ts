@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { progressLine, showProgress } from '../../src/demo/progress.ts';
 
 const progress = {
@@ -20,7 +20,10 @@ test('an 80-column terminal shows all of it', () => {
 });
 
 test.each([
-  [61_000, '1 min ago'],
+  [59_999, '59 s ago'],
+  [60_000, '1 min ago'],
+  [3_599_999, '59 min ago'],
+  [3_600_000, '1 h ago'],
   [7_300_000, '2 h ago'],
 ])('%d ms without a scrape are %s', (agoMs, shown) => {
   const lastScrape = { agoMs, bytes: 71_400_000 };
@@ -47,4 +50,17 @@ test('a terminal that was not told its size gets the whole line', () => {
   const terminal = Object.assign(out, { isTTY: true, columns: 0 }) as unknown as NodeJS.WriteStream;
   showProgress(terminal, () => progress)();
   expect(shown).toContain(progressLine(progress, 80));
+});
+
+test('what is no terminal gets a line every ten seconds, until it is stopped', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const lines: string[] = [];
+  const log = { isTTY: false, write: (line: string) => lines.push(line) };
+  const stop = showProgress(log as unknown as NodeJS.WriteStream, () => progress);
+  vi.advanceTimersByTime(20_000);
+  expect(lines).toEqual(Array(2).fill(`${progressLine(progress, 80)}\n`));
+  stop();
+  vi.advanceTimersByTime(60_000);
+  expect(lines).toHaveLength(2);
 });

@@ -446,7 +446,8 @@ describe('hosts rename', () => {
 test('a list of 130,000 hosts is shown', async () => {
   const dataDir = temporaryDirectory();
   const names = Array.from({ length: 130_000 }, (_, n) => `h${n}`).join('\n');
-  await cli(['hosts', 'add', '--stdin'], { RM_DATA_DIR: dataDir }, names);
+  const added = await cli(['hosts', 'add', '--stdin'], { RM_DATA_DIR: dataDir }, names);
+  expect(added.code, added.stderr).toBe(0);
   const { code, stdout, stderr } = await hostsOf(dataDir)('list');
   expect([code, stderr, stdout.trimEnd().split('\n').length]).toEqual([0, '', 130_001]);
 });

@@ -194,6 +194,21 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.host('web')).toMatchObject({ backupSuccessMs: AT, checkSuccessMs: AT });
       });
 
+      it('does not let a late report replace a later one with a right time', () => {
+        rig.online('web');
+        for (const kind of ['backup', 'check'] as const) finish('web', kind, 'failed', FUTURE);
+        vi.advanceTimersByTime(2 * MINUTE);
+        for (const kind of ['backup', 'check'] as const) {
+          finish('web', kind, 'succeeded', AT + 2 * MINUTE);
+          finish('web', kind, 'failed', AT + MINUTE);
+        }
+        expect(rig.host('web')?.lastBackup).toEqual({
+          finishedAtMs: AT + 2 * MINUTE,
+          succeeded: true,
+        });
+        expect(rig.alerts('web')).toEqual([]);
+      });
+
       it('that an earlier version has stored does not freeze a host', () => {
         rig.online('web');
         vi.setSystemTime(FUTURE);
@@ -627,6 +642,15 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.host('web'), 'a late goodbye').toMatchObject({ online: true });
       });
 
+      it('shows the details that it sends, also while it has a connection', () => {
+        const hostId = rig.online('web');
+        expect(rig.host('web')?.backupIntervalSeconds).toBe('unknown');
+        rig.submit('seen', { hostId, agent });
+        expect(rig.host('web')?.backupIntervalSeconds).toBe(3_600);
+        rig.submit('seen', { hostId });
+        expect(rig.host('web')?.backupIntervalSeconds).toBe(3_600);
+      });
+
       it('keeps its details when it sends none, and an earlier connection closes at no message', () => {
         const hostId = rig.enrol('web');
         rig.submit('seen', { hostId, agent });
@@ -724,6 +748,26 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.alerts('connected')).toEqual(['agent_offline']);
       });
 
+      it('counts after a restart for a host with another alert, too, until it is back', () => {
+        rig.online('other');
+        const hostId = rig.online('web');
+        finish('web', 'backup', 'failed', AT);
+        rig.close();
+        rig = new StoreRig(engine, loops);
+        const status = () =>
+          rig.submit('listHosts', null).find(({ host }) => host === 'web')?.status;
+        expect(status()).toBe('offline');
+        vi.advanceTimersByTime(15 * MINUTE + 6 * SECOND);
+        expect(rig.alerts('web')).toEqual(['agent_offline', 'backup_failed']);
+        // The first connection since the restart: its number is lower than that of the one before.
+        const connection = rig.hello(hostId);
+        expect(rig.alerts('web')).toEqual(['backup_failed']);
+        expect(rig.host('web')?.online).toBe(true);
+        expect(status()).toBe('online');
+        rig.submit('goodbye', { hostId, connection });
+        expect(status()).toBe('offline');
+      });
+
       it('stays open over a restart, and opens no second time', () => {
         const hostId = rig.enrol('web');
         rig.submit('goodbye', { hostId, connection: rig.hello(hostId) });
@@ -813,6 +857,17 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.submit('finishJob', { ...job, ...end, jobId: 'bad' })).toMatchObject({
           first: true,
         });
+      });
+
+      it('shows who reported by HTTP in it online, though another operation failed', () => {
+        const [hostId, other] = [rig.enrol('web'), rig.online('mail')];
+        const bad = { hostId: other, jobId: 'bad', kind: 'backup', startedAtMs: AT } as const;
+        const outcomes = rig.submitAll([
+          ['seen', { hostId }],
+          ['finishJob', { ...bad, status: 'failed', finishedAtMs: AT + 0.5 }],
+        ]);
+        expect(outcomes).toMatchObject([{ answer: null }, { failure: {} }]);
+        expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: true });
       });
 
       it('leaves nothing in the database of an operation that failed half-way', () => {

@@ -11,7 +11,13 @@ import { EventLog } from '../../../src/platform/event-log.ts';
 import { createLog } from '../../../src/platform/log.ts';
 import { uws } from '../../../src/platform/uws.ts';
 import { allocateFleetBuffer } from '../../../src/shared/fleet-layout.ts';
-import { ServerStats } from '../../../src/shared/server-stats.ts';
+import {
+  CELL,
+  REFUSALS,
+  type Refusal,
+  ServerStats,
+  STATS_CELLS,
+} from '../../../src/shared/server-stats.ts';
 import { temporaryDirectory } from '../../support/serve.ts';
 
 /** The agents' endpoint in the thread of the test, before a real store in a thread of its own. */
@@ -23,6 +29,7 @@ export class EndpointRig {
   /** Of the jobs that the histogram was told. */
   readonly observed: number[] = [];
   readonly #sockets = SocketLimit.allocate();
+  readonly #stats: ServerStats;
   #url = '';
 
   private constructor(
@@ -33,6 +40,7 @@ export class EndpointRig {
   ) {
     this.dataDir = dataDir;
     this.store = store;
+    this.#stats = stats;
     const counter = stats.writer();
     this.client = store.connect(counter);
     this.endpoint = new AgentEndpoint({
@@ -90,6 +98,13 @@ export class EndpointRig {
   /** How many sockets count as open. */
   get openSockets(): number {
     return new Int32Array(this.#sockets)[0] ?? 0;
+  }
+
+  /** How often something was refused for this reason. */
+  refused(reason: Refusal): number {
+    const cells = new Float64Array(STATS_CELLS);
+    this.#stats.read(cells);
+    return cells[CELL.refusals + REFUSALS.indexOf(reason)] ?? 0;
   }
 
   /** Enrols a host; @returns its token */

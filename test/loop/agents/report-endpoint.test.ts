@@ -1,0 +1,41 @@
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { REPORT_BODY_MS } from '../../../src/loop/agents/limits.ts';
+import { RawConnection } from '../../support/http.ts';
+import { EndpointRig } from './endpoint-rig.ts';
+
+/** Waits without a timer, because a test may have stopped the clock. */
+async function turnsUntil(isDone: () => boolean): Promise<void> {
+  while (!isDone()) await setImmediate();
+}
+
+describe('a body that is not complete after 30 s', () => {
+  /** Begins a report, and waits until the endpoint has its head. */
+  async function begin(rig: EndpointRig, token: string): Promise<RawConnection> {
+    const timers = vi.getTimerCount();
+    const raw = await RawConnection.open(rig.url);
+    const headers = [`Authorization: Bearer ${token}`, 'Content-Length: 1000'];
+    raw.send('POST', '/agent/messages', headers, '[');
+    await turnsUntil(() => vi.getTimerCount() > timers);
+    return raw;
+  }
+
+  test('is refused, but not that of a client that has left before', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    (await begin(rig, token)).vanish();
+    await turnsUntil(() => rig.openSockets === 0);
+    vi.advanceTimersByTime(REPORT_BODY_MS);
+    expect(rig.refused('bad_report')).toBe(0);
+
+    const slow = await begin(rig, token);
+    vi.advanceTimersByTime(REPORT_BODY_MS - 1);
+    expect(rig.refused('bad_report'), 'a moment before').toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(rig.refused('bad_report')).toBe(1);
+    await slow.until(({ isClosed }) => isClosed);
+    expect(slow.text).toMatch(/^HTTP\/1.1 408 /);
+  });
+});

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { MAX_AGENT_THREADS } from '../../src/config/settings.ts';
+import { CELL, ServerStats, STATS_CELLS } from '../../src/shared/server-stats.ts';
+
+test('every thread can count with as many agent loops as the settings allow', () => {
+  const stats = ServerStats.create();
+  // Each loop, the main thread and the store thread.
+  const threads = MAX_AGENT_THREADS + 2;
+  const writers = Array.from({ length: threads }, () => stats.writer());
+  for (const writer of writers) writer.connection(1);
+  const cells = new Float64Array(STATS_CELLS);
+  stats.read(cells);
+  expect(cells[CELL.connections]).toBe(threads);
+});
