@@ -9,6 +9,7 @@ import type { HostRecord } from '../rules/records.ts';
 import { DatabaseClock } from './database-clock.ts';
 import { failureOf } from './database-error.ts';
 import { Follower } from './follower.ts';
+import { HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
 import { Instances } from './instances.ts';
 import { Jobs } from './jobs.ts';
@@ -41,6 +42,7 @@ export class PostgresEngine implements Engine {
   readonly #now: () => number;
   readonly #instances: Instances;
   readonly #hosts: Hosts;
+  readonly #hostChanges: HostChanges;
   readonly #tokens: Tokens;
   readonly #jobs: Jobs;
   readonly #follower: Follower;
@@ -58,10 +60,16 @@ export class PostgresEngine implements Engine {
     this.#instances = new Instances(session);
     const instance = options.serves ? this.#instances.register() : undefined;
     this.#hosts = new Hosts(session, instance);
+    this.#hostChanges = new HostChanges(session, instance);
     this.#tokens = new Tokens(session);
     this.#jobs = new Jobs(session, options.onForgottenJobs);
-    const { hosts, tokens } = { hosts: this.#hosts, tokens: this.#tokens };
-    this.#follower = new Follower({ session, hosts, tokens, clock });
+    this.#follower = new Follower({
+      session,
+      hosts: this.#hosts,
+      hostChanges: this.#hostChanges,
+      tokens: this.#tokens,
+      clock,
+    });
     clock.read(session);
   }
 
@@ -150,17 +158,20 @@ export class PostgresEngine implements Engine {
   }
 
   write(rows: Rows): void {
-    const hosts = rows.changedHosts().map(({ after }) => after);
+    const hosts = rows.changedHosts();
     const jobs = rows.changedJobs();
     const counted = new Set(this.#jobs.countNew(jobs));
     const countOf = (hostId: string) => this.#jobs.countOf(hostId);
     const statements: Statement[] = [];
-    if (hosts.length > 0) statements.push(this.#hosts.update(hosts, countOf));
-    for (const { hostId } of hosts) counted.delete(hostId);
+    if (hosts.length > 0) {
+      statements.push(this.#hosts.update(hosts, countOf));
+      statements.push(this.#hostChanges.add(hosts.map(({ after }) => after.hostId)));
+    }
+    for (const { after } of hosts) counted.delete(after.hostId);
     if (counted.size > 0) statements.push(this.#hosts.updateCounts([...counted], countOf));
     statements.push(...this.#jobs.write(jobs, this.#now()));
     if (statements.length === 0) return;
-    this.#session.runAll(statements);
+    this.#session.defer(statements);
     this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
   }
 
@@ -177,7 +188,11 @@ export class PostgresEngine implements Engine {
   }
 
   addHosts(hosts: readonly NewHost[]): void {
-    this.#session.runAll([this.#hosts.add(hosts, this.#now()), this.#tokens.add(hosts)]);
+    this.#session.runAll([
+      this.#hosts.add(hosts, this.#now()),
+      this.#hostChanges.add(hosts.map(({ hostId }) => hostId)),
+      this.#tokens.add(hosts),
+    ]);
     for (const { hostId, tokenDigest } of hosts) this.#changedTokens.push([hostId, tokenDigest]);
   }
 
@@ -197,11 +212,14 @@ export class PostgresEngine implements Engine {
   }
 
   renameHost(hostId: string, host: string): boolean {
-    return this.#hosts.rename(hostId, host);
+    if (!this.#hosts.rename(hostId, host)) return false;
+    this.#session.runAll([this.#hostChanges.add([hostId])]);
+    return true;
   }
 
   forgetJobs(beforeMs: number): boolean {
     this.#tokens.forgetRemoved(this.#now());
+    this.#hostChanges.forget();
     return this.#jobs.forget(beforeMs);
   }
 

@@ -91,15 +91,19 @@ export class Instances {
    */
   #markOffline(atMs: number, condition: string, instance: number): boolean {
     return this.#session.transaction(() => {
-      const { count } = this.#session.run(
-        `UPDATE hosts SET status = 'offline', instance = NULL, connection = NULL, offline_since = $2,
-           changed = pg_current_xact_id(), changed_by = NULL
-         WHERE host_id IN (SELECT host_id FROM hosts WHERE ${condition}
-           ORDER BY host_id LIMIT ${STEP} FOR UPDATE)`,
+      const { rows } = this.#session.run(
+        `WITH freed AS (
+           UPDATE hosts SET status = 'offline', instance = NULL, connection = NULL, offline_since = $2
+           WHERE host_id IN (SELECT host_id FROM hosts WHERE ${condition}
+             ORDER BY host_id LIMIT ${STEP} FOR UPDATE)
+           RETURNING host_id)
+         INSERT INTO host_changes (instance, host_ids)
+         SELECT NULL, array_agg(host_id) FROM freed HAVING count(*) > 0
+         RETURNING cardinality(host_ids)`,
         instance,
         atMs,
       );
-      return count === STEP;
+      return rows[0]?.[0] === STEP;
     });
   }
 }

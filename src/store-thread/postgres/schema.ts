@@ -49,13 +49,21 @@ const MIGRATIONS: readonly string[] = [
     last_finishes            jsonb NOT NULL DEFAULT '{}',
     -- At least as many as the host has. Counted anew when one of them reaches its limit.
     jobs                     integer NOT NULL DEFAULT 0,
-    jobs_unfinished          integer NOT NULL DEFAULT 0,
-    -- The transaction that wrote the row last, and the instance that has published that. Other
-    -- instances read it.
-    changed                  xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    changed_by               bigint
-  ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-  CREATE INDEX hosts_changed ON hosts (changed);
+    jobs_unfinished          integer NOT NULL DEFAULT 0
+  -- No column that changes has an index, and pages have room for new versions of their rows. So most
+  -- updates write no index (heap-only tuples).
+  ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+
+  -- The hosts that each transaction changed, for the instances that did not. Rows are kept for some minutes.
+  CREATE TABLE host_changes (
+    changed   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    -- The instance that has published the change.
+    instance  bigint,
+    host_ids  text[] NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+  );
+  ALTER TABLE host_changes ALTER host_ids SET STORAGE EXTERNAL;
+  CREATE INDEX host_changes_changed ON host_changes (changed);
 
   -- Apart from hosts, because it changes rarely. A removed host keeps its row for a day, without a
   -- token, so that every instance learns of it.
