@@ -1,6 +1,7 @@
 import { type AccessRules, compileGate } from './access/gate.ts';
 import type { Host } from './contract/host.ts';
 import type { JobKind, JobStatus } from './contract/jobs.ts';
+import { isShard, MAX_SHARDS, type Shard } from './contract/shard.ts';
 import { RmError } from './errors.ts';
 import { RenderThread } from './loop/doors/render-thread.ts';
 import { RequestBudget } from './loop/http/request-budget.ts';
@@ -22,6 +23,11 @@ export interface MetricsOptions {
   readonly buildInfo?: { readonly version: string; readonly commit: string };
   /** Names of families that the body leaves out. Default: none. */
   readonly exclude?: readonly string[];
+  /**
+   * The part of the hosts that the body shows, for several processes that each know all hosts:
+   * `{ index: 0, count: 3 }` is the first of three. `fleet.upsert` ignores the others. Default: all hosts.
+   */
+  readonly shard?: Shard;
   /** Called with the cause when a scrape is answered with 503. */
   readonly onScrapeFailure?: (error: unknown) => void;
 }
@@ -100,7 +106,7 @@ export interface Metrics {
  * Creates the metrics of a fleet for a control plane of your own. It starts the render thread and
  * reserves the shared memory.
  *
- * @throws RmError `invalid_settings` for a bad token or network, or for a family that does not exist
+ * @throws RmError `invalid_settings` for a bad token, network or shard, or for a family that does not exist
  *
  * @example
  * ```ts
@@ -115,12 +121,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const gate = compileGate(options?.gates);
   const jobs = JobHistogram.create();
   const exclude = checkedExclude(options.exclude);
-  const fleet = new FleetTable(undefined, exclude);
+  const shard = checkedShard(options.shard);
+  const fleet = new FleetTable(undefined, exclude, shard);
   const { version, commit } = options.buildInfo ?? {
     version: packageVersion(),
     commit: packageCommit(),
   };
-  const build = { version, commit, nodeVersion: process.version };
+  const build = { version, commit, nodeVersion: process.version, shard };
   const stats = ServerStats.create();
   const counter = stats.writer();
   const thread = new RenderThread({
@@ -150,6 +157,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await thread.close();
     },
   };
+}
+
+function checkedShard(shard: Shard | undefined): Shard | undefined {
+  if (shard === undefined || isShard(shard)) return shard;
+  const { index, count } = shard;
+  throw new RmError(
+    'invalid_settings',
+    `shard: index must be a whole number from 0 to count - 1, and count at most ${MAX_SHARDS}, not ${index} of ${count}`,
+  );
 }
 
 function checkedExclude(exclude: readonly string[] = []): readonly string[] {

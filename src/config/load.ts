@@ -127,6 +127,7 @@ function completeSettings(values: SettingValues, sources: Sources, faults: Fault
       trustedProxies: values.trusted_proxies ?? [],
     },
     metricsExclude: values.metrics_exclude ?? [],
+    metricsShard: values.metrics_shard ?? DEFAULTS.metrics_shard,
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
     databaseUrl: databaseUrl(values, sources, faults),
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,

@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Operation } from '../contract/operations.ts';
+import { type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import { EventLog } from '../platform/event-log.ts';
 import { createLog } from '../platform/log.ts';
 import { FleetTable } from '../shared/fleet-table.ts';
@@ -31,6 +32,8 @@ export interface ServingData {
   readonly fleet: SharedArrayBuffer;
   /** Families that no exposition contains: setting `metrics_exclude`. */
   readonly exclude: readonly string[];
+  /** The part of the hosts that the fleet table contains: setting `metrics_shard`. */
+  readonly shard: Shard;
   readonly stats: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly logLevel: string;
@@ -61,7 +64,9 @@ process.on('warning', (warning) => {
 
 if (databaseUrl === undefined) {
   try {
-    start((options) => SqliteEngine.open(dataDir, options));
+    start(({ onForgottenJobs }) =>
+      SqliteEngine.open(dataDir, { serves: serving !== undefined, onForgottenJobs }),
+    );
   } catch (error) {
     tell({ failed: describeError(error) });
   }
@@ -70,7 +75,12 @@ if (databaseUrl === undefined) {
   const { PostgresEngine } = await import('./postgres/engine.ts');
   const { failureOf } = await import('./postgres/database-error.ts');
   try {
-    start((options) => PostgresEngine.open(databaseUrl, options));
+    start(({ onSharedShard, ...options }) =>
+      PostgresEngine.open(databaseUrl, {
+        ...options,
+        serves: serving && { shard: serving.shard, onSharedShard },
+      }),
+    );
   } catch (error) {
     const { code, message } = failureOf(error);
     tell({ failed: { code, message } });
@@ -78,8 +88,8 @@ if (databaseUrl === undefined) {
 }
 
 interface EngineOptions {
-  /** Whether this process is a control plane of the database. */
-  readonly serves: boolean;
+  /** Called when another instance shows the same hosts. */
+  readonly onSharedShard: () => void;
   /** Called with the number of jobs that were deleted early because their host has too many. */
   readonly onForgottenJobs: (jobs: number) => void;
 }
@@ -87,14 +97,21 @@ interface EngineOptions {
 function start(open: (options: EngineOptions) => Engine): void {
   const log = createLog(serving?.logLevel ?? 'silent');
   const stats = serving && ServerStats.attach(serving.stats).writer();
+  const events = serving && new EventLog(log, serving.events);
   const engine = open({
-    serves: serving !== undefined,
+    onSharedShard: () => {
+      const { index, count } = serving?.shard ?? WHOLE_FLEET;
+      events?.warn(
+        'shard_shared',
+        { shard: `${index}/${count}` },
+        'another instance shows the same hosts: give each another metrics_shard',
+      );
+    },
     onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
   });
   const presence = new Presence();
   const clients = new Clients();
-  const fleet = serving && new FleetTable(serving.fleet, serving.exclude);
-  const events = serving && new EventLog(log, serving.events);
+  const fleet = serving && new FleetTable(serving.fleet, serving.exclude, serving.shard);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);
   if (serving) restoreFleet(engine, presence, publisher);

@@ -11,7 +11,7 @@ import { failureOf } from './database-error.ts';
 import { Follower } from './follower.ts';
 import { HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
-import { Instances } from './instances.ts';
+import { Instances, type Serving } from './instances.ts';
 import { Jobs } from './jobs.ts';
 import { migrate } from './schema.ts';
 import { Session } from './session.ts';
@@ -23,8 +23,8 @@ const FOLLOW_EVERY_MS = 250;
 const FOLLOWED_AFTER_MS = 3 * FOLLOW_EVERY_MS;
 
 export interface PostgresOptions {
-  /** Whether this process is a control plane of the database. */
-  readonly serves: boolean;
+  /** Set by a control plane of the database. */
+  readonly serves: Serving | undefined;
   /** Called with the number of jobs that were deleted early because their host has too many. */
   readonly onForgottenJobs: (jobs: number) => void;
   /** The clock that dates reports, for tests. Default: the clock of the database. */
@@ -54,11 +54,11 @@ export class PostgresEngine implements Engine {
     this.place = place;
     this.followEveryMs = options.followEveryMs ?? FOLLOW_EVERY_MS;
     this.#session = session;
-    this.#serves = options.serves;
+    this.#serves = options.serves !== undefined;
     const clock = new DatabaseClock();
     this.#now = options.now ?? (() => clock.now());
     this.#instances = new Instances(session);
-    const instance = options.serves ? this.#instances.register() : undefined;
+    const instance = options.serves && this.#instances.register(options.serves);
     this.#hosts = new Hosts(session, instance);
     this.#hostChanges = new HostChanges(session, instance);
     this.#tokens = new Tokens(session);

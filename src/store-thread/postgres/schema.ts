@@ -96,10 +96,14 @@ const MIGRATIONS: readonly string[] = [
 
   -- The processes that serve this database. Each says every 10 s that it lives.
   CREATE TABLE instances (
-    instance  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    seen_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    instance    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Which part of the hosts it shows, and of how many.
+    shard       integer NOT NULL,
+    shards      integer NOT NULL,
     -- Its hosts have been marked offline, because it was not seen for too long.
-    is_gone   boolean NOT NULL DEFAULT false
+    is_gone     boolean NOT NULL DEFAULT false
   );
 
   -- One row: the last saved time of the clock by which jobs are deleted.

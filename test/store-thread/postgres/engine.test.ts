@@ -1,4 +1,5 @@
 import { afterAll, describe } from 'vitest';
+import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
@@ -13,7 +14,7 @@ describe.skipIf(NO_POSTGRES)('on a server', async () => {
   const url = server.createDatabase();
 
   const engine = PostgresEngine.open(url, {
-    serves: true,
+    serves: { shard: WHOLE_FLEET, onSharedShard: () => {} },
     onForgottenJobs: () => {},
     now: () => Date.now(),
     followEveryMs: NEVER,
