@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -58,6 +66,10 @@ export class PostgresServer {
 
   #settings: readonly string[] = [];
 
+  get isRunning(): boolean {
+    return existsSync(join(this.#directory, 'data', 'postmaster.pid'));
+  }
+
   run(): void {
     const options = [
       '-c listen_addresses=127.0.0.1',
@@ -88,6 +100,15 @@ export class PostgresServer {
     const name = `fleet_${++this.#databases}`;
     this.sql(`CREATE DATABASE ${name}`, 'postgres');
     return this.url(name);
+  }
+
+  /** Creates a directory in which the server may write. */
+  ownDirectory(parent: string): string {
+    const directory = join(parent, 'postgres');
+    mkdirSync(directory, { mode: 0o700 });
+    chmodSync(parent, 0o755);
+    if (isRoot()) chownSync(directory, NOBODY, NOGROUP);
+    return directory;
   }
 
   url(database: string): string {

@@ -64,6 +64,7 @@ const MIGRATIONS: readonly string[] = [
   );
   ALTER TABLE host_changes ALTER host_ids SET STORAGE EXTERNAL;
   CREATE INDEX host_changes_changed ON host_changes (changed);
+  CREATE INDEX host_changes_at ON host_changes (at);
 
   -- Apart from hosts, because it changes rarely. A removed host keeps its row for a day, without a
   -- token, so that every instance learns of it.
@@ -74,6 +75,7 @@ const MIGRATIONS: readonly string[] = [
     changed       xid8 NOT NULL DEFAULT pg_current_xact_id()
   );
   CREATE INDEX tokens_changed ON tokens (changed);
+  CREATE INDEX tokens_removed ON tokens (removed_at) WHERE removed_at IS NOT NULL;
 
   -- Agents choose the job ids, so an id is unique only within its host. There is no foreign key to
   -- hosts, which would look up the host of each new job: who writes a job holds the lock of its host.
