@@ -21,6 +21,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/hosts.ts')).hosts,
   },
   {
+    name: 'import',
+    summary: 'copy a fleet from SQLite to an empty PostgreSQL',
+    load: async () => (await import('./commands/import.ts')).importCommand,
+  },
+  {
     name: 'demo',
     summary: 'try it: a control plane with simulated agents, which leaves nothing behind',
     load: async () => (await import('./commands/demo.ts')).demo,

@@ -18,6 +18,8 @@ export const ERROR_CODES = {
   database_failed: 'the database could not be opened, read or written',
   database_gone: 'a file of the database was deleted or replaced while it was in use',
   database_too_new: 'the database was written by a newer version of this package',
+  database_not_empty: 'the database to import into has hosts already, or is in use',
+  import_failed: 'what was imported is not what was read, so nothing was imported',
   database_too_old: 'the database server is older than this package needs',
   no_such_host: 'no host has that id',
   output_failed: 'what a command prints once could not be printed',

@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Operation } from '../contract/operations.ts';
+import type { Imported, Operation } from '../contract/operations.ts';
 import { type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import { EventLog } from '../platform/event-log.ts';
 import { createLog } from '../platform/log.ts';
@@ -23,6 +23,11 @@ export interface StoreThreadData {
   readonly dataDir: string;
   /** If it is set, the fleet is in this PostgreSQL, and not in `dataDir`. Contains the password. */
   readonly databaseUrl?: string | undefined;
+  /**
+   * The data directory of a fleet to import into `databaseUrl`. The thread does nothing else then, and
+   * ends.
+   */
+  readonly importFrom?: string | undefined;
   /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
   readonly serving: ServingData | undefined;
 }
@@ -48,9 +53,10 @@ export type StoreControl =
 export type StoreStatus =
   | { readonly ready: true }
   | { readonly closed: true }
+  | { readonly imported: Imported }
   | { readonly failed: { readonly code: string; readonly message: string } };
 
-const { dataDir, databaseUrl, serving }: StoreThreadData = workerData;
+const { dataDir, databaseUrl, importFrom, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
 // `--disable-warning` to the thread in `execArgv` is no way out: `execArgv` replaces the flags of the
@@ -75,16 +81,23 @@ if (databaseUrl === undefined) {
   const { PostgresEngine } = await import('./postgres/engine.ts');
   const { failureOf } = await import('./postgres/database-error.ts');
   try {
-    start(({ onSharedShard, ...options }) =>
-      PostgresEngine.open(databaseUrl, {
-        ...options,
-        serves: serving && { shard: serving.shard, onSharedShard },
-      }),
-    );
+    if (importFrom !== undefined) await importFleet(importFrom, databaseUrl);
+    else
+      start(({ onSharedShard, ...options }) =>
+        PostgresEngine.open(databaseUrl, {
+          ...options,
+          serves: serving && { shard: serving.shard, onSharedShard },
+        }),
+      );
   } catch (error) {
     const { code, message } = failureOf(error);
     tell({ failed: { code, message } });
   }
+}
+
+async function importFleet(from: string, to: string): Promise<void> {
+  const { importFrom } = await import('./import/import.ts');
+  tell({ imported: importFrom(from, to) });
 }
 
 interface EngineOptions {

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import type { Imported } from '../../contract/operations.ts';
 import { type ErrorCode, RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
@@ -46,16 +47,29 @@ export class Store {
    * @throws RmError `database_failed`, `database_too_new`, `database_too_old`, `data_dir_locked`
    */
   static async open(data: StoreThreadData): Promise<Store> {
-    const worker = new Worker(workerFile('../../store-thread/store', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
+    const worker = startThread(data);
     const status = await nextStatus(worker);
     if ('failed' in status) {
       await worker.terminate();
       throw failureOf(status.failed);
     }
     return new Store(worker);
+  }
+
+  /**
+   * Copies a fleet from SQLite to PostgreSQL, in a store thread that does nothing else.
+   * @param from the data directory
+   * @throws RmError `usage`, `data_dir_locked`, `database_failed`, `database_not_empty`, `import_failed`
+   */
+  static async importFleet(from: string, databaseUrl: string): Promise<Imported> {
+    const data = { dataDir: from, importFrom: from, databaseUrl, serving: undefined };
+    const worker = startThread(data);
+    const status = await nextStatus(worker);
+    await worker.terminate();
+    if ('imported' in status) return status.imported;
+    throw 'failed' in status
+      ? failureOf(status.failed)
+      : new RmError('database_failed', 'the store thread ended');
   }
 
   /**
@@ -113,6 +127,13 @@ export class Store {
   #post(message: StoreControl, transfer: Transferable[] = []): void {
     this.#worker.postMessage(message, transfer);
   }
+}
+
+function startThread(workerData: StoreThreadData): Worker {
+  return new Worker(workerFile('../../store-thread/store', import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
 }
 
 function nextStatus(worker: Worker): Promise<StoreStatus> {
