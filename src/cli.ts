@@ -21,6 +21,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/hosts.ts')).hosts,
   },
   {
+    name: 'import',
+    summary: 'copy a fleet from SQLite to an empty PostgreSQL database',
+    load: async () => (await import('./commands/import.ts')).importCommand,
+  },
+  {
     name: 'demo',
     summary: 'run a temporary control plane with simulated agents',
     load: async () => (await import('./commands/demo.ts')).demo,

@@ -1,6 +1,7 @@
 import { type AccessRules, compileGate } from './access/gate.ts';
 import type { Host } from './contract/host.ts';
 import type { JobKind, JobStatus } from './contract/jobs.ts';
+import { isShard, MAX_SHARDS, type Shard } from './contract/shard.ts';
 import { checkAll, RmError } from './errors.ts';
 import { RenderThread } from './loop/doors/render-thread.ts';
 import { RequestBudget } from './loop/http/request-budget.ts';
@@ -22,6 +23,11 @@ export interface MetricsOptions {
   readonly buildInfo?: { readonly version: string; readonly commit: string };
   /** Names of families that the body leaves out. Default: none. */
   readonly exclude?: readonly string[];
+  /**
+   * The part of the hosts that the body shows, for several processes that each know all hosts:
+   * `{ index: 0, count: 3 }` is the first of three. `fleet.upsert` ignores the others. Default: all hosts.
+   */
+  readonly shard?: Shard;
   /** Called with the cause when a scrape is answered with 503. */
   readonly onScrapeFailure?: (error: unknown) => void;
 }
@@ -112,18 +118,19 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const [gate, exclude, givenBuild] = checkAll(
+  const [gate, exclude, shard, givenBuild] = checkAll(
     () => compileGate(options?.gates),
     () => checkedExclude(options?.exclude),
+    () => checkedShard(options?.shard),
     () => checkedBuildInfo(options?.buildInfo),
   );
   const jobs = JobHistogram.create();
-  const fleet = new FleetTable(undefined, exclude);
+  const fleet = new FleetTable(undefined, exclude, shard);
   const { version, commit } = givenBuild ?? {
     version: packageVersion(),
     commit: packageCommit(),
   };
-  const build = { version, commit, nodeVersion: process.version };
+  const build = { version, commit, nodeVersion: process.version, shard };
   const stats = ServerStats.create();
   const counter = stats.writer();
   const thread = new RenderThread({
@@ -153,6 +160,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await thread.close();
     },
   };
+}
+
+function checkedShard(shard: Shard | undefined): Shard | undefined {
+  if (shard === undefined) return undefined;
+  if (typeof shard === 'object' && shard !== null && isShard(shard)) return shard;
+  throw new RmError(
+    'invalid_settings',
+    `shard: must have index and count: count at most ${MAX_SHARDS}, and index a whole number from 0 to count - 1`,
+  );
 }
 
 function checkedExclude(exclude: readonly string[] = []): readonly string[] {

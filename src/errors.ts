@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   database_gone: 'a file of the database was deleted or replaced while it was in use',
   no_database: 'there is no database, and the command does not create one',
   database_too_new: 'the database was written by a newer version of this package',
+  database_not_empty: 'the database to import into already has hosts, or is in use',
+  import_failed: 'the imported rows differ from those that were read, so nothing was imported',
   database_too_old: 'the database server is older than this package needs',
   no_such_host: 'no host has that id',
   output_failed: 'a command could not print output that it prints only once',

@@ -15,6 +15,7 @@
 export type { AccessRules } from './access/gate.ts';
 export type { Host, RepoStatus, Severity } from './contract/host.ts';
 export { JOB_KINDS, JOB_STATUSES, type JobKind, type JobStatus } from './contract/jobs.ts';
+export type { Shard } from './contract/shard.ts';
 export {
   attachRegistry,
   createMetrics,

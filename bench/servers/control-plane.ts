@@ -15,6 +15,7 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
       metricsListen: undefined,
       access: { token: undefined, trustedCidrs: ['127.0.0.1'], trustedProxies: [] },
       metricsExclude: [],
+      metricsShard: { index: 0, count: 1 },
       databaseUrl: undefined,
       dataDir,
       agentThreads: 1,

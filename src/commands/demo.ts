@@ -185,6 +185,7 @@ function demoSettings(dataDir: string, token: string): Settings {
     metricsListen: undefined,
     access: { token, trustedCidrs: [], trustedProxies: [] },
     metricsExclude: [],
+    metricsShard: DEFAULTS.metrics_shard,
     dataDir,
     databaseUrl: undefined,
     agentThreads: 1,

@@ -129,6 +129,7 @@ function completeSettings(values: SettingValues, sources: Sources, errors: Error
       trustedProxies: values.trusted_proxies ?? [],
     },
     metricsExclude: values.metrics_exclude ?? [],
+    metricsShard: values.metrics_shard ?? DEFAULTS.metrics_shard,
     dataDir: values.data_dir ?? DEFAULTS.data_dir,
     databaseUrl: databaseUrl(values, sources, errors),
     agentThreads: values.agent_threads ?? DEFAULTS.agent_threads,

@@ -32,6 +32,7 @@ const COMPARED: readonly (readonly [name: string, pick: (settings: Settings) => 
   ['metrics_token', ({ access }) => access.token === undefined],
   ['metrics_trusted_cidrs', ({ access }) => access.trustedCidrs],
   ['metrics_exclude', ({ metricsExclude }) => metricsExclude],
+  ['metrics_shard', ({ metricsShard }) => metricsShard],
   ['trusted_proxies', ({ access }) => access.trustedProxies],
   ['data_dir', ({ dataDir }) => dataDir],
   ['database_url', ({ databaseUrl }) => databaseUrl],

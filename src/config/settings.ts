@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { isSendableToken, TOKEN_EXPECTED } from '../access/bearer.ts';
 import { NETWORK_EXPECTED, parseNetwork } from '../access/networks.ts';
+import { parseShard, SHARD_EXPECTED, type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../platform/database-url.ts';
 import { FAMILIES } from '../shared/families.ts';
 
@@ -43,6 +44,16 @@ const network = v.pipe(
 );
 const networks = v.array(network, `must be a list, each ${NETWORK_EXPECTED}`);
 
+const shard = v.pipe(
+  text(SHARD_EXPECTED),
+  v.rawTransform(({ dataset, addIssue, NEVER }): Shard => {
+    const parsed = parseShard(dataset.value);
+    if (parsed !== undefined) return parsed;
+    addIssue({ message: `must be ${SHARD_EXPECTED}` });
+    return NEVER;
+  }),
+);
+
 const FAMILY_NAMES: ReadonlySet<string> = new Set(FAMILIES.map(({ name }) => name));
 const family = v.pipe(
   text('the name of a metric family'),
@@ -78,6 +89,7 @@ export const SETTINGS = {
     from: 'list',
     schema: v.array(family, 'must be a list of metric families, such as rm_host_info'),
   },
+  metrics_shard: { variable: 'RM_METRICS_SHARD', schema: shard },
   trusted_proxies: { variable: 'RM_TRUSTED_PROXY', from: 'list', schema: networks },
   data_dir: { variable: 'RM_DATA_DIR', schema: text() },
   database_url: {
@@ -128,6 +140,8 @@ export interface Settings {
   };
   /** Names of families that `/metrics` does not show. */
   readonly metricsExclude: readonly string[];
+  /** The part of the hosts that `/metrics` shows. */
+  readonly metricsShard: Shard;
   readonly dataDir: string;
   /** The PostgreSQL that holds the fleet instead of `dataDir`. Contains the password. */
   readonly databaseUrl: string | undefined;
@@ -138,6 +152,7 @@ export interface Settings {
 
 export const DEFAULTS = {
   listen: { host: '127.0.0.1', port: 8080 },
+  metrics_shard: WHOLE_FLEET,
   data_dir: './data',
   agent_threads: 1,
   log_level: 'info',

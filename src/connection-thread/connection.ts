@@ -64,19 +64,23 @@ export class Connection {
     if (client === undefined || number !== this.#number) {
       return { results, error: { message: 'the connection was lost', state: undefined } };
     }
-    try {
-      for (const { text, values } of statements) {
+    // Sent all at once. Within a transaction the server ignores those behind one that fails.
+    const answers = await Promise.allSettled(
+      statements.map(({ text, values }) => {
         const query = values === undefined ? { text } : { text, values: [...values] };
-        const result = await client.query({ ...query, rowMode: 'array' });
-        results.push(resultOf(result));
+        return client.query({ ...query, rowMode: 'array' });
+      }),
+    );
+    for (const answer of answers) {
+      if (answer.status === 'rejected') {
+        const error = errorOf(answer.reason);
+        // Such a server accepts no further writes, but another one may.
+        if (error.state === READ_ONLY || SHUTDOWNS.includes(error.state ?? '')) this.abort(number);
+        return { results, error };
       }
-      return { results, error: undefined };
-    } catch (error) {
-      const failed = errorOf(error);
-      // Such a server accepts no further writes, but another one may.
-      if (failed.state === READ_ONLY || SHUTDOWNS.includes(failed.state ?? '')) this.abort(number);
-      return { results, error: failed };
+      results.push(resultOf(answer.value));
     }
+    return { results, error: undefined };
   }
 
   /** Ends the connection with this number without a goodbye, and makes a new one. */
@@ -136,6 +140,7 @@ async function connectTo(address: string): Promise<pg.Client> {
     connectionString: address,
     application_name: 'restic-manager',
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    pipeline: true,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     types: TYPES,

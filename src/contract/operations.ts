@@ -58,6 +58,14 @@ export interface ListedHost {
   readonly openAlerts: readonly string[];
 }
 
+/** How much `restic-manager import` has copied. */
+export interface Imported {
+  readonly hosts: number;
+  readonly jobs: number;
+  /** Open alerts. */
+  readonly alerts: number;
+}
+
 /** The operations of the store: request and answer by name. All times are Unix milliseconds. */
 export interface Operations {
   /** Enrols all hosts or none. */

@@ -109,6 +109,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       serving: {
         fleet: common.fleet,
         exclude: settings.metricsExclude,
+        shard: settings.metricsShard,
         stats: stats.buffer,
         events: eventLimits,
         logLevel: settings.logLevel,
@@ -255,7 +256,12 @@ async function startScrape(
     fleet,
     jobs: jobs.buffer,
     stats: stats.buffer,
-    build: { version: packageVersion(), commit: packageCommit(), nodeVersion: process.version },
+    build: {
+      version: packageVersion(),
+      commit: packageCommit(),
+      nodeVersion: process.version,
+      shard: settings.metricsShard,
+    },
     exclude: settings.metricsExclude,
   });
   closers.push(() => thread.close());

@@ -23,6 +23,7 @@ export const EVENTS = [
   'agent_unread_answers',
   'scrape_failed',
   'scrape_refused',
+  'shard_shared',
   'store_defect',
   'store_failed',
   'store_recovered',

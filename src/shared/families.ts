@@ -1,4 +1,5 @@
 import { REPO_STATUSES, SEVERITIES } from '../contract/host.ts';
+import { type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
@@ -23,11 +24,13 @@ import {
 } from './fleet-layout.ts';
 import { SERVER_FAMILIES, type ServerFamily } from './server-families.ts';
 
-/** The labels of `rm_build_info`. */
+/** The labels of `rm_build_info` and `rm_shard`. */
 export interface BuildInfo {
   readonly version: string;
   readonly commit: string;
   readonly nodeVersion: string;
+  /** The part of the hosts that the body shows. Default: all. */
+  readonly shard?: Shard | undefined;
 }
 
 /**
@@ -318,6 +321,14 @@ const FLEET_FAMILIES: readonly Exclude<Family, ServerFamily>[] = [
     help: 'Durations of finished jobs by kind and status, since the control plane started.',
     labels: ['kind', 'status'],
     over: 'jobs',
+  },
+  {
+    name: 'rm_shard',
+    type: 'gauge',
+    help: 'Always 1. The labels contain the part of the hosts that is shown here, counted from 0, and the number of parts.',
+    labels: ['shard', 'shards'],
+    over: 'fleet',
+    rows: (_, { shard = WHOLE_FLEET }) => [[[String(shard.index), String(shard.count)], 1]],
   },
 ];
 

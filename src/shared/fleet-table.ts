@@ -1,4 +1,5 @@
 import { checkHost, type Host, INFO_FIELDS } from '../contract/host.ts';
+import { type Shard, shardOf, WHOLE_FLEET } from '../contract/shard.ts';
 import { RmError } from '../errors.ts';
 import { HOST_FAMILIES, INFO_FAMILY } from './families.ts';
 import {
@@ -44,14 +45,23 @@ export class FleetTable {
   readonly #text: TextSlots;
   readonly #pages: WriterPage[] = [];
   readonly #freeBlocks: number[] = [];
+  readonly #shard: Shard;
   readonly #keepsInfo: boolean;
   readonly #keepsDetails: boolean;
   #blocksUsed = 0;
   #size = 0;
 
-  /** @param exclude names of families that no body shows; data that only they need is not kept */
-  constructor(buffer: SharedArrayBuffer = allocateFleetBuffer(), exclude: readonly string[] = []) {
+  /**
+   * @param exclude names of families that no body shows; data that only they need is not kept
+   * @param shard the part of the hosts that the table contains
+   */
+  constructor(
+    buffer: SharedArrayBuffer = allocateFleetBuffer(),
+    exclude: readonly string[] = [],
+    shard: Shard = WHOLE_FLEET,
+  ) {
     this.buffer = buffer;
+    this.#shard = shard;
     const shown = HOST_FAMILIES.filter(({ name }) => !exclude.includes(name));
     this.#keepsDetails = shown.some(({ isDetail }) => isDetail);
     this.#keepsInfo = shown.some(({ hasInfoLabels }) => hasInfoLabels);
@@ -63,12 +73,19 @@ export class FleetTable {
     return this.#size;
   }
 
+  /** Whether the host is in the shard that the table contains. */
+  contains(hostId: string): boolean {
+    return shardOf(hostId, this.#shard.count) === this.#shard.index;
+  }
+
   /**
-   * Adds a host or replaces all fields of a known one. The next scrape shows it.
+   * Adds a host or replaces all fields of a known one. The next scrape shows it. A host of another shard
+   * is ignored.
    * @throws RmError `invalid_host`, `fleet_full`; the table is unchanged then
    */
   upsert(host: Host): void {
     checkHost(host);
+    if (!this.contains(host.hostId)) return;
     const text = textsOf(host, this.#keepsInfo);
     const at = this.#pageFor(host.hostId);
     const owner = this.#pages[at];

@@ -16,7 +16,7 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #clients: Clients;
   readonly #health: StoreHealth;
-  /** Hosts that are enrolled and have never connected. */
+  /** Hosts of the shard that are enrolled and have never connected. */
   readonly #pending = new Set<string>();
 
   /** @param fleet undefined in a process that does not serve */
@@ -79,7 +79,7 @@ export class Publisher {
       if (host?.reportedAtMs === undefined) continue; // it has a connection
       this.#presence.keepOnline(hostId, allowedSilenceMs(host), host.reportedAtMs);
     }
-    for (const hostId of changes.added) this.#pending.add(hostId);
+    for (const hostId of changes.added) this.#addPending(hostId);
     for (const host of changes.hosts.values()) {
       if (host.isElsewhere) this.#leaveToOther(host.hostId);
       this.#show(host);
@@ -101,9 +101,14 @@ export class Publisher {
   }
 
   #show(host: HostRecord): void {
-    if (host.status === 'pending') this.#pending.add(host.hostId);
+    if (host.status === 'pending') this.#addPending(host.hostId);
     else this.#pending.delete(host.hostId);
     this.#upsert(host);
+  }
+
+  /** A pending host of another shard is counted there. */
+  #addPending(hostId: string): void {
+    if (this.#fleet?.contains(hostId)) this.#pending.add(hostId);
   }
 
   #connect(hostId: string, connection: number): void {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Operation } from '../contract/operations.ts';
+import type { Imported, Operation } from '../contract/operations.ts';
+import { type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import { EventLog } from '../platform/event-log.ts';
 import { createLog } from '../platform/log.ts';
 import { FleetTable } from '../shared/fleet-table.ts';
@@ -25,6 +26,8 @@ export interface StoreThreadData {
   readonly databaseUrl?: string | undefined;
   /** What happens if there is no database. */
   readonly missing: Missing;
+  /** The data directory of a fleet to import into `databaseUrl`. The thread does only that, and then ends. */
+  readonly importFrom?: string | undefined;
   /** Set by a control plane. Without it the thread only serves the `hosts` commands. */
   readonly serving: ServingData | undefined;
 }
@@ -34,6 +37,8 @@ export interface ServingData {
   readonly fleet: SharedArrayBuffer;
   /** Families that no exposition contains: setting `metrics_exclude`. */
   readonly exclude: readonly string[];
+  /** The part of the hosts that the fleet table contains: setting `metrics_shard`. */
+  readonly shard: Shard;
   readonly stats: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly logLevel: string;
@@ -57,9 +62,10 @@ export interface OpenedDatabase {
 export type StoreStatus =
   | { readonly ready: OpenedDatabase }
   | { readonly closed: true }
+  | { readonly imported: Imported }
   | { readonly failed: { readonly code: string; readonly message: string } };
 
-const { dataDir, databaseUrl, missing, serving }: StoreThreadData = workerData;
+const { dataDir, databaseUrl, missing, importFrom, serving }: StoreThreadData = workerData;
 
 // On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
 // `--disable-warning` to the thread in `execArgv` does not work: `execArgv` replaces the flags of the
@@ -73,7 +79,9 @@ process.on('warning', (warning) => {
 
 if (databaseUrl === undefined) {
   try {
-    start((options) => SqliteEngine.open(dataDir, options, missing));
+    start(({ onForgottenJobs }) =>
+      SqliteEngine.open(dataDir, { serves: serving !== undefined, onForgottenJobs }, missing),
+    );
   } catch (error) {
     tell({ failed: describeError(error) });
   }
@@ -82,16 +90,26 @@ if (databaseUrl === undefined) {
   const { PostgresEngine } = await import('./postgres/engine.ts');
   const { failureOf } = await import('./postgres/database-error.ts');
   try {
-    start((options) => PostgresEngine.open(databaseUrl, options, missing));
+    if (importFrom !== undefined) await importFleet(importFrom, databaseUrl);
+    else
+      start(({ onSharedShard, ...options }) => {
+        const serves = serving && { shard: serving.shard, onSharedShard };
+        return PostgresEngine.open(databaseUrl, { ...options, serves }, missing);
+      });
   } catch (error) {
     const { code, message } = failureOf(error);
     tell({ failed: { code, message } });
   }
 }
 
+async function importFleet(from: string, to: string): Promise<void> {
+  const { importFrom } = await import('./import/import.ts');
+  tell({ imported: importFrom(from, to) });
+}
+
 interface EngineOptions {
-  /** Whether this process is a control plane of the database. */
-  readonly serves: boolean;
+  /** Called when another instance shows the same hosts. */
+  readonly onSharedShard: () => void;
   /** Called with the number of jobs that were deleted early because their host has too many. */
   readonly onForgottenJobs: (jobs: number) => void;
 }
@@ -99,14 +117,21 @@ interface EngineOptions {
 function start(open: (options: EngineOptions) => Engine): void {
   const log = createLog(serving?.logLevel ?? 'silent');
   const stats = serving && ServerStats.attach(serving.stats).writer();
+  const events = serving && new EventLog(log, serving.events);
   const engine = open({
-    serves: serving !== undefined,
+    onSharedShard: () => {
+      const { index, count } = serving?.shard ?? WHOLE_FLEET;
+      events?.warn(
+        'shard_shared',
+        { shard: `${index}/${count}` },
+        'another instance shows the same hosts; set a different metrics_shard for each instance',
+      );
+    },
     onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
   });
   const presence = new Presence();
   const clients = new Clients();
-  const fleet = serving && new FleetTable(serving.fleet, serving.exclude);
-  const events = serving && new EventLog(log, serving.events);
+  const fleet = serving && new FleetTable(serving.fleet, serving.exclude, serving.shard);
   const health = new StoreHealth(engine.place, events, stats);
   const publisher = new Publisher(fleet, presence, clients, health);
   const hosts = serving && restoreFleet(engine, presence, publisher);

@@ -81,6 +81,15 @@ const PRECEDENCE: Record<SettingKey, Precedence> = {
     text: 'rm_host_info, rm_job_duration_seconds',
     fromText: ['rm_host_info', 'rm_job_duration_seconds'],
   },
+  metrics_shard: {
+    read: ({ metricsShard }) => metricsShard,
+    byDefault: { index: 0, count: 1 },
+    yaml: '1/3',
+    fromYaml: { index: 1, count: 3 },
+    variable: 'RM_METRICS_SHARD',
+    text: '999/1000',
+    fromText: { index: 999, count: 1_000 },
+  },
   trusted_proxies: {
     read: ({ access }) => access.trustedProxies,
     byDefault: [],
@@ -530,6 +539,7 @@ it('one load leaves nothing behind for the next', () => {
     dataDir: './data',
     databaseUrl: undefined,
     metricsExclude: [],
+    metricsShard: { index: 0, count: 1 },
     agentThreads: 1,
     tls: undefined,
     logLevel: 'info',

@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { NO_POSTGRES, postgresForAll } from '../support/postgres.ts';
+import { unless } from '../support/programs.ts';
 import { cli, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 const PASSWORD = 'hunter2';
 const BACKUPS = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
 
-describe.skipIf(NO_POSTGRES)('control planes on one PostgreSQL', async () => {
-  if (NO_POSTGRES !== undefined) return;
+unless(NO_POSTGRES).describe('control planes on one PostgreSQL', async () => {
+  if (NO_POSTGRES !== '') return;
   const server = await postgresForAll();
 
   function newDatabase(): { RM_DATABASE_URL: string } {
@@ -69,6 +70,53 @@ describe.skipIf(NO_POSTGRES)('control planes on one PostgreSQL', async () => {
       expect(served.log).not.toContain(PASSWORD);
     }
     expect(existsSync(dataDir), 'no data directory').toBe(false);
+  });
+
+  it('show each host once if each has a shard, also while one is added', async () => {
+    const database = newDatabase();
+    const shard = (text: string) => Served.start({ ...database, RM_METRICS_SHARD: text });
+    const two = await Promise.all([shard('0/2'), shard('1/2')]);
+    const names = Array.from({ length: 60 }, (_, n) => `host-${n}`);
+    const { stdout } = await cli(['hosts', 'add', ...names, 'never connects'], database);
+    const tokens = stdout
+      .trim()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).token);
+    await Promise.all(
+      tokens.map((token, n) => TestAgent.online(two[n % 2]?.agentUrl ?? '', token)),
+    );
+    const total = async (all: readonly Served[], series: string) => {
+      const bodies = await Promise.all(all.map((served) => served.scrape()));
+      return bodies.reduce((sum, body) => sum + (sample(body, series) ?? 0), 0);
+    };
+    const shown = async (all: readonly Served[]) => {
+      const bodies = await Promise.all(all.map((served) => served.scrape()));
+      return bodies.map((body) =>
+        [...body.matchAll(/^rm_host_agent_online\{host_id="(\w+)"/gm)].map(([, id]) => id),
+      );
+    };
+    await eventually(async () => expect(await total(two, 'rm_hosts_online')).toBe(60), 2_000);
+    const [first = [], second = []] = await shown(two);
+    expect(new Set([...first, ...second]).size).toBe(60);
+    expect(first.length + second.length).toBe(60);
+    expect(Math.min(first.length, second.length)).toBeGreaterThan(15);
+    expect(await total(two, 'rm_hosts_pending')).toBe(1);
+    expect(await two[1].scrape()).toContain('rm_shard{shard="1",shards="2"} 1\n');
+
+    const third = await shard('2/3');
+    expect(new Set((await shown([...two, third])).flat()).size).toBe(60);
+    const again = await Promise.all(
+      two.map(async (served, index) => {
+        await served.stop();
+        return shard(`${index}/3`);
+      }),
+    );
+    await eventually(async () => {
+      const all = (await shown([...again, third])).flat();
+      expect(all).toHaveLength(60);
+      expect(new Set(all).size).toBe(60);
+    });
   });
 
   it('enrol 10,000 hosts in 5 s', async () => {

@@ -31,7 +31,7 @@ test('a flood at /metrics on the app of an embedder does not hold its loop', asy
   const body = await (await fetch(`http://127.0.0.1:${port}/metrics`, { headers })).text();
   const families = [...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
   const aboutServer = families.filter(
-    (name) => !/^rm_(active_alerts|build_info|host|job)/.test(name),
+    (name) => !/^rm_(active_alerts|build_info|host|job|shard)/.test(name),
   );
   expect(aboutServer).toEqual([
     'rm_scrape_duration_seconds',

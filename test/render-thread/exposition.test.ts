@@ -208,6 +208,7 @@ describe('the body', () => {
       { name: 'rm_hosts_online', labels: {}, value: 0 },
       { name: 'rm_hosts_pending', labels: {}, value: 0 },
       { name: 'rm_hosts_total', labels: {}, value: 0 },
+      { name: 'rm_shard', labels: { shard: '0', shards: '1' }, value: 1 },
     ]);
     expect(jobs).toHaveLength(27 * 12);
     expect(jobs.every(({ value }) => value === 0)).toBe(true);
@@ -273,6 +274,7 @@ const CONTRACT = [
   ['rm_scrape_duration_seconds', 'histogram', ''],
   ['rm_scrapes_cut_off_total', 'counter', ''],
   ['rm_scrapes_total', 'counter', 'code'],
+  ['rm_shard', 'gauge', 'shard,shards'],
   ['rm_store_commit_duration_seconds', 'histogram', ''],
   ['rm_store_failures_total', 'counter', ''],
   ['rm_store_forgotten_jobs_total', 'counter', ''],
@@ -570,6 +572,7 @@ function plainRows(
     rm_hosts_pending: [row('rm_hosts_pending', {}, 0)],
     rm_hosts_total: [row('rm_hosts_total', {}, hosts.length)],
     rm_job_duration_seconds: histogram,
+    rm_shard: [row('rm_shard', { shard: '0', shards: '1' }, 1)],
   };
 }
 

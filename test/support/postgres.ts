@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -8,9 +16,8 @@ import { freePort } from './free-port.ts';
 /** Debian does not put the programs of the server on the PATH. */
 const DEBIAN = '/usr/lib/postgresql';
 
-/** Whether PostgreSQL is installed. Tests that need it are skipped otherwise, with this as their reason. */
-export const NO_POSTGRES = findPrograms() === undefined ? 'PostgreSQL is not installed' : undefined;
-if (NO_POSTGRES !== undefined) console.warn(`skipped: ${NO_POSTGRES}`);
+/** The reason to skip tests that need PostgreSQL: it is not installed. Empty if it is. */
+export const NO_POSTGRES = findPrograms() === undefined ? 'PostgreSQL is not installed' : '';
 
 function findPrograms(): string | undefined {
   if (spawnSync('initdb', ['--version']).status === 0) return '';
@@ -58,6 +65,10 @@ export class PostgresServer {
 
   #settings: readonly string[] = [];
 
+  get isRunning(): boolean {
+    return existsSync(join(this.#directory, 'data', 'postmaster.pid'));
+  }
+
   run(): void {
     const options = [
       '-c listen_addresses=127.0.0.1',
@@ -88,6 +99,15 @@ export class PostgresServer {
     const name = `fleet_${++this.#databases}`;
     this.sql(`CREATE DATABASE ${name}`, 'postgres');
     return this.url(name);
+  }
+
+  /** Creates a directory in which the server may write. */
+  ownDirectory(parent: string): string {
+    const directory = join(parent, 'postgres');
+    mkdirSync(directory, { mode: 0o700 });
+    chmodSync(parent, 0o755);
+    if (isRoot()) chownSync(directory, NOBODY, NOGROUP);
+    return directory;
   }
 
   url(database: string): string {

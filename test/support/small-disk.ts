@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { messageOf } from '../../src/errors.ts';
 
-/** A file system of two megabytes. It is unmounted after the test. */
+/** A file system of two megabytes, or of another size. It is unmounted after the test. */
 export class SmallDisk {
   readonly path: string;
 
-  constructor() {
+  constructor(size = '2m') {
     this.path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
     onTestFinished(() => unmount(this.path));
-    mount(this.path);
+    mount(this.path, size);
   }
 
   /** Fills all remaining space. */
@@ -35,7 +35,7 @@ export class SmallDisk {
 export function whyNoSmallDisk(): string {
   const path = mkdtempSync(join(tmpdir(), 'restic-manager-disk-'));
   try {
-    mount(path);
+    mount(path, '2m');
     return '';
   } catch (error) {
     return `cannot mount a tmpfs: ${messageOf(error).split('\n').at(-1)}`;
@@ -44,8 +44,8 @@ export function whyNoSmallDisk(): string {
   }
 }
 
-function mount(path: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path], { stdio: 'pipe' });
+function mount(path: string, size: string): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path], { stdio: 'pipe' });
 }
 
 function unmount(path: string): void {

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
+import type { Imported } from '../../contract/operations.ts';
 import { type ErrorCode, RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 import type { StatsWriter } from '../../shared/server-stats.ts';
@@ -50,14 +51,30 @@ export class Store {
    * `no_database`
    */
   static async open(data: StoreThreadData): Promise<Store> {
-    const worker = new Worker(workerFile('../../store-thread/store', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
-    const status = await started(worker);
+    const worker = startThread(data);
+    const status = await firstStatus(worker);
     if ('ready' in status) return new Store(worker, status.ready);
     await worker.terminate();
-    throw failureOf(status.failed);
+    throw 'failed' in status ? failureOf(status.failed) : ended();
+  }
+
+  /**
+   * Copies a fleet from SQLite to PostgreSQL, in a store thread that does nothing else.
+   * @param from the data directory
+   * @throws RmError `usage`, `data_dir_locked`, `database_failed`, `database_not_empty`, `import_failed`
+   */
+  static async importFleet(from: string, databaseUrl: string): Promise<Imported> {
+    const worker = startThread({
+      dataDir: from,
+      importFrom: from,
+      databaseUrl,
+      missing: 'create',
+      serving: undefined,
+    });
+    const status = await firstStatus(worker);
+    await worker.terminate();
+    if ('imported' in status) return status.imported;
+    throw 'failed' in status ? failureOf(status.failed) : ended();
   }
 
   /**
@@ -117,14 +134,25 @@ export class Store {
   }
 }
 
-/** Waits until the thread is ready or has failed. */
-function started(worker: Worker): Promise<Exclude<StoreStatus, { closed: true }>> {
+function startThread(workerData: StoreThreadData): Worker {
+  return new Worker(workerFile('../../store-thread/store', import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+}
+
+/** Waits for the first message: the thread is ready, has failed, or has imported a fleet. */
+function firstStatus(worker: Worker): Promise<StoreStatus> {
   return new Promise((resolve) => {
     worker.once('message', resolve);
     worker.once('error', (error) =>
       resolve({ failed: { code: 'database_failed', message: error.message } }),
     );
   });
+}
+
+function ended(): RmError {
+  return new RmError('database_failed', 'the store thread ended');
 }
 
 function failureOf({ code, message }: { code: string; message: string }): RmError {

@@ -9,8 +9,9 @@ import type { HostRecord } from '../rules/records.ts';
 import { DatabaseClock } from './database-clock.ts';
 import { failureOf } from './database-error.ts';
 import { Follower } from './follower.ts';
+import { HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
-import { Instances } from './instances.ts';
+import { Instances, type Serving } from './instances.ts';
 import { Jobs } from './jobs.ts';
 import { migrate } from './schema.ts';
 import { Session } from './session.ts';
@@ -22,8 +23,8 @@ const FOLLOW_EVERY_MS = 250;
 const FOLLOWED_AFTER_MS = 3 * FOLLOW_EVERY_MS;
 
 export interface PostgresOptions {
-  /** Whether this process is a control plane of the database. */
-  readonly serves: boolean;
+  /** Set by a control plane of the database. */
+  readonly serves: Serving | undefined;
   /** Called with the number of jobs that were deleted early because their host has too many. */
   readonly onForgottenJobs: (jobs: number) => void;
   /** The clock that dates reports, for tests. Default: the clock of the database. */
@@ -42,6 +43,7 @@ export class PostgresEngine implements Engine {
   readonly #now: () => number;
   readonly #instances: Instances;
   readonly #hosts: Hosts;
+  readonly #hostChanges: HostChanges;
   readonly #tokens: Tokens;
   readonly #jobs: Jobs;
   readonly #follower: Follower;
@@ -54,16 +56,22 @@ export class PostgresEngine implements Engine {
     this.isNew = isNew;
     this.followEveryMs = options.followEveryMs ?? FOLLOW_EVERY_MS;
     this.#session = session;
-    this.#serves = options.serves;
+    this.#serves = options.serves !== undefined;
     const clock = new DatabaseClock();
     this.#now = options.now ?? (() => clock.now());
     this.#instances = new Instances(session);
-    const instance = options.serves ? this.#instances.register() : undefined;
+    const instance = options.serves && this.#instances.register(options.serves);
     this.#hosts = new Hosts(session, instance);
+    this.#hostChanges = new HostChanges(session, instance);
     this.#tokens = new Tokens(session);
     this.#jobs = new Jobs(session, options.onForgottenJobs);
-    const { hosts, tokens } = { hosts: this.#hosts, tokens: this.#tokens };
-    this.#follower = new Follower({ session, hosts, tokens, clock });
+    this.#follower = new Follower({
+      session,
+      hosts: this.#hosts,
+      hostChanges: this.#hostChanges,
+      tokens: this.#tokens,
+      clock,
+    });
     clock.read(session);
   }
 
@@ -158,17 +166,20 @@ export class PostgresEngine implements Engine {
   }
 
   write(rows: Rows): void {
-    const hosts = rows.changedHosts().map(({ after }) => after);
+    const hosts = rows.changedHosts();
     const jobs = rows.changedJobs();
     const counted = new Set(this.#jobs.countNew(jobs));
     const countOf = (hostId: string) => this.#jobs.countOf(hostId);
     const statements: Statement[] = [];
-    if (hosts.length > 0) statements.push(this.#hosts.update(hosts, countOf));
-    for (const { hostId } of hosts) counted.delete(hostId);
+    if (hosts.length > 0) {
+      statements.push(this.#hosts.update(hosts, countOf));
+      statements.push(this.#hostChanges.add(hosts.map(({ after }) => after.hostId)));
+    }
+    for (const { after } of hosts) counted.delete(after.hostId);
     if (counted.size > 0) statements.push(this.#hosts.updateCounts([...counted], countOf));
     statements.push(...this.#jobs.write(jobs, this.#now()));
     if (statements.length === 0) return;
-    this.#session.runAll(statements);
+    this.#session.defer(statements);
     this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
   }
 
@@ -185,7 +196,11 @@ export class PostgresEngine implements Engine {
   }
 
   addHosts(hosts: readonly NewHost[]): void {
-    this.#session.runAll([this.#hosts.add(hosts, this.#now()), this.#tokens.add(hosts)]);
+    this.#session.runAll([
+      this.#hosts.add(hosts, this.#now()),
+      this.#hostChanges.add(hosts.map(({ hostId }) => hostId)),
+      this.#tokens.add(hosts),
+    ]);
     for (const { hostId, tokenDigest } of hosts) this.#changedTokens.push([hostId, tokenDigest]);
   }
 
@@ -205,11 +220,14 @@ export class PostgresEngine implements Engine {
   }
 
   renameHost(hostId: string, host: string): boolean {
-    return this.#hosts.rename(hostId, host);
+    if (!this.#hosts.rename(hostId, host)) return false;
+    this.#session.runAll([this.#hostChanges.add([hostId])]);
+    return true;
   }
 
   forgetJobs(beforeMs: number): boolean {
     this.#tokens.forgetRemoved(this.#now());
+    this.#hostChanges.forget();
     return this.#jobs.forget(beforeMs);
   }
 

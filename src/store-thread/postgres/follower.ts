@@ -2,6 +2,7 @@ import type { EnrolledHost } from '../../contract/operations.ts';
 import type { Changes } from '../changes.ts';
 import type { HostRecord } from '../rules/records.ts';
 import { type DatabaseClock, NOW_MS } from './database-clock.ts';
+import { type HostChanges, READ_WITHIN_MS } from './host-changes.ts';
 import { HOSTS_PAGE, type Hosts } from './hosts.ts';
 import { KnownTokens } from './known-tokens.ts';
 import type { Session } from './session.ts';
@@ -15,13 +16,14 @@ const MIN_PAUSE_MS = 50;
 export interface FollowerParts {
   readonly session: Session;
   readonly hosts: Hosts;
+  readonly hostChanges: HostChanges;
   readonly tokens: Tokens;
   readonly clock: DatabaseClock;
 }
 
 /**
- * Reads what other processes commit. Each row has the id of the transaction that wrote it last. A poll
- * returns the rows of the transactions that the snapshot of the previous poll does not include, so no
+ * Reads what other processes commit. A row of `host_changes` has the id of its transaction. A poll reads
+ * the rows of the transactions that the snapshot of the previous poll does not include, so no
  * commit can be missed and none is read twice, in whatever order transactions commit. LISTEN and NOTIFY
  * would lose what is sent while there is no connection. So this reads everything after a new connection,
  * which may also be one to another server.
@@ -46,6 +48,7 @@ export class Follower {
     const { session, tokens } = this.#parts;
     this.#connection = session.connection;
     this.#snapshot = this.#readSnapshot();
+    this.#lastReadAt = performance.now();
     this.#reloadAfter = undefined;
     this.#known = new KnownTokens();
     for (const token of tokens.all()) this.#known.set(token);
@@ -60,9 +63,10 @@ export class Follower {
   follow(changes: Changes): void {
     const now = performance.now();
     if (now - this.#lastReadAt < MIN_PAUSE_MS) return;
-    this.#lastReadAt = now;
     const { session } = this.#parts;
-    if (this.#connection !== session.connection) this.#beginReload(changes);
+    const hasMissed = now - this.#lastReadAt > READ_WITHIN_MS;
+    this.#lastReadAt = now;
+    if (hasMissed || this.#connection !== session.connection) this.#beginReload(changes);
     else this.#poll(changes);
     if (this.#reloadAfter !== undefined) this.#reload(changes);
   }
@@ -81,13 +85,17 @@ export class Follower {
   }
 
   #poll(changes: Changes): void {
-    const { session, hosts, tokens } = this.#parts;
+    const { session, hosts, hostChanges, tokens } = this.#parts;
     const since = this.#snapshot ?? '';
-    const read = session.reading(() => ({
-      snapshot: this.#readSnapshot(),
-      tokens: tokens.changedSince(since),
-      hosts: hosts.changedSince(since),
-    }));
+    const read = session.reading(() => {
+      const snapshot = this.#readSnapshot();
+      const hostIds = hostChanges.since(since);
+      return {
+        snapshot,
+        tokens: tokens.changedSince(since),
+        hosts: hostIds.size === 0 ? [] : hosts.some([...hostIds]),
+      };
+    });
     for (const token of read.tokens) this.#known.follow(token, changes);
     for (const host of read.hosts) changes.followed.push(host);
     this.#snapshot = read.snapshot;

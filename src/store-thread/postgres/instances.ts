@@ -1,3 +1,4 @@
+import type { Shard } from '../../contract/shard.ts';
 import type { Session } from './session.ts';
 
 const HEARTBEAT_MS = 10_000;
@@ -8,6 +9,13 @@ const BURY_EVERY_MS = 1_000;
 /** Number of hosts that one transaction marks offline. */
 const STEP = 2_000;
 
+/** What a control plane tells about itself. */
+export interface Serving {
+  readonly shard: Shard;
+  /** Called at a heartbeat when another instance has the same shard. */
+  readonly onSharedShard: () => void;
+}
+
 /**
  * The table `instances`: who serves this database. The times in it are those of the database, so the
  * clocks of the instances do not matter.
@@ -15,6 +23,7 @@ const STEP = 2_000;
 export class Instances {
   readonly #session: Session;
   #instance: number | undefined;
+  #onSharedShard: () => void = () => {};
   #seenAt = Number.NEGATIVE_INFINITY;
   #buriedAt = Number.NEGATIVE_INFINITY;
   /** Since when every heartbeat of this instance was in time. */
@@ -25,8 +34,13 @@ export class Instances {
   }
 
   /** Adds this process. @returns its number, which no other process gets */
-  register(): number {
-    const { rows } = this.#session.run('INSERT INTO instances DEFAULT VALUES RETURNING instance');
+  register({ shard, onSharedShard }: Serving): number {
+    this.#onSharedShard = onSharedShard;
+    const { rows } = this.#session.run(
+      'INSERT INTO instances (shard, shards) VALUES ($1, $2) RETURNING instance',
+      shard.index,
+      shard.count,
+    );
     const instance = Number(rows[0]?.[0]);
     this.#instance = instance;
     this.#aliveSince = performance.now();
@@ -44,10 +58,15 @@ export class Instances {
   heartbeat(): void {
     const now = performance.now();
     if (this.#instance === undefined || now - this.#seenAt < HEARTBEAT_MS) return;
-    this.#session.run(
-      'UPDATE instances SET seen_at = clock_timestamp(), is_gone = false WHERE instance = $1',
+    // One that was not seen since this one started has ended: this one may be its successor.
+    const { rows } = this.#session.run(
+      `UPDATE instances i SET seen_at = clock_timestamp(), is_gone = false WHERE instance = $1
+       RETURNING EXISTS (SELECT FROM instances o WHERE o.instance <> i.instance
+         AND o.shard = i.shard AND o.shards = i.shards
+         AND o.seen_at > greatest(i.started_at, clock_timestamp() - ${GONE_AFTER}))`,
       this.#instance,
     );
+    if (rows[0]?.[0] === true) this.#onSharedShard();
     if (now - this.#seenAt > GONE_AFTER_MS) this.#aliveSince = now;
     this.#seenAt = now;
   }
@@ -91,15 +110,19 @@ export class Instances {
    */
   #markOffline(atMs: number, condition: string, instance: number): boolean {
     return this.#session.transaction(() => {
-      const { count } = this.#session.run(
-        `UPDATE hosts SET status = 'offline', instance = NULL, connection = NULL, offline_since = $2,
-           changed = pg_current_xact_id(), changed_by = NULL
-         WHERE host_id IN (SELECT host_id FROM hosts WHERE ${condition}
-           ORDER BY host_id LIMIT ${STEP} FOR UPDATE)`,
+      const { rows } = this.#session.run(
+        `WITH freed AS (
+           UPDATE hosts SET status = 'offline', instance = NULL, connection = NULL, offline_since = $2
+           WHERE host_id IN (SELECT host_id FROM hosts WHERE ${condition}
+             ORDER BY host_id LIMIT ${STEP} FOR UPDATE)
+           RETURNING host_id)
+         INSERT INTO host_changes (instance, host_ids)
+         SELECT NULL, array_agg(host_id) FROM freed HAVING count(*) > 0
+         RETURNING cardinality(host_ids)`,
         instance,
         atMs,
       );
-      return count === STEP;
+      return rows[0]?.[0] === STEP;
     });
   }
 }

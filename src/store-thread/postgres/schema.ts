@@ -50,13 +50,22 @@ const MIGRATIONS: readonly string[] = [
     last_finishes            jsonb NOT NULL DEFAULT '{}',
     -- At least as many as the host has. Counted anew when one of them reaches its limit.
     jobs                     integer NOT NULL DEFAULT 0,
-    jobs_unfinished          integer NOT NULL DEFAULT 0,
-    -- The transaction that wrote the row last, and the instance that has published that. Other
-    -- instances read it.
-    changed                  xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    changed_by               bigint
-  ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-  CREATE INDEX hosts_changed ON hosts (changed);
+    jobs_unfinished          integer NOT NULL DEFAULT 0
+  -- No column that changes has an index, and pages have room for new versions of their rows. So most
+  -- updates write no index (heap-only tuples).
+  ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+
+  -- The hosts that each transaction changed, for the instances that did not. Rows are kept for some minutes.
+  CREATE TABLE host_changes (
+    changed   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    -- The instance that has published the change.
+    instance  bigint,
+    host_ids  text[] NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+  );
+  ALTER TABLE host_changes ALTER host_ids SET STORAGE EXTERNAL;
+  CREATE INDEX host_changes_changed ON host_changes (changed);
+  CREATE INDEX host_changes_at ON host_changes (at);
 
   -- Apart from hosts, because it changes rarely. A removed host keeps its row for a day, without a
   -- token, so that every instance learns of it.
@@ -67,6 +76,7 @@ const MIGRATIONS: readonly string[] = [
     changed       xid8 NOT NULL DEFAULT pg_current_xact_id()
   );
   CREATE INDEX tokens_changed ON tokens (changed);
+  CREATE INDEX tokens_removed ON tokens (removed_at) WHERE removed_at IS NOT NULL;
 
   -- Agents choose the job ids, so an id is unique only within its host. There is no foreign key to
   -- hosts, which would look up the host of each new job: who writes a job holds the lock of its host.
@@ -89,10 +99,14 @@ const MIGRATIONS: readonly string[] = [
 
   -- The processes that serve this database. Each says every 10 s that it lives.
   CREATE TABLE instances (
-    instance  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    seen_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    instance    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Which part of the hosts it shows, and of how many.
+    shard       integer NOT NULL,
+    shards      integer NOT NULL,
     -- Its hosts have been marked offline, because it was not seen for too long.
-    is_gone   boolean NOT NULL DEFAULT false
+    is_gone     boolean NOT NULL DEFAULT false
   );
 
   -- One row: the last saved time of the clock by which jobs are deleted.

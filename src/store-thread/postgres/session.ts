@@ -24,7 +24,8 @@ const BEGIN = `BEGIN;
   SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS};
   SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
   SELECT set_config('synchronous_commit', 'on', true)
-  WHERE current_setting('synchronous_commit') IN ('off', 'local')`;
+  WHERE current_setting('synchronous_commit') IN ('off', 'local');
+  SELECT pg_current_xact_id()::text`;
 /** All reads of it see the same state. */
 const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`;
@@ -34,6 +35,8 @@ const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
  */
 const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
 
+const WRITES: readonly string[] = ['DELETE', 'INSERT', 'UPDATE'];
+
 /** What runs in a transaction. */
 interface Transaction {
   readonly connection: number;
@@ -41,6 +44,10 @@ interface Transaction {
   readonly isReading: boolean;
   /** The server learns of the transaction with its first statement. */
   hasBegun: boolean;
+  /** Its id at the server. */
+  id: string | undefined;
+  /** Statements that are sent with the next ones. */
+  deferred: Statement[];
 }
 
 /**
@@ -87,11 +94,13 @@ export class Session {
     this.run('SAVEPOINT attempt');
     try {
       const result = work();
+      // Here and not later, so that deferred statements fail within the attempt.
       this.run('RELEASE SAVEPOINT attempt');
       return result;
     } catch (error) {
       // If the connection is lost, so is the transaction. The caller must get the first error.
       if (!isLost(error)) {
+        if (this.#transaction !== undefined) this.#transaction.deferred = [];
         this.run('ROLLBACK TO SAVEPOINT attempt');
         this.run('RELEASE SAVEPOINT attempt');
       }
@@ -120,15 +129,18 @@ export class Session {
   runAll(statements: readonly Statement[]): readonly StatementResult[] {
     const transaction = this.#transaction;
     if (transaction === undefined) return this.transaction(() => this.runAll(statements));
-    const begin = transaction.isReading ? BEGIN_READING : BEGIN;
-    const started = transaction.hasBegun ? statements : [{ text: begin }, ...statements];
-    transaction.hasBegun = true;
-    const { results, error } = this.#send(transaction, started);
+    const { results, error } = this.#send(transaction, statements);
     if (error !== undefined) throw error;
-    for (const { command, count } of results) {
-      if (command !== 'SELECT') this.#rowsWritten += count;
-    }
-    return results.slice(started.length - statements.length);
+    return results.slice(-statements.length);
+  }
+
+  /**
+   * Runs statements of the current transaction whose results are not needed, together with the next
+   * ones or with the commit. If they fail, those fail.
+   */
+  defer(statements: readonly Statement[]): void {
+    if (this.#transaction === undefined) this.runAll(statements);
+    else this.#transaction.deferred.push(...statements);
   }
 
   close(): void {
@@ -141,11 +153,18 @@ export class Session {
       throw new DatabaseError(`no connection: ${this.#bridge.unreachable}`, undefined);
     }
     const endAt = performance.now() + limitMs;
-    const transaction = { connection, endAt, isReading, hasBegun: false };
+    const transaction = {
+      connection,
+      endAt,
+      isReading,
+      hasBegun: false,
+      id: undefined,
+      deferred: [],
+    };
     this.#transaction = transaction;
     try {
       const result = work();
-      if (transaction.hasBegun) this.#commit(transaction);
+      if (transaction.hasBegun || transaction.deferred.length > 0) this.#commit(transaction);
       return result;
     } catch (error) {
       if (transaction.hasBegun && !isLost(error)) this.#rollBack(transaction);
@@ -157,18 +176,12 @@ export class Session {
 
   #commit(transaction: Transaction): void {
     if (transaction.isReading) return void this.#send(transaction, [{ text: COMMIT }]);
-    const { results, error } = this.#send(transaction, [
-      { text: 'SELECT pg_current_xact_id_if_assigned()::text' },
-      { text: COMMIT },
-    ]);
+    const { results, error } = this.#send(transaction, [{ text: COMMIT }]);
     if (error === undefined) {
       if (results.at(-1)?.command === 'COMMIT') return;
       throw new DatabaseError('the server rolled the transaction back', '40000');
     }
-    // Without an id nothing was written.
-    const id = results[0]?.rows[0]?.[0];
-    const isUncertain = error.state === undefined && typeof id === 'string';
-    if (isUncertain && this.#isCommitted(id)) return;
+    if (isLost(error) && transaction.id !== undefined && this.#isCommitted(transaction.id)) return;
     throw error;
   }
 
@@ -191,16 +204,27 @@ export class Session {
   }
 
   #rollBack(transaction: Transaction): void {
+    transaction.deferred = [];
     const { error } = this.#send(transaction, [{ text: 'ROLLBACK' }]);
     if (error !== undefined) this.#bridge.abort(transaction.connection);
   }
 
+  /** Sends the statements, after those that are deferred. */
   #send(
-    { connection, endAt }: Transaction,
+    transaction: Transaction,
     statements: readonly Statement[],
   ): { results: readonly StatementResult[]; error: DatabaseError | undefined } {
+    const { connection, endAt, hasBegun, deferred, isReading } = transaction;
+    const begin = hasBegun ? [] : [{ text: isReading ? BEGIN_READING : BEGIN }];
+    transaction.hasBegun = true;
+    transaction.deferred = [];
     const leftMs = Math.max(endAt - performance.now(), 1);
-    const { results, error } = this.#bridge.run(connection, statements, leftMs);
+    const all = [...begin, ...deferred, ...statements];
+    const { results, error } = this.#bridge.run(connection, all, leftMs);
+    if (!hasBegun) transaction.id = results[0]?.rows[0]?.[0] as string | undefined;
+    for (const { command, count } of results) {
+      if (WRITES.includes(command)) this.#rowsWritten += count;
+    }
     return { results, error: error && new DatabaseError(error.message, error.state) };
   }
 }

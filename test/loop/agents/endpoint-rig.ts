@@ -64,6 +64,7 @@ export class EndpointRig {
       serving: {
         fleet: allocateFleetBuffer(),
         exclude: [],
+        shard: { index: 0, count: 1 },
         stats: stats.buffer,
         events,
         logLevel: 'silent',

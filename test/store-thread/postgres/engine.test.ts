@@ -1,19 +1,21 @@
-import { afterAll, describe } from 'vitest';
+import { afterAll } from 'vitest';
+import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { unless } from '../../support/programs.ts';
 import { describeStore } from '../contract.cases.ts';
 
 /** No other instance writes here, and hours of polls would take minutes. */
 const NEVER = 2 ** 31 - 1;
 
-describe.skipIf(NO_POSTGRES)('on a server', async () => {
-  if (NO_POSTGRES !== undefined) return;
+unless(NO_POSTGRES).describe('on a server', async () => {
+  if (NO_POSTGRES !== '') return;
   const server = await postgresForAll(['fsync=off', 'full_page_writes=off']);
   const url = server.createDatabase();
 
   const engine = PostgresEngine.open(url, {
-    serves: true,
+    serves: { shard: WHOLE_FLEET, onSharedShard: () => {} },
     onForgottenJobs: () => {},
     now: () => Date.now(),
     followEveryMs: NEVER,
@@ -26,7 +28,9 @@ describe.skipIf(NO_POSTGRES)('on a server', async () => {
 
   describeStore('PostgreSQL', () => {
     // Not by psql: this process has reserved too much memory to start others.
-    session.run('DELETE FROM hosts; DELETE FROM tokens; DELETE FROM jobs; DELETE FROM clock');
+    session.run(
+      'DELETE FROM hosts; DELETE FROM tokens; DELETE FROM jobs; DELETE FROM clock; DELETE FROM host_changes',
+    );
     // One connection for all tests: to make a new one for each would take most of the time.
     return new Proxy(engine, {
       get: (target, name) => (name === 'close' ? () => {} : boundTo(target, name)),

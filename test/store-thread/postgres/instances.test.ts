@@ -1,8 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { StoreMessage } from '../../../src/contract/operations.ts';
+import { type Shard, WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { unless } from '../../support/programs.ts';
 import { AT, StoreRig } from '../store-rig.ts';
 
 /** A change is visible after the next poll of the other instance. */
@@ -10,17 +12,19 @@ const A_POLL_MS = 300;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
-  if (NO_POSTGRES !== undefined) return;
+unless(NO_POSTGRES).describe('two instances on one database', async () => {
+  if (NO_POSTGRES !== '') return;
   const server = await postgresForAll(['fsync=off']);
   let session: Session;
   let engines: PostgresEngine[];
   let here: StoreRig;
   let there: StoreRig;
   let url: string;
+  let shared: Shard[];
 
   beforeEach(() => {
     url = server.createDatabase();
+    shared = [];
     vi.useFakeTimers({ now: AT });
     session = new Session([url]);
     start();
@@ -33,7 +37,7 @@ describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
   });
 
   function start(followEveryMs?: number): void {
-    engines = [open(true, followEveryMs), open(true, followEveryMs)];
+    engines = [open(undefined, followEveryMs), open(undefined, followEveryMs)];
     [here, there] = engines.map((engine) => new StoreRig(engine)) as [StoreRig, StoreRig];
   }
 
@@ -49,13 +53,21 @@ describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
     start(5 * SECOND);
   }
 
-  function open(serves = true, followEveryMs?: number): PostgresEngine {
+  function open(
+    shard: Shard | undefined = WHOLE_FLEET,
+    followEveryMs: number | undefined = undefined,
+  ): PostgresEngine {
     return PostgresEngine.open(url, {
-      serves,
+      serves: shard && { shard, onSharedShard: () => void shared.push(shard) },
       onForgottenJobs: () => {},
       now: () => Date.now(),
       followEveryMs,
     });
+  }
+
+  /** As a command has it: it does not serve. */
+  function openForCommand(): PostgresEngine {
+    return PostgresEngine.open(url, { serves: undefined, onForgottenJobs: () => {} });
   }
 
   function enrol(host: string): string {
@@ -203,16 +215,34 @@ describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
     expect(disconnects(here.received())).toEqual([]);
   });
 
+  it('are told that they show the same hosts, but not after a restart', () => {
+    vi.advanceTimersByTime(9 * SECOND);
+    expect(shared).toEqual([]);
+    vi.advanceTimersByTime(2 * SECOND);
+    expect(shared).toEqual([WHOLE_FLEET, WHOLE_FLEET]);
+    stop();
+    shared = [];
+    // Time passes for the database, too: the earlier instances were last seen before these start.
+    const [first, second] = [open({ index: 0, count: 2 }), open({ index: 1, count: 2 })];
+    engines = [first, second];
+    [here, there] = [new StoreRig(first), new StoreRig(second)];
+    vi.advanceTimersByTime(21 * SECOND);
+    expect(shared).toEqual([]);
+    here.close();
+    const successor = open({ index: 0, count: 2 });
+    engines.push(successor);
+    here = new StoreRig(successor);
+    vi.advanceTimersByTime(21 * SECOND);
+    expect(shared).toEqual([]);
+  });
+
   it('miss no commit, in whatever order transactions end', () => {
     const [slow, fast] = [enrol('slow'), enrol('fast')];
     const command = new Session([url]);
     command.transaction(() => {
-      command.run(
-        `UPDATE hosts SET host = 'slow-2', changed = pg_current_xact_id(), changed_by = NULL
-        WHERE host_id = $1`,
-        slow,
-      );
-      for (const rig of [here, there]) rig.hello(slow === fast ? slow : fast);
+      command.run("UPDATE hosts SET host = 'slow-2' WHERE host_id = $1", slow);
+      command.run('INSERT INTO host_changes (host_ids) VALUES ($1)', [slow]);
+      for (const rig of [here, there]) rig.hello(fast);
       vi.advanceTimersByTime(A_POLL_MS);
       expect(there.shown).toMatchObject([{ host: 'fast' }]);
     });
@@ -227,7 +257,7 @@ describe.skipIf(NO_POSTGRES)('two instances on one database', async () => {
   });
 
   it('apply what a command does, which waits until they have', () => {
-    const command = open(false);
+    const command = openForCommand();
     const hostId = enrol('web');
     here.hello(hostId);
     command.transaction(() => command.renameHost(hostId, 'www'));
