@@ -542,7 +542,7 @@ describe('the settings', () => {
     expect((await host.run(['--', 'restic', 'version'], env)).stdout).toBe('real\n');
   });
 
-  test('of a second file have a spool of their own', async () => {
+  needs('setpriv', ...PROGRAMS).test('of a second file have a spool of their own', async () => {
     const { host } = await setUp();
     const second = join(host.directory, 'second.conf');
     writeFileSync(second, '');
@@ -552,14 +552,14 @@ describe('the settings', () => {
       RESTIC_REPORT_SPOOL: '',
       XDG_STATE_HOME: state,
     };
-    const asNobody = (config: string) => {
-      const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'sh', SCRIPT, '--'];
+    const start = [...host.leaveRoot(), 'sh', SCRIPT, '--'];
+    const reportWith = (config: string) => {
+      const [program = '', ...args] = [...start, host.program('exit 0'), 'check'];
       const all = { ...host.env, ...env, RESTIC_REPORT_CONFIG: config } as NodeJS.ProcessEnv;
-      spawnSync('setpriv', [...args, host.program('exit 0'), 'check'], { env: all });
+      spawnSync(program, args, { env: all });
     };
-    execFileSync('chown', ['-R', '65534:65534', host.directory]);
-    asNobody(second);
-    asNobody(join(host.directory, 'restic-report.conf'));
+    reportWith(second);
+    reportWith(join(host.directory, 'restic-report.conf'));
     expect(
       execFileSync('find', [state, '-name', '*.job'], { encoding: 'utf8' }).trim().split('\n'),
     ).toHaveLength(2);
