@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
@@ -45,6 +46,12 @@ test('does not hold against a host that it could not connect', async () => {
   expect(Date.now() - offlineSince()).toBeLessThan(60_000);
 });
 
+/** Names of the files that a process has open. */
+function openFiles(pid: number | undefined): string[] {
+  const directory = `/proc/${pid}/fd`;
+  return readdirSync(directory).map((fd) => basename(readlinkSync(join(directory, fd))));
+}
+
 test('a signal while it cannot start changes nothing about why', async () => {
   const served = await Served.start();
   const env = { ...process.env, RM_DATA_DIR: served.dataDir, RM_LISTEN: '127.0.0.1:0' };
@@ -53,11 +60,12 @@ test('a signal while it cannot start changes nothing about why', async () => {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   onTestFinished(() => void second.kill('SIGKILL'));
-  // It waits a second for the lock.
-  setTimeout(() => second.kill('SIGTERM'), 600);
-  const printed = await text(second.stderr);
-  expect(printed.match(/another restic-manager serves/g)).toHaveLength(1);
-  expect(printed).not.toContain('    at ');
+  const printed = text(second.stderr);
+  // It waits a second for this file.
+  await eventually(() => expect(openFiles(second.pid)).toContain('serve.lock'));
+  second.kill('SIGTERM');
+  expect((await printed).match(/another restic-manager serves/g)).toHaveLength(1);
+  expect(await printed).not.toContain('    at ');
 });
 
 needs('npm').test.each(['SIGTERM', 'SIGINT'] as const)('npm start passes %s on', async (signal) => {

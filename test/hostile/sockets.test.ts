@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
+import { needs } from '../support/programs.ts';
 import { addHosts, eventually, Served, sample } from '../support/serve.ts';
 
 const LIMIT = 500;
@@ -32,26 +33,28 @@ function silentSockets(url: string, count: number): void {
 describe.each(['1', '3'])(
   'with agent_threads=%s, more sockets than the process may open',
   (threads) => {
-    test('are closed, and leave the database, the scrapes and the agents alone', async () => {
-      const variables = { RM_AGENT_THREADS: threads, RM_METRICS_LISTEN: '127.0.0.1:0' };
-      // prlimit(1) is part of util-linux.
-      const limited = ['prlimit', `--nofile=${LIMIT}:${LIMIT}`];
-      const served = await Served.start(variables, undefined, undefined, limited);
-      const [host] = await addHosts(served.dataDir, 1);
-      const agent = await TestAgent.online(served.agentUrl, host?.token ?? '');
-      silentSockets(served.url, LIMIT);
-      await eventually(async () => {
-        const refused = 'rm_agent_refusals_total{reason="too_many_connections"}';
-        expect(sample(await served.scrape(), refused)).toBeGreaterThan(0);
-      });
-      for (let n = 0; n < 20; n++) {
-        await agent.job({ id: `${n}`, kind: 'backup', status: 'succeeded' });
-        const open = sample(await served.scrape(), 'process_open_fds') ?? Number.NaN;
-        expect(open).toBeLessThan(LIMIT - RESERVED / 2);
-        await sleep(20);
-      }
-      expect(await served.stop()).toBe(0);
-    });
+    needs('prlimit').test(
+      'are closed, and leave the database, the scrapes and the agents alone',
+      async () => {
+        const variables = { RM_AGENT_THREADS: threads, RM_METRICS_LISTEN: '127.0.0.1:0' };
+        const limited = ['prlimit', `--nofile=${LIMIT}:${LIMIT}`];
+        const served = await Served.start(variables, undefined, undefined, limited);
+        const [host] = await addHosts(served.dataDir, 1);
+        const agent = await TestAgent.online(served.agentUrl, host?.token ?? '');
+        silentSockets(served.url, LIMIT);
+        await eventually(async () => {
+          const refused = 'rm_agent_refusals_total{reason="too_many_connections"}';
+          expect(sample(await served.scrape(), refused)).toBeGreaterThan(0);
+        });
+        for (let n = 0; n < 20; n++) {
+          await agent.job({ id: `${n}`, kind: 'backup', status: 'succeeded' });
+          const open = sample(await served.scrape(), 'process_open_fds') ?? Number.NaN;
+          expect(open).toBeLessThan(LIMIT - RESERVED / 2);
+          await sleep(20);
+        }
+        expect(await served.stop()).toBe(0);
+      },
+    );
   },
 );
 

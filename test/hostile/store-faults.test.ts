@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { unless } from '../support/programs.ts';
 import { finished, postBody, report } from '../support/reports.ts';
-import { addHosts, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
+import { addHosts, cli, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 import { SmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
 
 const AT = '2026-01-02T03:04:05Z';
@@ -112,8 +112,9 @@ describe.each(['1', '3'])('with agent_threads=%s, another process that has the l
 test('a command waits for the lock, and says what is wrong if it is not released', async () => {
   const served = await Served.start();
   const release = holdLock(served.dataDir);
-  const [added] = await Promise.all([addHosts(served.dataDir, 2), sleep(1_000).then(release)]);
-  expect(added).toHaveLength(2);
+  const adding = cli(['hosts', 'add', 'web', 'db'], { RM_DATA_DIR: served.dataDir });
+  const [{ code, stdout }] = await Promise.all([adding, sleep(1_000).then(release)]);
+  expect([code, stdout.trim().split('\n')]).toEqual([0, [expect.any(String), expect.any(String)]]);
 });
 
 describe('a database that is deleted or replaced while it is served', () => {

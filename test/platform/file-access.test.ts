@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../support/serve.ts';
 
 const MODULE = new URL('../../src/platform/file-access.ts', import.meta.url).href;
@@ -36,6 +36,8 @@ function directoryWith(mode: number, file?: string): string {
   mkdirSync(directory);
   if (file !== undefined) writeFileSync(join(directory, file), '');
   chmodSync(directory, mode);
+  // So that it can be deleted by a user that is not root.
+  onTestFinished(() => chmodSync(directory, 0o700));
   return directory;
 }
 

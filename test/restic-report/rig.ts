@@ -7,6 +7,8 @@ import { temporaryDirectory } from '../support/serve.ts';
 
 export const SCRIPT = fileURLToPath(new URL('../../bin/restic-report', import.meta.url));
 
+const NOBODY = 65_534;
+
 /** The programs that the tests of the script run: the one in place of restic is a script of bash. */
 export const PROGRAMS = ['bash', 'curl'] as const;
 
@@ -111,6 +113,16 @@ export class ReportingHost {
 
   get files(): string {
     return join(this.directory, 'files');
+  }
+
+  /**
+   * Gives the directory to a user without the permissions of root.
+   * @returns the start of a command that runs the rest of it as that user; empty if the tests do not run as root
+   */
+  leaveRoot(): readonly string[] {
+    if (process.getuid?.() !== 0) return [];
+    execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, this.directory]);
+    return ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
   }
 }
 

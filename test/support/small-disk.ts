@@ -38,7 +38,8 @@ export function whyNoSmallDisk(): string {
     mount(path, '2m');
     return '';
   } catch (error) {
-    return `cannot mount a tmpfs: ${messageOf(error).split('\n').at(-1)}`;
+    const message = messageOf(error);
+    return `cannot mount a tmpfs: ${/^mount: .*?: (.*)$/m.exec(message)?.[1] ?? message}`;
   } finally {
     unmount(path);
   }
