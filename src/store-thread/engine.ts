@@ -17,6 +17,11 @@ export interface Failure {
   readonly code: string;
   /** Contains the database's own message. */
   readonly message: string;
+  /**
+   * Set if the transaction may have been committed nevertheless: its name for `isCommitted`. Its kind is
+   * `unavailable`.
+   */
+  readonly uncertain?: string | undefined;
 }
 
 /** A host that is being enrolled. */
@@ -59,6 +64,8 @@ export interface Engine {
   attempt<T>(work: () => T): T;
   /** Classifies an error that a method of the engine threw. */
   failure(error: unknown): Failure;
+  /** Whether a transaction of an uncertain failure was committed; undefined while that is not known. */
+  isCommitted(uncertain: string): boolean | undefined;
   /** Number of rows written so far, by all statements. */
   rowsWritten(): number;
   /**

@@ -131,6 +131,10 @@ export class PostgresEngine implements Engine {
     return failureOf(error);
   }
 
+  isCommitted(uncertain: string): boolean | undefined {
+    return this.#session.isCommitted(uncertain);
+  }
+
   rowsWritten(): number {
     return this.#session.rowsWritten;
   }
