@@ -62,7 +62,7 @@ export class PostgresEngine implements Engine {
     this.#hosts = new Hosts(session, instance);
     this.#hostChanges = new HostChanges(session, instance);
     this.#tokens = new Tokens(session);
-    this.#jobs = new Jobs(session, options.onForgottenJobs);
+    this.#jobs = new Jobs(session, instance, options.onForgottenJobs);
     this.#follower = new Follower({
       session,
       hosts: this.#hosts,
