@@ -37,6 +37,7 @@ export async function serve({ hosts }: Start): Promise<Served> {
 class ForgetfulStore implements AgentStore {
   onDisconnect = () => {};
   onTokensRevoked = () => {};
+  onFinished = () => {};
   #connections = 0;
 
   /** Each token belongs to its own host, so each agent has its own budget of pending operations. */

@@ -141,6 +141,13 @@ export interface Disconnect {
   readonly reason: 'replaced' | 'removed' | 'token_replaced';
 }
 
+/** A job to observe in the histogram. */
+export interface FinishedJob {
+  readonly kind: JobKind;
+  readonly status: JobStatus;
+  readonly durationMs: number;
+}
+
 /** A host with the SHA-256 of its token. */
 export type EnrolledHost = readonly [hostId: string, tokenDigest: Uint8Array];
 
@@ -155,13 +162,14 @@ export interface TokenChanges {
 
 /**
  * A message from the store to a loop: the outcomes of the oldest unanswered operations of the loop,
- * a connection to close, or changes of valid tokens. The first message with token changes contains
- * every host.
+ * a connection to close, changes of valid tokens, or jobs to observe. These jobs are stored, but the store
+ * has answered that their finishes failed. The first message with token changes contains every host.
  */
 export type StoreMessage =
   | { readonly outcomes: readonly Outcome[] }
   | { readonly disconnect: Disconnect }
-  | { readonly tokenChanges: TokenChanges };
+  | { readonly tokenChanges: TokenChanges }
+  | { readonly finished: readonly FinishedJob[] };
 
 /**
  * The number of a connection is `loop * CONNECTIONS_PER_LOOP + order`, so that the store knows its

@@ -10,6 +10,7 @@ import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
 import { applyReports, isReport, type Report } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
+import { UncertainCommits } from './uncertain-commits.ts';
 
 /**
  * A transaction with this many operations takes no further message. A larger one would only delay
@@ -49,6 +50,7 @@ interface Message {
  */
 export class Batches {
   readonly #options: BatchesOptions;
+  readonly #uncertain: UncertainCommits;
   #waiting: Message[] = [];
   #lockedSince: number | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -56,6 +58,7 @@ export class Batches {
 
   constructor(options: BatchesOptions) {
     this.#options = options;
+    this.#uncertain = new UncertainCommits(options.engine, options.clients);
   }
 
   receive(client: Client, operations: readonly Operation[]): void {
@@ -98,6 +101,11 @@ export class Batches {
     this.#retry = undefined;
     this.#giveUp({ code: 'closed', message: 'the store was closed' });
     this.#isClosed = true;
+  }
+
+  /** To be called when the database can be reached. */
+  resolveUncertain(): void {
+    this.#uncertain.resolve();
   }
 
   /**
@@ -180,19 +188,26 @@ export class Batches {
     if (operations.every(([name]) => READS.includes(name))) {
       return this.#withFallback(operations, () => this.#apply(operations, new Changes()));
     }
-    return this.#withFallback(operations, () =>
-      this.#transact((changes) => this.#apply(operations, changes)),
+    return this.#withFallback(operations, (onApplied) =>
+      this.#transact((changes) => onApplied(this.#apply(operations, changes))),
     );
   }
 
   #withFallback(
     operations: readonly Operation[],
-    work: () => Outcome[],
+    work: (onApplied: (outcomes: Outcome[]) => Outcome[]) => Outcome[],
   ): readonly Outcome[] | Failure {
+    let applied: readonly Outcome[] = [];
     try {
-      return work();
+      return work((outcomes) => {
+        applied = outcomes;
+        return outcomes;
+      });
     } catch (error) {
       const failure = this.#options.engine.failure(error);
+      if (failure.uncertain !== undefined) {
+        this.#uncertain.add(failure.uncertain, operations, applied);
+      }
       if (failure.kind === 'locked') return failure;
       if (failure.kind === 'operation') return this.#commitEach(operations);
       return this.#failUnavailable(operations, failure);

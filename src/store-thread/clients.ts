@@ -3,6 +3,7 @@ import {
   CONNECTIONS_PER_LOOP,
   type Disconnect,
   type EnrolledHost,
+  type FinishedJob,
   type Outcome,
   type StoreMessage,
   type TokenChanges,
@@ -41,6 +42,12 @@ export class Clients {
 
   tell(tokenChanges: TokenChanges): void {
     for (const client of this) send(client, { tokenChanges });
+  }
+
+  /** Sends jobs to a loop that serves agents, which observes them. All loops share one histogram. */
+  observe(finished: readonly FinishedJob[]): void {
+    const client = [...this].at(-1);
+    if (client) send(client, { finished });
   }
 
   close(): void {

@@ -17,6 +17,11 @@ export interface Failure {
   readonly code: string;
   /** Contains the database's own message. */
   readonly message: string;
+  /**
+   * Set if the transaction may still have been committed: its id for `isCommitted`. The kind is then
+   * `unavailable`.
+   */
+  readonly uncertain?: string | undefined;
 }
 
 /** `create`: a database that does not exist is created. `must_exist`: that is an error. */
@@ -64,6 +69,8 @@ export interface Engine {
   attempt<T>(work: () => T): T;
   /** Classifies an error that a method of the engine threw. */
   failure(error: unknown): Failure;
+  /** Returns whether the transaction of an uncertain failure was committed; undefined while that is unknown. */
+  isCommitted(uncertain: string): boolean | undefined;
   /** Number of rows written so far, by all statements. */
   rowsWritten(): number;
   /**

@@ -71,7 +71,7 @@ export class Housekeeping {
 
   /** Publishes what other processes committed: a `hosts` command, or another instance. */
   followOtherProcesses(): void {
-    const { engine, publisher, health } = this.#options;
+    const { engine, publisher, batches, health } = this.#options;
     const changes = new Changes();
     try {
       engine.follow(changes);
@@ -80,6 +80,7 @@ export class Housekeeping {
       if (kind === 'operation') health.defect(error);
       else if (kind === 'unavailable') health.failed(message);
     }
+    if (engine.isCurrent) batches.resolveUncertain();
     // Also what was read before it failed: the next call does not return it again.
     if (changes.areNone) return;
     publisher.publishFollowed(changes, engine.now());

@@ -63,6 +63,11 @@ export class AgentEndpoint {
     this.#reports = new ReportEndpoint(options, this.#admission);
     options.store.onDisconnect = (disconnect) => this.#disconnect(disconnect);
     options.store.onTokensRevoked = (hostIds) => this.#closeUngreeted(hostIds);
+    options.store.onFinished = (finished) => {
+      for (const { kind, status, durationMs } of finished) {
+        options.observeJob(kind, status, durationMs);
+      }
+    };
     this.#sweep = setInterval(() => this.#closeSilent(), SWEEP_MS);
   }
 

@@ -3,6 +3,7 @@ import {
   type Answer,
   CONNECTIONS_PER_LOOP,
   type Disconnect,
+  type FinishedJob,
   type Operation,
   type OperationName,
   type Outcome,
@@ -46,6 +47,8 @@ export class StoreClient {
   onDisconnect: (disconnect: Disconnect) => void = () => {};
   /** Called with the ids of hosts whose token is no longer valid. */
   onTokensRevoked: (hostIds: ReadonlySet<string>) => void = () => {};
+  /** Called with jobs to observe whose agents have already got an answer. */
+  onFinished: (finished: readonly FinishedJob[]) => void = () => {};
   readonly loop: number;
   /** Resolves when the store has sent the tokens of all enrolled hosts. */
   readonly ready: Promise<void>;
@@ -72,6 +75,7 @@ export class StoreClient {
       port.on('message', (message: StoreMessage) => {
         if ('outcomes' in message) this.#settleAll(message.outcomes);
         else if ('disconnect' in message) this.onDisconnect(message.disconnect);
+        else if ('finished' in message) this.onFinished(message.finished);
         else {
           this.#applyTokenChanges(message.tokenChanges);
           resolve();

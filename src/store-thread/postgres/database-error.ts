@@ -5,11 +5,14 @@ import type { Failure, FailureKind } from '../engine.ts';
 export class DatabaseError extends Error {
   /** SQLSTATE, if the server reported the error; undefined if the connection was lost. */
   readonly state: string | undefined;
+  /** The id of a transaction that may have been committed, because the answer to its commit was lost. */
+  readonly uncertain: string | undefined;
 
-  constructor(message: string, state: string | undefined) {
+  constructor(message: string, state: string | undefined, uncertain?: string) {
     super(message);
     this.name = 'DatabaseError';
     this.state = state;
+    this.uncertain = uncertain;
   }
 }
 
@@ -32,5 +35,7 @@ export function failureKind(error: unknown): FailureKind {
 /** Returns the code and message of an error, to be sent to another thread. */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof RmError ? error.message : `PostgreSQL: ${messageOf(error)}`;
-  return { kind: failureKind(error), code: errorCode(error) ?? 'database_failed', message };
+  const code = errorCode(error) ?? 'database_failed';
+  const uncertain = error instanceof DatabaseError ? error.uncertain : undefined;
+  return { kind: failureKind(error), code, message, uncertain };
 }

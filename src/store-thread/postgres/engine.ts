@@ -64,7 +64,7 @@ export class PostgresEngine implements Engine {
     this.#hosts = new Hosts(session, instance);
     this.#hostChanges = new HostChanges(session, instance);
     this.#tokens = new Tokens(session);
-    this.#jobs = new Jobs(session, options.onForgottenJobs);
+    this.#jobs = new Jobs(session, instance, options.onForgottenJobs);
     this.#follower = new Follower({
       session,
       hosts: this.#hosts,
@@ -137,6 +137,10 @@ export class PostgresEngine implements Engine {
 
   failure(error: unknown): Failure {
     return failureOf(error);
+  }
+
+  isCommitted(uncertain: string): boolean | undefined {
+    return this.#session.isCommitted(uncertain);
   }
 
   rowsWritten(): number {

@@ -51,13 +51,15 @@ const NO_JOBS: JobCount = { all: 0, unfinished: 0 };
 /** The table `jobs`. Whoever writes a job holds the lock of its host. */
 export class Jobs {
   readonly #session: Session;
+  readonly #instance: number | null;
   readonly #onForgotten: (jobs: number) => void;
   /** The counts of the hosts that the current batch has locked. */
   readonly #counts = new Map<string, JobCount>();
 
   /** @param onForgotten called with the number of jobs that were deleted because their host has too many */
-  constructor(session: Session, onForgotten: (jobs: number) => void) {
+  constructor(session: Session, instance: number | undefined, onForgotten: (jobs: number) => void) {
     this.#session = session;
+    this.#instance = instance ?? null;
     this.#onForgotten = onForgotten;
   }
 
@@ -113,8 +115,8 @@ export class Jobs {
     const added = changed.filter(({ before }) => before === undefined).map(({ after }) => after);
     const updated = changed.filter(({ before }) => before !== undefined).map(({ after }) => after);
     return [
-      ...(added.length > 0 ? [insert(added, atMs)] : []),
-      ...(updated.length > 0 ? [update(updated, atMs)] : []),
+      ...(added.length > 0 ? [insert(added, atMs, this.#instance)] : []),
+      ...(updated.length > 0 ? [update(updated, atMs, this.#instance)] : []),
     ];
   }
 
@@ -173,11 +175,11 @@ export class Jobs {
   }
 }
 
-function insert(jobs: readonly JobRecord[], atMs: number): Statement {
-  const types = END.map(([, type], index) => `$${index + 6}::${type}[]`);
+function insert(jobs: readonly JobRecord[], atMs: number, instance: number | null): Statement {
+  const types = END.map(([, type], index) => `$${index + 7}::${type}[]`);
   return {
-    text: `INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at, ${END_COLUMNS})
-      SELECT host_id, job_id, kind, started_at, $5::bigint, ${END_COLUMNS}
+    text: `INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at, instance, ${END_COLUMNS})
+      SELECT host_id, job_id, kind, started_at, $5::bigint, $6::bigint, ${END_COLUMNS}
       FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], ${types.join(', ')})
         AS n (host_id, job_id, kind, started_at, ${END_COLUMNS})`,
     values: [
@@ -186,22 +188,24 @@ function insert(jobs: readonly JobRecord[], atMs: number): Statement {
       jobs.map(({ kind }) => kind),
       jobs.map(({ startedAtMs }) => startedAtMs),
       atMs,
+      instance,
       ...endValues(jobs),
     ],
   };
 }
 
-function update(jobs: readonly JobRecord[], atMs: number): Statement {
-  const types = END.map(([, type], index) => `$${index + 4}::${type}[]`);
+function update(jobs: readonly JobRecord[], atMs: number, instance: number | null): Statement {
+  const types = END.map(([, type], index) => `$${index + 5}::${type}[]`);
   return {
     text: `UPDATE jobs j SET ${END.map(([column]) => `${column} = n.${column}`).join(', ')},
-        recorded_at = $3::bigint
+        recorded_at = $3::bigint, instance = $4::bigint
       FROM unnest($1::text[], $2::text[], ${types.join(', ')}) AS n (host_id, job_id, ${END_COLUMNS})
       WHERE j.host_id = n.host_id AND j.job_id = n.job_id`,
     values: [
       jobs.map(({ hostId }) => hostId),
       jobs.map(({ jobId }) => storable(jobId)),
       atMs,
+      instance,
       ...endValues(jobs),
     ],
   };

@@ -93,6 +93,7 @@ const MIGRATIONS: readonly string[] = [
     files_unreadable  bigint,
     snapshot_id       text,
     recorded_at       bigint NOT NULL,     -- by the clock of the database, for pruning
+    instance          bigint,              -- whose histogram contains the job, if it has finished
     PRIMARY KEY (host_id, job_id)
   );
   CREATE INDEX jobs_recorded ON jobs (recorded_at);

@@ -143,6 +143,20 @@ export class Session {
     else this.#transaction.deferred.push(...statements);
   }
 
+  /**
+   * Asks whether a transaction was committed. Undefined if there is no answer, or if it is still in
+   * progress, because the server has not noticed yet that its connection is lost.
+   */
+  isCommitted(id: string): boolean | undefined {
+    const { connection } = this;
+    if (connection === 0) return undefined;
+    const statement = { text: 'SELECT pg_xact_status($1::xid8)', values: [id] };
+    const { results } = this.#bridge.run(connection, [statement], RESOLVE_LIMIT_MS);
+    const status = results[0]?.rows[0]?.[0];
+    if (status === 'committed') return true;
+    return status === 'aborted' ? false : undefined;
+  }
+
   close(): void {
     this.#bridge.close();
   }
@@ -181,26 +195,25 @@ export class Session {
       if (results.at(-1)?.command === 'COMMIT') return;
       throw new DatabaseError('the server rolled the transaction back', '40000');
     }
-    if (isLost(error) && transaction.id !== undefined && this.#isCommitted(transaction.id)) return;
-    throw error;
+    if (!isLost(error) || transaction.id === undefined) throw error;
+    const isCommitted = this.#resolve(transaction.id);
+    if (isCommitted) return;
+    const uncertain = isCommitted === undefined ? transaction.id : undefined;
+    throw new DatabaseError(error.message, undefined, uncertain);
   }
 
   /**
-   * Asks, over a new connection, whether a transaction was committed. If that cannot be found out in
-   * time, it counts as failed: the agents send its messages again.
+   * Asks, over a new connection, whether a transaction was committed. Undefined if that cannot be found
+   * out in time.
    */
-  #isCommitted(id: string): boolean {
-    if (!this.#bridge.waitForConnection(RESOLVE_LIMIT_MS)) return false;
-    const statement = { text: 'SELECT pg_xact_status($1::xid8)', values: [id] };
+  #resolve(id: string): boolean | undefined {
+    if (!this.#bridge.waitForConnection(RESOLVE_LIMIT_MS)) return undefined;
     for (let tries = 0; tries < RESOLVE_TRIES; tries++) {
-      const { results } = this.#bridge.run(this.connection, [statement], RESOLVE_LIMIT_MS);
-      const status = results[0]?.rows[0]?.[0];
-      if (status === 'committed') return true;
-      // If it is still in progress, the server has not noticed yet that the connection is lost.
-      if (status !== 'in progress') return false;
+      const isCommitted = this.isCommitted(id);
+      if (isCommitted !== undefined) return isCommitted;
       sleep(RESOLVE_PAUSE_MS);
     }
-    return false;
+    return undefined;
   }
 
   #rollBack(transaction: Transaction): void {

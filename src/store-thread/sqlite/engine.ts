@@ -132,6 +132,11 @@ export class SqliteEngine implements Engine {
     return { kind: failureKind(error), ...describeError(error) };
   }
 
+  /** No failure of SQLite is uncertain. */
+  isCommitted(): boolean {
+    return false;
+  }
+
   rowsWritten(): number {
     return this.#statements.get<[number]>('SELECT total_changes()')?.[0] ?? 0;
   }
