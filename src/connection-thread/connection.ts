@@ -35,8 +35,8 @@ export interface ConnectionEvents {
 }
 
 /**
- * One connection to the primary. When it is lost, another one is made: the servers are tried in turn
- * until one is found that is not a standby.
+ * One connection to the primary. If it is lost, this connects again: it tries the servers in turn until it
+ * finds one that is not a standby.
  */
 export class Connection {
   readonly #addresses: readonly string[];
@@ -64,7 +64,7 @@ export class Connection {
     if (client === undefined || number !== this.#number) {
       return { results, error: { message: 'the connection was lost', state: undefined } };
     }
-    // Sent all at once. Within a transaction the server ignores those behind one that fails.
+    // Sent together. Within a transaction the server ignores all statements after one that fails.
     const answers = await Promise.allSettled(
       statements.map(({ text, values }) => {
         const query = values === undefined ? { text } : { text, values: [...values] };
@@ -74,7 +74,7 @@ export class Connection {
     for (const answer of answers) {
       if (answer.status === 'rejected') {
         const error = errorOf(answer.reason);
-        // Such a server accepts no further writes, but another one may.
+        // This server accepts no further writes, but another one may.
         if (error.state === READ_ONLY || SHUTDOWNS.includes(error.state ?? '')) this.abort(number);
         return { results, error };
       }
@@ -88,7 +88,7 @@ export class Connection {
     if (number !== this.#number || this.#client === undefined) return;
     const client = this.#client;
     this.#lose(client);
-    // A statement that still waits for the server fails by this.
+    // This makes a statement fail that still waits for the server.
     destroy(client);
   }
 
@@ -145,7 +145,7 @@ async function connectTo(address: string): Promise<pg.Client> {
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     types: TYPES,
   });
-  // Without a listener an error of a connection that nobody uses yet would end the thread.
+  // Without a listener, an error of a connection that is not used yet would end the thread.
   client.on('error', () => {});
   const timer = setTimeout(() => destroy(client), CONNECT_LIMIT_MS);
   try {

@@ -29,8 +29,8 @@ export function isShard({ index, count }: Shard): boolean {
 }
 
 /**
- * Returns the index of the shard of a host. It is the same in every process. When a shard is added, the
- * hosts that move all move to the new one.
+ * Returns the index of the shard of a host. It is the same in every process. If a shard is added, hosts
+ * move only to the new shard.
  * @param count number of shards
  * @see https://arxiv.org/abs/1406.2294 (jump consistent hash)
  * @example

@@ -23,8 +23,8 @@ export interface Statement {
 /** A message from the store thread. */
 export type ConnectionRequest =
   /**
-   * Run these statements of one transaction one after the other. Those behind one that fails change
-   * nothing. They fail if the current connection is not the one with this number.
+   * Run these statements of one transaction in order. Statements after one that fails have no effect. All
+   * fail if the current connection does not have this number.
    */
   | { readonly run: number; readonly connection: number; readonly statements: readonly Statement[] }
   /** End the connection with this number at once: it did not answer in time. */

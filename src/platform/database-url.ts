@@ -1,12 +1,12 @@
-/** What a valid `database_url` is, for messages. */
+/** Describes a valid `database_url`, for messages. */
 export const DATABASE_URL_EXPECTED =
-  'a URL such as postgres://USER:PASSWORD@HOST:5432/DATABASE; several hosts are separated by commas';
+  'a URL such as postgres://USER:PASSWORD@HOST:5432/DATABASE, with commas between several hosts';
 
-/** More hosts than one primary and its standbys have. */
+/** More than the servers of one primary with its standbys. */
 const MAX_ADDRESSES = 16;
 const URL_PARTS = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
 
-/** The servers that a `database_url` names. */
+/** The servers in a `database_url`. */
 export interface DatabaseUrl {
   /** A connection URL for each host. Contains the password. */
   readonly addresses: readonly string[];
@@ -15,7 +15,7 @@ export interface DatabaseUrl {
 }
 
 /**
- * Parses a URL of the form of libpq
+ * Parses a URL in the format of libpq
  * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS). Unlike `URL` it
  * accepts several hosts.
  * @returns undefined for any other text

@@ -10,7 +10,7 @@ export interface UnwrittenGoodbye {
   readonly atMs: number;
 }
 
-/** A host that is online by messages over HTTP. */
+/** A host that is online because of messages over HTTP. */
 interface Reporting {
   /** Monotonic time up to which it is online. */
   readonly until: number;
@@ -101,8 +101,8 @@ export class Presence {
   }
 
   /**
-   * Starts what is measured of a host without a connection to this instance: its offline time, unless it
-   * has an offline alert, or the rest of the time in which it may be silent.
+   * Starts to measure a host without a connection to this instance: its offline time, unless it has an
+   * offline alert, or the rest of the time in which it may be silent.
    * @param nowMs the time by which reports are dated
    */
   restore(host: HostRecord, nowMs: number): void {
@@ -110,7 +110,7 @@ export class Presence {
     if (host.isElsewhere) this.#elsewhere.add(hostId);
     else this.#elsewhere.delete(hostId);
     if (reportedAtMs !== undefined) {
-      // If the clock was set back meanwhile, the host has been silent for no time.
+      // If the clock was set back since the report, the silence counts as zero.
       const silentMs = Math.max(0, nowMs - reportedAtMs);
       this.keepOnline(hostId, allowedSilenceMs(host) - silentMs, reportedAtMs);
       return;
@@ -122,8 +122,9 @@ export class Presence {
   }
 
   /**
-   * Follows what another instance wrote of a host.
-   * @returns the connection to this instance that another one has replaced, which the caller must close
+   * Applies what another instance wrote about a host.
+   * @returns the connection to this instance that was replaced by one to another instance; the caller must
+   * close it
    */
   follow(host: HostRecord, nowMs: number): number | undefined {
     const { hostId, connection } = host;
@@ -136,7 +137,7 @@ export class Presence {
     this.#connections.delete(hostId);
     this.restore(host, nowMs);
     if (connection !== undefined) {
-      // Its hello was committed, but not answered, because the connection to the database was lost.
+      // Its hello was committed, but the agent got no answer, because the connection to the database was lost.
       this.rememberGoodbye(hostId, connection);
       this.startOffline(hostId);
     }
@@ -151,7 +152,7 @@ export class Presence {
     return own;
   }
 
-  /** Hosts that another instance has marked offline although they have a connection here. */
+  /** Hosts that another instance has marked offline, although they have a connection to this instance. */
   get toResume(): { hostId: string; connection: number }[] {
     const taken: { hostId: string; connection: number }[] = [];
     for (const hostId of this.#toResume) {

@@ -6,15 +6,15 @@ export interface ImportedTable {
   readonly name: 'hosts' | 'tokens' | 'jobs';
   readonly keys: number;
   readonly columns: readonly (readonly [name: string, type: ColumnType, fromSqlite?: string])[];
-  /** What SQLite reads them from. */
+  /** The table or query of SQLite that has the rows. */
   readonly source: string;
 }
 
 export type ColumnType = 'text' | 'bigint' | 'boolean' | 'bytea' | 'jsonb';
 
 /**
- * No host is connected while a fleet is imported. A host that is not online by messages over HTTP is
- * offline from now on, as after a restart.
+ * No host is connected during an import. As after a restart, a host is offline from now on, unless it is
+ * online because of messages over HTTP.
  */
 const IS_CUT_OFF = "h.status = 'online' AND h.reported_at IS NULL";
 

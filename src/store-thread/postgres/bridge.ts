@@ -10,7 +10,7 @@ import {
 } from '../../contract/statements.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 
-/** How long the connection thread may take to say goodbye to the server. */
+/** How long the connection thread may take to close the connection. */
 const CLOSE_LIMIT_MS = 1_000;
 
 export interface BridgeAnswer {
@@ -20,9 +20,9 @@ export interface BridgeAnswer {
 }
 
 /**
- * Runs statements on PostgreSQL and blocks until they are answered. The driver is asynchronous, so it
- * is in a thread of its own, the connection thread. The store thread has nothing else to do while it
- * waits, as with SQLite.
+ * Runs statements on PostgreSQL and blocks until their results arrive. The driver is asynchronous, so it
+ * runs in its own thread, the connection thread. As with SQLite, the store thread has no other work while
+ * it waits.
  */
 export class Bridge {
   readonly #signal = new Int32Array(
@@ -40,7 +40,7 @@ export class Bridge {
       workerData,
       transferList: [port2],
     });
-    // The store thread ends when it is told to, not when this thread does.
+    // This thread must not keep the store thread alive.
     worker.unref();
     this.#port.unref();
   }
@@ -68,8 +68,8 @@ export class Bridge {
   }
 
   /**
-   * Runs statements on the connection with this number. If they are not answered in time, the
-   * connection is ended. Never throws.
+   * Runs statements on the connection with this number. If their results do not arrive in time, it closes
+   * the connection. Never throws.
    */
   run(connection: number, statements: readonly Statement[], limitMs: number): BridgeAnswer {
     const run = ++this.#runs;
@@ -92,7 +92,7 @@ export class Bridge {
     }
   }
 
-  /** Ends the connection with this number, for example because its transaction cannot be ended. */
+  /** Closes the connection with this number, for example because its transaction cannot be rolled back. */
   abort(connection: number): void {
     this.#post({ abort: connection });
   }
@@ -108,7 +108,7 @@ export class Bridge {
     this.#port.postMessage(request);
   }
 
-  /** Takes the next message, and remembers what it says about the servers. */
+  /** Takes the next message. If it says that no server can be reached, keeps the reason. */
   #next(): ConnectionMessage | undefined {
     const received: { message: ConnectionMessage } | undefined = receiveMessageOnPort(this.#port);
     if (received === undefined) return undefined;

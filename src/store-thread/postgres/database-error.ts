@@ -16,7 +16,7 @@ export class DatabaseError extends Error {
   }
 }
 
-/** Another transaction was in the way: serialization failure, deadlock. The same batch may succeed soon. */
+/** Conflicts with another transaction: serialization failure, deadlock. The same batch may succeed soon. */
 const RETRYABLE: readonly string[] = ['40001', '40P01'];
 /**
  * Classes of errors that concern one statement and its values: data exceptions and violated

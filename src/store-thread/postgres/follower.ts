@@ -8,9 +8,9 @@ import { KnownTokens } from './known-tokens.ts';
 import type { Session } from './session.ts';
 import type { TokenRow, Tokens } from './tokens.ts';
 
-/** How long one call may read the fleet after a new connection, before batches have their turn. */
+/** How long one call may read the fleet after a reconnection. Meanwhile batches wait. */
 const RELOAD_STEP_MS = 500;
-/** Unknown tokens make the store look for changes; not more often than this. */
+/** Minimum pause between two polls. An unknown token causes a poll. */
 const MIN_PAUSE_MS = 50;
 
 export interface FollowerParts {
@@ -24,14 +24,14 @@ export interface FollowerParts {
 /**
  * Reads what other processes commit. A row of `host_changes` has the id of its transaction. A poll reads
  * the rows of the transactions that the snapshot of the previous poll does not include, so no
- * commit can be missed and none is read twice, in whatever order transactions commit. LISTEN and NOTIFY
- * would lose what is sent while there is no connection. So this reads everything after a new connection,
- * which may also be one to another server.
+ * commit can be missed and none is read twice, whatever the order of the commits. LISTEN and NOTIFY would
+ * lose messages while there is no connection. After a reconnection, possibly to another server, this reads
+ * everything.
  */
 export class Follower {
   readonly #parts: FollowerParts;
   #known = new KnownTokens();
-  /** The state of the database up to which everything was read. */
+  /** The snapshot up to which everything was read. */
   #snapshot: string | undefined;
   /** The connection on which it was read. */
   #connection = 0;
@@ -54,7 +54,7 @@ export class Follower {
     for (const token of tokens.all()) this.#known.set(token);
   }
 
-  /** Whether this instance knows all that the database had a moment ago. */
+  /** Whether this instance has read everything that was committed until a moment ago. */
   get isCurrent(): boolean {
     return this.#connection === this.#parts.session.connection && this.#reloadAfter === undefined;
   }
@@ -104,7 +104,7 @@ export class Follower {
   #beginReload(changes: Changes): void {
     const { session, tokens } = this.#parts;
     const { connection } = session;
-    // Before anything is read: what is committed meanwhile is read twice, but not missed.
+    // Before anything is read. So changes that are committed in the meantime may be read twice, but not missed.
     const snapshot = this.#readSnapshot();
     this.#known.followAll([...tokens.all()], changes);
     this.#snapshot = snapshot;

@@ -3,7 +3,7 @@ import type { Session } from './session.ts';
 
 /** How long the rows are kept. */
 const KEPT = "interval '2 minutes'";
-/** An instance that has not read the rows for so long must read all hosts. */
+/** An instance that has not read the rows for this time must read all hosts. */
 export const READ_WITHIN_MS = 60_000;
 
 /**
@@ -20,7 +20,7 @@ export class HostChanges {
     this.#instance = instance;
   }
 
-  /** The statement that tells the other instances that these hosts have changed. */
+  /** The statement that records for the other instances that these hosts have changed. */
   add(hostIds: readonly string[]): Statement {
     return {
       text: 'INSERT INTO host_changes (instance, host_ids) VALUES ($1::bigint, $2::text[])',

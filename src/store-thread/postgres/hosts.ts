@@ -118,7 +118,7 @@ export class Hosts {
 
   /**
    * The statement that writes what has changed in these hosts, and how many jobs they have. A column in
-   * which no host differs is left out: most batches change a third of them.
+   * which no host differs is not written: most batches change a third of the columns.
    */
   update(hosts: readonly Changed<HostRecord>[], countOf: (hostId: string) => JobCount): Statement {
     const after = hosts.map((host) => host.after);
@@ -194,7 +194,7 @@ export class Hosts {
 
   /** @returns whether there was such a host */
   remove(hostId: string): boolean {
-    // The host first: this waits for a transaction that is writing jobs of the host.
+    // The host first, because this waits for a transaction that is writing jobs of the host.
     const { count } = this.#session.run('DELETE FROM hosts WHERE host_id = $1', hostId);
     if (count > 0) this.#session.run('DELETE FROM jobs WHERE host_id = $1', hostId);
     return count > 0;
@@ -219,8 +219,8 @@ export class Hosts {
 }
 
 /**
- * A host that is online by another instance keeps that connection: only a hello makes it the
- * connection of this one.
+ * A host with a connection to another instance keeps that connection. Only a hello replaces it by a
+ * connection to this instance.
  */
 const CONNECTION = `
   instance = CASE WHEN n.is_elsewhere THEN h.instance WHEN n.connection IS NULL THEN NULL ELSE $4::bigint END,

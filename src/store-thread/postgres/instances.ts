@@ -2,14 +2,14 @@ import type { Shard } from '../../contract/shard.ts';
 import type { Session } from './session.ts';
 
 const HEARTBEAT_MS = 10_000;
-/** An instance that was not seen for so long is gone, and so are its connections. */
+/** An instance that has given no sign for this time is gone, and so are its connections. */
 const GONE_AFTER = "interval '30 seconds'";
 const GONE_AFTER_MS = 30_000;
 const BURY_EVERY_MS = 1_000;
 /** Number of hosts that one transaction marks offline. */
 const STEP = 2_000;
 
-/** What a control plane tells about itself. */
+/** What a control plane registers about itself. */
 export interface Serving {
   readonly shard: Shard;
   /** Called at a heartbeat when another instance has the same shard. */
@@ -17,8 +17,8 @@ export interface Serving {
 }
 
 /**
- * The table `instances`: who serves this database. The times in it are those of the database, so the
- * clocks of the instances do not matter.
+ * The table `instances`: the processes that serve this database. Its times are from the clock of the
+ * database, so the clocks of the instances do not matter.
  */
 export class Instances {
   readonly #session: Session;
@@ -26,14 +26,14 @@ export class Instances {
   #onSharedShard: () => void = () => {};
   #seenAt = Number.NEGATIVE_INFINITY;
   #buriedAt = Number.NEGATIVE_INFINITY;
-  /** Since when every heartbeat of this instance was in time. */
+  /** The time since which every heartbeat of this instance was in time. */
   #aliveSince = Number.NEGATIVE_INFINITY;
 
   constructor(session: Session) {
     this.#session = session;
   }
 
-  /** Adds this process. @returns its number, which no other process gets */
+  /** Adds this process. @returns its number, which is unique */
   register({ shard, onSharedShard }: Serving): number {
     this.#onSharedShard = onSharedShard;
     const { rows } = this.#session.run(
@@ -54,11 +54,11 @@ export class Instances {
     return this.#session.rows<[boolean]>(sql)[0]?.[0] === true;
   }
 
-  /** Tells the others every 10 s that this instance lives. */
+  /** Records every 10 s that this instance is alive. */
   heartbeat(): void {
     const now = performance.now();
     if (this.#instance === undefined || now - this.#seenAt < HEARTBEAT_MS) return;
-    // One that was not seen since this one started has ended: this one may be its successor.
+    // An instance without a sign since this one started has ended. This one may be its successor.
     const { rows } = this.#session.run(
       `UPDATE instances i SET seen_at = clock_timestamp(), is_gone = false WHERE instance = $1
        RETURNING EXISTS (SELECT FROM instances o WHERE o.instance <> i.instance
@@ -72,8 +72,8 @@ export class Instances {
   }
 
   /**
-   * Marks the hosts of instances offline that have not been seen for 30 s. After an outage of the
-   * database no instance has been seen: this one waits until the others had the time to be seen again.
+   * Marks the hosts offline of instances that have given no sign for 30 s. After an outage of the database
+   * this is true of all instances. So this one first waits until the others could give a sign.
    */
   buryGone(atMs: number): void {
     const now = performance.now();
@@ -84,7 +84,7 @@ export class Instances {
     );
     for (const [instance] of gone) {
       if (this.#markOffline(atMs, 'instance = $1', instance)) continue; // the next call continues
-      // Not if it was seen again meanwhile.
+      // Unless it has given a sign in the meantime.
       this.#session.run(
         `UPDATE instances SET is_gone = true
          WHERE instance = $1 AND seen_at < clock_timestamp() - ${GONE_AFTER}`,
@@ -94,8 +94,8 @@ export class Instances {
   }
 
   /**
-   * Marks the hosts offline whose connection cannot exist: those of this instance, which is just
-   * starting to serve, and those of instances that are gone.
+   * Marks the hosts offline whose connection cannot exist: those of this instance, which is just starting,
+   * and those of instances that are gone.
    */
   forgetConnections(atMs: number): void {
     const isNobodys = `instance IS NOT NULL AND (instance = $1 OR NOT EXISTS (
@@ -105,7 +105,7 @@ export class Instances {
   }
 
   /**
-   * Marks some hosts offline. No instance has published that, so all read it as the change of another.
+   * Marks some hosts offline. No instance has published this, so all instances read it as a change.
    * @returns whether there may be more
    */
   #markOffline(atMs: number, condition: string, instance: number): boolean {

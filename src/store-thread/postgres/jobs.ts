@@ -40,7 +40,7 @@ const END = [
 ])[];
 const END_COLUMNS = END.map(([column]) => column).join(', ');
 
-/** How many jobs a host has, at most: jobs that were pruned or have finished may be included. */
+/** Upper bounds of the numbers of jobs of a host: jobs that were pruned or have finished may be included. */
 export interface JobCount {
   readonly all: number;
   readonly unfinished: number;
@@ -48,7 +48,7 @@ export interface JobCount {
 
 const NO_JOBS: JobCount = { all: 0, unfinished: 0 };
 
-/** The table `jobs`. Whoever writes a job holds the lock of its host. */
+/** The table `jobs`. A transaction that writes a job holds the lock of its host. */
 export class Jobs {
   readonly #session: Session;
   readonly #instance: number | null;
@@ -75,7 +75,7 @@ export class Jobs {
 
   /**
    * Converts a row of `select`.
-   * @param named what `select` got
+   * @param named the argument of `select`
    */
   record(
     columns: readonly unknown[],
@@ -120,7 +120,7 @@ export class Jobs {
     ];
   }
 
-  /** Deletes the oldest jobs of those of the hosts that have too many. To be called after the jobs are written. */
+  /** Deletes the oldest jobs of each of the hosts that has too many. To be called after the jobs are written. */
   limit(hostIds: Iterable<string>): void {
     for (const hostId of hostIds) {
       const { all, unfinished } = this.countOf(hostId);

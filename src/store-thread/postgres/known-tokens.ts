@@ -3,11 +3,11 @@ import type { Changes } from '../changes.ts';
 import type { TokenRow } from './tokens.ts';
 
 /**
- * The tokens that the loops of this instance have been told. A loop asks for unknown tokens, and they
- * are answered from here: an attacker's tokens must not become queries.
+ * The tokens that the loops of this instance know. A loop asks the store about unknown tokens. The answer
+ * comes from here, so that an attacker's tokens do not cause queries.
  */
 export class KnownTokens {
-  /** A digest is kept as a string of bytes, which is a key and takes less memory than a Buffer. */
+  /** The digests as strings of bytes, which can be keys and take less memory than Buffers. */
   readonly #digests = new Map<string, string>();
   readonly #hosts = new Map<string, string>();
 
@@ -19,7 +19,7 @@ export class KnownTokens {
     return this.#hosts.get(keyOf(tokenDigest));
   }
 
-  /** Applies a row of the database, and adds to `changes` what the loops do not know. */
+  /** Applies a row of the database, and adds to `changes` what the loops do not know yet. */
   follow([hostId, tokenDigest]: TokenRow, changes: Changes): void {
     const known = this.#digests.get(hostId);
     if (tokenDigest === null) {
@@ -32,7 +32,7 @@ export class KnownTokens {
     this.set([hostId, tokenDigest]);
   }
 
-  /** Applies all rows of the database: other known hosts have been removed. */
+  /** Applies all rows of the database. Known hosts that are not among them have been removed. */
   followAll(rows: Iterable<EnrolledHost>, changes: Changes): void {
     const missing = new Set(this.#digests.keys());
     for (const row of rows) {
@@ -42,7 +42,7 @@ export class KnownTokens {
     for (const hostId of missing) this.follow([hostId, null], changes);
   }
 
-  /** Notes a token that the loops are told otherwise, or a host that was removed. */
+  /** Notes a new token, or the removal of a host, that the loops learn in another way. */
   set([hostId, tokenDigest]: TokenRow): void {
     const known = this.#digests.get(hostId);
     if (known !== undefined) this.#hosts.delete(known);

@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 
 /** PostgreSQL 13 is the first with `xid8` and `pg_current_xact_id()`. */
 const MIN_SERVER_VERSION = 13;
-/** Identifies the lock that an instance holds while it migrates. Any number that others do not use. */
+/** Identifies the lock that an instance holds while it migrates. An arbitrary number that other programs do not use. */
 const MIGRATION_LOCK = 0x726d_5f64;
 /** How long an instance waits for the migration of another one, and how long its own may take. */
 const MIGRATION_LIMIT_MS = 60_000;
@@ -15,15 +15,15 @@ const MIGRATION_LIMIT_MS = 60_000;
  */
 const MIGRATIONS: readonly string[] = [
   `
-  -- All that a scrape shows of a host is in one row. So a batch locks, reads and writes one row for each
-  -- host, and a lock that was waited for returns the newest state of all of it.
+  -- One row contains everything that a scrape shows of a host. So a batch locks, reads and writes one row
+  -- per host. A statement that waits for the lock of a row returns the newest state of this row.
   CREATE TABLE hosts (
     host_id                  text COLLATE "C" PRIMARY KEY,
     host                     text NOT NULL,
     enrolled_at              bigint NOT NULL,
     status                   text NOT NULL DEFAULT 'pending'
                              CHECK (status IN ('pending', 'offline', 'online')),
-    -- The connection by which the host is online: the instance, and the number of that instance.
+    -- The connection of the host: its instance, and its number in this instance.
     instance                 bigint,
     connection               bigint,
     offline_since            bigint,
@@ -48,14 +48,14 @@ const MIGRATIONS: readonly string[] = [
     -- {kind: time}: when the open alerts were opened; last finishes that are compared with later ones.
     alerts                   jsonb NOT NULL DEFAULT '{}',
     last_finishes            jsonb NOT NULL DEFAULT '{}',
-    -- At least as many as the host has. Counted anew when one of them reaches its limit.
+    -- Upper bounds. The jobs are counted again when one of these reaches its limit.
     jobs                     integer NOT NULL DEFAULT 0,
     jobs_unfinished          integer NOT NULL DEFAULT 0
-  -- No column that changes has an index, and pages have room for new versions of their rows. So most
+  -- No column that changes has an index, and the pages have room for new versions of their rows. So most
   -- updates write no index (heap-only tuples).
   ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 
-  -- The hosts that each transaction changed, for the instances that did not. Rows are kept for some minutes.
+  -- The hosts that each transaction changed, for the other instances. Rows are kept for some minutes.
   CREATE TABLE host_changes (
     changed   xid8 NOT NULL DEFAULT pg_current_xact_id(),
     -- The instance that has published the change.
@@ -67,8 +67,8 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX host_changes_changed ON host_changes (changed);
   CREATE INDEX host_changes_at ON host_changes (at);
 
-  -- Apart from hosts, because it changes rarely. A removed host keeps its row for a day, without a
-  -- token, so that every instance learns of it.
+  -- A separate table, because it rarely changes. A removed host keeps its row for a day, without a token,
+  -- so that every instance reads the removal.
   CREATE TABLE tokens (
     host_id       text COLLATE "C" PRIMARY KEY,
     token_digest  bytea UNIQUE,
@@ -78,8 +78,8 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX tokens_changed ON tokens (changed);
   CREATE INDEX tokens_removed ON tokens (removed_at) WHERE removed_at IS NOT NULL;
 
-  -- Agents choose the job ids, so an id is unique only within its host. There is no foreign key to
-  -- hosts, which would look up the host of each new job: who writes a job holds the lock of its host.
+  -- Agents choose the job ids, so an id is unique only within its host. A foreign key to hosts
+  -- would look up the host of each new job. It is not needed: a writer of a job holds the lock of its host.
   CREATE TABLE jobs (
     host_id           text COLLATE "C" NOT NULL,
     job_id            text COLLATE "C" NOT NULL,
@@ -93,20 +93,20 @@ const MIGRATIONS: readonly string[] = [
     files_unreadable  bigint,
     snapshot_id       text,
     recorded_at       bigint NOT NULL,     -- by the clock of the database, for pruning
-    instance          bigint,              -- whose histogram contains the job, if it has finished
+    instance          bigint,              -- its histogram contains the job, if it has finished
     PRIMARY KEY (host_id, job_id)
   );
   CREATE INDEX jobs_recorded ON jobs (recorded_at);
 
-  -- The processes that serve this database. Each says every 10 s that it lives.
+  -- The processes that serve this database. Each updates its row every 10 s.
   CREATE TABLE instances (
     instance    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- Which part of the hosts it shows, and of how many.
+    -- The part of the hosts that it shows, and the number of parts.
     shard       integer NOT NULL,
     shards      integer NOT NULL,
-    -- Its hosts have been marked offline, because it was not seen for too long.
+    -- Its hosts have been marked offline, because it has given no sign for too long.
     is_gone     boolean NOT NULL DEFAULT false
   );
 

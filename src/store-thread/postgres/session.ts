@@ -2,13 +2,13 @@ import type { SqlValue, Statement, StatementResult } from '../../contract/statem
 import { Bridge } from './bridge.ts';
 import { DatabaseError } from './database-error.ts';
 
-/** How long a transaction may take, so that a statement that hangs does not hang the store thread. */
+/** How long a transaction may take, so that a hanging statement does not block the store thread. */
 const TRANSACTION_LIMIT_MS = 3_000;
 /** How long the server lets one statement run. It is shorter, so that the server's own message is logged. */
 const STATEMENT_LIMIT_MS = 2_500;
 /** How long the server keeps the locks of an instance that was stopped within a transaction. */
 const IDLE_LIMIT_MS = 3_000;
-/** How long to wait for a new connection to ask whether a commit succeeded whose answer was lost. */
+/** How long to wait for a new connection, to ask about a commit whose answer was lost. */
 const RESOLVE_LIMIT_MS = 1_000;
 const RESOLVE_PAUSE_MS = 20;
 const RESOLVE_TRIES = 25;
@@ -16,8 +16,8 @@ const START_LIMIT_MS = 10_000;
 
 /**
  * Settings of one transaction. They are local to it, so that they also work behind pgbouncer in
- * transaction mode. The plans must not depend on statistics, which are missing for a table that has
- * just grown: every statement of a batch finds its rows by an index.
+ * transaction mode. Every statement of a batch finds its rows by an index. The plans must not depend on
+ * statistics, because a table that has just grown has none.
  */
 const BEGIN = `BEGIN;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS};
@@ -30,8 +30,8 @@ const BEGIN = `BEGIN;
 const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`;
 /**
- * Without a time limit of the server: if it ran out while the commit waits for a synchronous standby,
- * the server would answer that the transaction is committed, although the standby does not have it.
+ * Without a time limit at the server. If a limit were exceeded while the commit waits for a synchronous
+ * standby, the server would answer that the transaction is committed, although the standby does not have it.
  */
 const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
 
@@ -51,8 +51,8 @@ interface Transaction {
 }
 
 /**
- * Transactions on PostgreSQL, one at a time. Every call blocks until it is answered, fails, or takes
- * too long. While no server can be reached, calls fail at once.
+ * Transactions on PostgreSQL, one at a time. Every call blocks until it succeeds, fails or reaches its time
+ * limit. While no server can be reached, calls fail at once.
  */
 export class Session {
   readonly #bridge: Bridge;
@@ -94,7 +94,7 @@ export class Session {
     this.run('SAVEPOINT attempt');
     try {
       const result = work();
-      // Here and not later, so that deferred statements fail within the attempt.
+      // Sent here and not later, so that deferred statements fail within the attempt.
       this.run('RELEASE SAVEPOINT attempt');
       return result;
     } catch (error) {
@@ -136,7 +136,7 @@ export class Session {
 
   /**
    * Runs statements of the current transaction whose results are not needed, together with the next
-   * ones or with the commit. If they fail, those fail.
+   * statements or with the commit. If these statements fail, those fail too.
    */
   defer(statements: readonly Statement[]): void {
     if (this.#transaction === undefined) this.runAll(statements);
@@ -144,8 +144,8 @@ export class Session {
   }
 
   /**
-   * Asks whether a transaction was committed. Undefined if there is no answer, or if it is still in
-   * progress, because the server has not noticed yet that its connection is lost.
+   * Asks whether a transaction was committed. Returns undefined if there is no answer, or if the transaction
+   * is still in progress because the server has not noticed yet that its connection is lost.
    */
   isCommitted(id: string): boolean | undefined {
     const { connection } = this;
@@ -203,8 +203,8 @@ export class Session {
   }
 
   /**
-   * Asks, over a new connection, whether a transaction was committed. Undefined if that cannot be found
-   * out in time.
+   * Asks over a new connection whether a transaction was committed. Returns undefined if there is no answer
+   * in time.
    */
   #resolve(id: string): boolean | undefined {
     if (!this.#bridge.waitForConnection(RESOLVE_LIMIT_MS)) return undefined;
