@@ -19,6 +19,7 @@ import { reportTo } from '../loop/scrape-reports.ts';
 import { packageCommit, packageVersion } from '../platform/build-info.ts';
 import { EventLog } from '../platform/event-log.ts';
 import type { Logger } from '../platform/log.ts';
+import { uws } from '../platform/uws.ts';
 import { allocateFleetBuffer } from '../shared/fleet-layout.ts';
 import { JobHistogram } from '../shared/job-histogram.ts';
 import { ServerStats, type StatsWriter } from '../shared/server-stats.ts';
@@ -74,11 +75,12 @@ interface CommonParts {
 
 /**
  * Starts the parts and wires them.
- * @throws RmError `listen_failed`, `data_dir_locked`, `database_failed`, `database_too_new`,
+ * @throws RmError `listen_failed`, `no_uws_build`, `data_dir_locked`, `database_failed`, `database_too_new`,
  * `database_too_old`
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { settings, log, onDeath } = options;
+  uws(); // If no build can be loaded, this throws before anything has started.
   const stats = ServerStats.create();
   const counter = stats.writer();
   const eventLimits = EventLog.allocate();
@@ -197,15 +199,17 @@ async function serveAgents(
       proxies: new Networks(access.trustedProxies, 'trusted_proxies'),
       observeJob: (kind, status, durationMs) => writer.observeJob(kind, status, durationMs),
     });
-    const listener = new Listener(tls, (app) => {
+    let listener: Listener | undefined;
+    // Before the listener is created, because that fails if uWebSockets.js rejects the certificate.
+    closers.push(
+      () => listener?.close(),
+      () => agents.drain(),
+    );
+    listener = new Listener(tls, (app) => {
       agents.mount(app);
       mountRoutes(app, requests, scrape);
     });
-    closers.push(
-      () => listener.close(),
-      () => agents.drain(),
-    );
-    reloaders.push((reload) => listener.renewCertificate(reload.tls));
+    reloaders.push((reload) => listener?.renewCertificate(reload.tls));
     return listener;
   }
   const listener = new Listener(tls, undefined);

@@ -29,7 +29,7 @@ const CURRENT_GLIBC = '2.38';
 
 /**
  * Explains why no build of uWebSockets.js could be loaded, and what to do.
- * @param failures the error of each build that was tried
+ * @param failures the messages of the builds that were tried
  */
 export function explainNoBuild(
   { node, platform, arch, glibc }: System,
@@ -38,19 +38,19 @@ export function explainNoBuild(
   const major = Number(node.split('.')[0]);
   const reason = () => {
     if (!NODE_MAJORS.includes(major)) {
-      return `there is no build of uWebSockets.js for Node ${node}; use Node ${NODE_MAJORS.join(', ')}`;
+      return `there is no build for Node ${node}; use Node ${NODE_MAJORS.slice(0, -1).join(', ')} or ${NODE_MAJORS.at(-1)}`;
     }
     if (!['x64', 'arm64'].includes(arch)) {
-      return `there is no build of uWebSockets.js for ${arch}; use a machine with x64 or arm64`;
+      return `there is no build for ${arch}; use a machine with x64 or arm64`;
     }
     if (platform === 'linux' && glibc === undefined) {
-      return 'there is no build of uWebSockets.js for a system without glibc, such as Alpine; use one with glibc, such as Debian';
+      return 'there is no build for a system without glibc, such as Alpine; use one with glibc, such as Debian';
     }
     // The older build, which is there for such systems, is for one version of Node only.
     if (major !== COMPAT_NODE_MAJOR && failures.some((failure) => failure.includes('GLIBC'))) {
-      return `this system is too old for the build of uWebSockets.js for Node ${major}, which needs glibc ${CURRENT_GLIBC} (this system has ${glibc}); use Node ${COMPAT_NODE_MAJOR}, or a newer system such as Debian 13 or Ubuntu 24.04`;
+      return `this system is too old: the build for Node ${major} needs glibc ${CURRENT_GLIBC}, and this system has ${glibc}; use Node ${COMPAT_NODE_MAJOR}, or a newer system such as Debian 13 or Ubuntu 24.04`;
     }
-    return `the build of uWebSockets.js for Node ${major} is not installed: npm installs only the build for the Node that it runs under; install again with Node ${major}`;
+    return `the build for Node ${major} is not installed, because another version of Node ran npm; with Node ${major}, run npm ci in a checkout, or install the package again`;
   };
-  return [`uWebSockets.js cannot be loaded: ${reason()}`, ...failures].join('\n');
+  return `uWebSockets.js cannot be loaded: ${reason()}`;
 }

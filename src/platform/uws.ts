@@ -76,5 +76,7 @@ function load(): typeof Uws {
       failures.push(`${build}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  throw new RmError('no_uws_build', explainNoBuild(thisSystem(), failures));
+  const message = explainNoBuild(thisSystem(), failures);
+  // The messages of the builds are long, and name versions of Node that this package does not support.
+  throw new RmError('no_uws_build', message, { cause: failures });
 }

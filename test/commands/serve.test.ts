@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
-import { CLI } from '../support/cli.ts';
+import { createCertificate } from '../support/certificate.ts';
+import { CLI, RunningCli } from '../support/cli.ts';
 import { ask } from '../support/http.ts';
 import { needs } from '../support/programs.ts';
 import { eventually, Served, TOKEN, temporaryDirectory } from '../support/serve.ts';
@@ -165,4 +166,49 @@ needs('script').test('in a terminal the log is readable', async () => {
   expect(output).not.toContain('{"level"');
   terminal.kill('SIGTERM');
   await ended;
+});
+
+describe('a start that fails ends the process with 1', () => {
+  const start = async (variables: Record<string, string>) => {
+    const serve = new RunningCli(['serve'], {
+      RM_DATA_DIR: join(temporaryDirectory(), 'data'),
+      RM_LISTEN: '127.0.0.1:0',
+      RM_METRICS_TOKEN: TOKEN,
+      ...variables,
+    });
+    return { code: await serve.exited, stderr: serve.stderr, stdout: serve.stdout };
+  };
+
+  test.each(['1', '2'])('without a build of uWebSockets.js (agent_threads=%s)', async (threads) => {
+    const preload = join(temporaryDirectory(), 'no-uws.cjs');
+    writeFileSync(
+      preload,
+      `const Module = require('node:module');
+       const load = Module._load;
+       Module._load = function (name, ...rest) {
+         if (name.startsWith('uWebSockets.js')) throw new Error('no such build');
+         return load.call(this, name, ...rest);
+       };`,
+    );
+    const result = await start({ NODE_OPTIONS: `--require=${preload}`, RM_AGENT_THREADS: threads });
+    expect(result).toMatchObject({ code: 1, stdout: '' });
+    expect(result.stderr).toMatch(
+      /^restic-manager: uWebSockets\.js cannot be loaded: .*npm ci.*\n$/m,
+    );
+  });
+
+  needs('openssl').test.each(['1', '2'])(
+    'with a certificate that uWebSockets.js rejects (agent_threads=%s)',
+    async (threads) => {
+      // OpenSSL and so Node take this curve, BoringSSL and so uWebSockets.js do not.
+      const { cert, key } = createCertificate(temporaryDirectory(), 'localhost', 'secp256k1');
+      const { code, stderr } = await start({
+        RM_TLS_CERT_FILE: cert,
+        RM_TLS_KEY_FILE: key,
+        RM_AGENT_THREADS: threads,
+      });
+      expect(code, stderr).toBe(1);
+      expect(stderr).not.toBe('');
+    },
+  );
 });

@@ -9,21 +9,16 @@ const NOT_FOUND =
 const TOO_OLD = `uWebSockets.js: This version … supports only\n\nError: /lib/x86_64-linux-gnu/libc.so.6: version \`GLIBC_2.38' not found`;
 
 const first = (system: Partial<System>, ...failures: string[]) =>
-  explainNoBuild({ ...debian12, ...system }, failures).split('\n')[0];
+  explainNoBuild({ ...debian12, ...system }, failures);
 
 test.each([
   [
     'a Node without a build',
     { node: '25.1.0' },
     NOT_FOUND,
-    /no build .* for Node 25\.1\.0; use Node 22, 24, 26$/,
+    /no build for Node 25\.1\.0; use Node 22, 24 or 26$/,
   ],
-  [
-    'a Node without a build on an old system',
-    { node: '23.1.0' },
-    TOO_OLD,
-    /no build .* for Node 23/,
-  ],
+  ['a Node without a build on an old system', { node: '23.1.0' }, TOO_OLD, /no build for Node 23/],
   [
     'a processor without a build',
     { arch: 'riscv64' },
@@ -35,24 +30,20 @@ test.each([
     'a system that is too old for this Node',
     { node: '24.2.0' },
     TOO_OLD,
-    /too old .* for Node 24, which needs glibc 2\.38 \(this system has 2\.36\); use Node 22, or a newer system/,
+    /too old: the build for Node 24 needs glibc 2\.38, and this system has 2\.36; use Node 22, or a newer system/,
   ],
   [
     'a build that was installed by another Node',
     { node: '24.2.0', glibc: '2.41' },
     NOT_FOUND,
-    /install again with Node 24$/,
+    /the build for Node 24 is not installed.* with Node 24, run npm ci/,
   ],
   [
     'a Mac with a build for another Node',
     { platform: 'darwin', glibc: undefined },
     NOT_FOUND,
-    /install again with Node 22$/,
+    /the build for Node 22 is not installed.* with Node 22, run npm ci/,
   ],
 ] as const)('%s is named, with what to do', (_, system, failure, expected) => {
   expect(first(system, failure, NOT_FOUND)).toMatch(expected);
-});
-
-test('the words of the loaders follow, for a report', () => {
-  expect(explainNoBuild(debian12, [TOO_OLD, NOT_FOUND])).toContain("GLIBC_2.38' not found");
 });
