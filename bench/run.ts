@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { observe } from './observe.ts';
+import { postgres } from './postgres.ts';
 import { render } from './render.ts';
 import { reports } from './reports.ts';
 import { scrape } from './scrape.ts';
@@ -24,6 +25,7 @@ const BENCHES: readonly BenchDefinition[] = [
   ingest,
   reports,
   memory,
+  postgres,
 ];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]
