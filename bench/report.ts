@@ -15,7 +15,17 @@ const DOCS = new URL('../docs/', import.meta.url);
 const PAGE = new URL('benchmarks.md', DOCS);
 const PLOTS = new URL('benchmarks/', DOCS);
 
-const ORDER = ['observe', 'render', 'scrape', 'stall', 'ingest', 'reports', 'memory', 'disk'];
+const ORDER = [
+  'observe',
+  'render',
+  'scrape',
+  'stall',
+  'ingest',
+  'reports',
+  'memory',
+  'disk',
+  'postgres',
+];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
 const JUDGED = [
@@ -41,6 +51,7 @@ const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   ingest: ({ measure }) => measure === 'finished jobs a second',
   reports: ({ measure }) => measure === 'finished jobs a second',
   memory: ({ measure }) => measure === 'resident memory',
+  postgres: ({ measure }) => measure === 'finished jobs a second',
 };
 
 const results = readdirSync(RESULTS)

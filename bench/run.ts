@@ -7,6 +7,7 @@ import { disk } from './disk.ts';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { observe } from './observe.ts';
+import { postgres } from './postgres.ts';
 import { render } from './render.ts';
 import { reports } from './reports.ts';
 import { scrape } from './scrape.ts';
@@ -26,6 +27,7 @@ const BENCHES: readonly BenchDefinition[] = [
   reports,
   memory,
   disk,
+  postgres,
 ];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]

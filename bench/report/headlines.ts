@@ -14,6 +14,8 @@ const HEADLINES: Readonly<Record<string, (row: Row) => boolean>> = {
     scenario['in flight'] === 16 && contestant === 'ours, on disk',
   reports: ({ scenario, measure, contestant }) =>
     scenario.clients === 100 && measure === 'finished jobs a second' && contestant === 'ours, HTTP',
+  postgres: ({ scenario, contestant }) =>
+    scenario.batch === 1_000 && contestant === 'ours, one instance',
   memory: ({ scenario, measure, contestant }) =>
     isLarge(scenario) && measure === 'resident memory' && contestant === 'ours',
 };
