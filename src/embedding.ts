@@ -112,7 +112,9 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const [gate, exclude, givenBuild] = checkAll(
+  const [, , gate, exclude, givenBuild] = checkAll(
+    () => checkNames(options, 'options', OPTIONS),
+    () => checkNames(options?.gates, 'gates', GATES),
     () => compileGate(options?.gates),
     () => checkedExclude(options?.exclude),
     () => checkedBuildInfo(options?.buildInfo),
@@ -153,6 +155,26 @@ export function createMetrics(options: MetricsOptions): Metrics {
       await thread.close();
     },
   };
+}
+
+const OPTIONS = [
+  'gates',
+  'buildInfo',
+  'exclude',
+  'onScrapeFailure',
+] satisfies (keyof MetricsOptions)[];
+const GATES = ['token', 'trustedCidrs', 'trustedProxies'] satisfies (keyof AccessRules)[];
+
+/** A misspelled gate would otherwise leave the endpoint out, or open to more clients. */
+function checkNames(given: unknown, place: string, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null) return;
+  const unknown = Object.keys(given).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const names = unknown.map((name) => JSON.stringify(name)).join(', ');
+  throw new RmError(
+    'invalid_settings',
+    `${place}: unknown ${names}; known are ${known.join(', ')}`,
+  );
 }
 
 function checkedExclude(exclude: readonly string[] = []): readonly string[] {
