@@ -118,7 +118,9 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const [gate, exclude, shard, givenBuild] = checkAll(
+  const [, , gate, exclude, shard, givenBuild] = checkAll(
+    () => checkNames(options, 'options', OPTIONS),
+    () => checkNames(options?.gates, 'gates', GATES),
     () => compileGate(options?.gates),
     () => checkedExclude(options?.exclude),
     () => checkedShard(options?.shard),
@@ -168,6 +170,27 @@ function checkedShard(shard: Shard | undefined): Shard | undefined {
   throw new RmError(
     'invalid_settings',
     `shard: must have index and count: count at most ${MAX_SHARDS}, and index a whole number from 0 to count - 1`,
+  );
+}
+
+const OPTIONS = [
+  'gates',
+  'buildInfo',
+  'exclude',
+  'shard',
+  'onScrapeFailure',
+] satisfies (keyof MetricsOptions)[];
+const GATES = ['token', 'trustedCidrs', 'trustedProxies'] satisfies (keyof AccessRules)[];
+
+/** A misspelled gate would otherwise leave the endpoint out, or open to more clients. */
+function checkNames(given: unknown, place: string, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null) return;
+  const unknown = Object.keys(given).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const names = unknown.map((name) => JSON.stringify(name)).join(', ');
+  throw new RmError(
+    'invalid_settings',
+    `${place}: unknown ${names}; known are ${known.join(', ')}`,
   );
 }
 

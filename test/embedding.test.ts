@@ -86,6 +86,17 @@ test('createMetrics names every error in its options at once', () => {
   expect(message).not.toContain('two words');
 });
 
+test('createMetrics refuses names that it does not know', () => {
+  const options = { gates: { tokn: 'secret', trustedCidrs: [] }, trustedProxies: ['10.0.0.1'] };
+  const message = [
+    'options: unknown "trustedProxies"; known are gates, buildInfo, exclude, onScrapeFailure',
+    'gates: unknown "tokn"; known are token, trustedCidrs, trustedProxies',
+  ].join('\n');
+  expect(() => createMetrics(options as never)).toThrow(
+    expect.objectContaining({ code: 'invalid_settings', message }),
+  );
+});
+
 test('uWebSockets.js is loaded only by a call of uws()', () => {
   const program = (use: string) => `
     const { uws } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))});

@@ -82,7 +82,7 @@ export function readTextFile(
     const problem = permissionProblem(file, 'read');
     const message = problem ?? messageOf(error);
     const isSafe = path === 'show' && !errors.hasSecret(file);
-    const detail = isSafe || problem !== undefined ? message : message.replace(/'.*'/s, 'the file');
+    const detail = isSafe || problem !== undefined ? message : message.replace(/, \w+ '.*'$/s, '');
     errors.push(`${source}: cannot be read: ${detail}`);
     return undefined;
   }

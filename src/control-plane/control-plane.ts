@@ -167,7 +167,7 @@ function logStart(
       ...(database.isNew ? { new_database: true } : {}),
       hosts: database.hosts,
       agents: url,
-      metrics: metricsUrl ? `${metricsUrl}/metrics` : null,
+      metrics: metricsUrl ? `${metricsUrl}/metrics` : 'disabled',
       agent_threads: settings.agentThreads,
     },
     'started',

@@ -103,7 +103,7 @@ export class Listener {
 const REASONS: Readonly<Record<string, string>> = {
   EACCES:
     'this user is not permitted to use the port; use port 1024 or higher, or let systemd grant CAP_NET_BIND_SERVICE',
-  EADDRINUSE: 'another program uses the port',
+  EADDRINUSE: 'another program uses the port; stop it, or set another address',
   EADDRNOTAVAIL: 'this machine does not have the address',
   ENOTFOUND: 'the host name was not found',
 };

@@ -180,7 +180,7 @@ test('after any changes each body, also one held since long, is the naive one of
     ),
     { numRuns: 60 },
   );
-});
+}, 180_000);
 
 test('from none to thousands of hosts and back', () => {
   const rig = new Rig();
