@@ -274,8 +274,8 @@ export class Batches {
     const wasFailing = health.isFailing;
     const writtenBefore = wasFailing ? engine.rowsWritten() : 0;
     const startedAt = performance.now();
-    const changes = new Changes();
-    const result = engine.transaction(() => {
+    const { result, changes } = engine.transaction(() => {
+      const changes = new Changes();
       if (goodbyes.length > 0) {
         applyReports(
           engine,
@@ -283,7 +283,7 @@ export class Batches {
           changes,
         );
       }
-      return work(changes);
+      return { result: work(changes), changes };
     });
     stats?.commitDuration(performance.now() - startedAt);
     if (goodbyes.length > 0) presence.noteWritten(goodbyes);

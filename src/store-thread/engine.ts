@@ -63,7 +63,10 @@ export interface Engine {
    */
   startServing(): void;
 
-  /** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
+  /**
+   * Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. The
+   * engine may undo its writes and run `work` again.
+   */
   transaction<T>(work: () => T): T;
   /** Runs `work` in a savepoint of the current transaction. Only its writes are undone if it throws. */
   attempt<T>(work: () => T): T;

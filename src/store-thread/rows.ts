@@ -1,3 +1,4 @@
+import type { JobKind } from '../contract/jobs.ts';
 import type { HostRecord, JobRecord } from './rules/records.ts';
 
 /** A row before and after a transaction. */
@@ -7,10 +8,18 @@ export interface Changed<Row> {
   readonly after: Row;
 }
 
+/** A job that a report names. A start contains the other two fields, and so do most finishes. */
+export interface NamedJob {
+  readonly hostId: string;
+  readonly jobId: string;
+  readonly kind?: JobKind | undefined;
+  readonly startedAtMs?: number | undefined;
+}
+
 /** The hosts and jobs that a batch of reports names, so that the engine can load their rows. */
 export class Named {
   readonly hostIds = new Set<string>();
-  readonly jobs: { readonly hostId: string; readonly jobId: string }[] = [];
+  readonly jobs: NamedJob[] = [];
 }
 
 /** The rows of one transaction: as the engine loaded them, and as the rules changed them. */

@@ -24,6 +24,11 @@ const RETRYABLE: readonly string[] = ['40001', '40P01'];
  */
 const STATEMENT_CLASSES: readonly string[] = ['22', '23'];
 
+/** Returns whether the error says that a row already exists (violated unique constraint). */
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof DatabaseError && error.state === '23505';
+}
+
 export function failureKind(error: unknown): FailureKind {
   if (!(error instanceof DatabaseError)) return 'operation';
   const { state } = error;

@@ -4,10 +4,10 @@ import { RmError } from '../../errors.ts';
 import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../../platform/database-url.ts';
 import type { Changes } from '../changes.ts';
 import type { Engine, Failure, Missing, NewHost } from '../engine.ts';
-import { type Named, Rows } from '../rows.ts';
+import { type Named, type NamedJob, Rows } from '../rows.ts';
 import type { HostRecord } from '../rules/records.ts';
 import { DatabaseClock } from './database-clock.ts';
-import { failureOf } from './database-error.ts';
+import { failureOf, isDuplicate } from './database-error.ts';
 import { Follower } from './follower.ts';
 import { HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
@@ -19,6 +19,8 @@ import { type TokenRow, Tokens } from './tokens.ts';
 
 /** How often an instance reads what others have committed. */
 const FOLLOW_EVERY_MS = 250;
+/** How long every job is looked up after one was not new. */
+const LOOK_UP_MS = 10_000;
 /** After this time every instance has read a commit, unless it has no connection. */
 const FOLLOWED_AFTER_MS = 3 * FOLLOW_EVERY_MS;
 
@@ -50,6 +52,10 @@ export class PostgresEngine implements Engine {
   /** Tokens that the current transaction has changed. */
   #changedTokens: TokenRow[] = [];
   #committedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the current transaction assumes that some jobs are new, without a look-up. */
+  #tookForNew = false;
+  #lookUpUntil = Number.NEGATIVE_INFINITY;
+  #attempts = 0;
 
   private constructor(session: Session, place: string, isNew: boolean, options: PostgresOptions) {
     this.place = place;
@@ -109,7 +115,7 @@ export class PostgresEngine implements Engine {
     return this.#serves || this.#instances.isAnySeen();
   }
 
-  /** Nobody locks the whole database, so there is nothing to wait for. */
+  /** No process locks the whole database, so there is nothing to wait for. */
   doNotWait(): void {}
 
   startServing(): void {
@@ -118,20 +124,40 @@ export class PostgresEngine implements Engine {
   }
 
   transaction<T>(work: () => T): T {
-    this.#changedTokens = [];
-    const result = this.#session.transaction(work);
+    const result = this.#tryTransaction(work);
     this.#follower.noteTokens(this.#changedTokens);
     this.#committedAt = performance.now();
     return result;
   }
 
+  /**
+   * A report that contains all data of a job is almost always the first one about it. So such jobs are not
+   * looked up before the insert. If one exists, the insert fails, and the transaction runs again and looks up
+   * every job.
+   */
+  #tryTransaction<T>(work: () => T): T {
+    for (;;) {
+      this.#changedTokens = [];
+      this.#tookForNew = false;
+      try {
+        return this.#session.transaction(work);
+      } catch (error) {
+        if (!this.#tookForNew || !isDuplicate(error)) throw error;
+        this.#lookUpUntil = performance.now() + LOOK_UP_MS;
+      }
+    }
+  }
+
   attempt<T>(work: () => T): T {
     const before = this.#changedTokens.length;
+    this.#attempts++;
     try {
       return this.#session.attempt(work);
     } catch (error) {
       this.#changedTokens.length = before;
       throw error;
+    } finally {
+      this.#attempts--;
     }
   }
 
@@ -158,15 +184,23 @@ export class PostgresEngine implements Engine {
   load({ hostIds, jobs }: Named): Rows {
     const rows = new Rows();
     const statements: Statement[] = [this.#hosts.lock([...hostIds])];
-    if (jobs.length > 0) statements.push(this.#jobs.select(jobs));
+    const looked = this.#toLookUp(jobs);
+    if (looked.length > 0) statements.push(this.#jobs.select(looked));
+    if (looked.length < jobs.length) this.#tookForNew = true;
     const [hosts, found] = this.#session.runAll(statements);
     for (const row of hosts?.rows ?? []) rows.addHost(this.#hosts.record(row));
     this.#jobs.noteCounts((hosts?.rows ?? []).map((row) => this.#hosts.counts(row)));
     for (const row of found?.rows ?? []) {
-      const job = this.#jobs.record(row, jobs);
+      const job = this.#jobs.record(row, looked);
       if (job !== undefined) rows.addJob(job);
     }
     return rows;
+  }
+
+  #toLookUp(jobs: readonly NamedJob[]): readonly NamedJob[] {
+    // In a savepoint, a failed insert would become the answer of the operation.
+    if (this.#attempts > 0 || performance.now() < this.#lookUpUntil) return jobs;
+    return jobs.filter(({ kind, startedAtMs }) => kind === undefined || startedAtMs === undefined);
   }
 
   write(rows: Rows): void {
@@ -252,7 +286,7 @@ export class PostgresEngine implements Engine {
     this.#follower.follow(changes);
   }
 
-  /** Whoever has published a change tells nobody: all read all changes. */
+  /** Nothing to confirm: all instances read all changes. */
   readonly hasUnconfirmedChanges = false;
   confirmChanges(): void {}
 
