@@ -2,9 +2,10 @@ import { writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
+import { DEFAULTS } from '../config/settings.ts';
 import { checkHostNames } from '../contract/host-name.ts';
 import type { ListedHost } from '../contract/operations.ts';
-import { messageOf, RmError } from '../errors.ts';
+import { errorCode, messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
 import type { Missing } from '../store-thread/sqlite/database.ts';
@@ -66,7 +67,12 @@ async function withStore(
   missing: Missing = 'must_exist',
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
-  const store = await Store.open({ dataDir: settings.dataDir, missing, serving: undefined });
+  const { dataDir } = settings;
+  const store = await Store.open({ dataDir, missing, serving: undefined }).catch((error) => {
+    if (dataDir !== DEFAULTS.data_dir || errorCode(error) !== 'database_failed') throw error;
+    // Most likely the settings of the server were forgotten.
+    throw new RmError('database_failed', `${messageOf(error)}; give --config or RM_DATA_DIR`);
+  });
   const { isNew, path } = store.database;
   if (isNew) console.error(`restic-manager: created a new database: ${path}`);
   try {
@@ -137,7 +143,7 @@ async function replaceToken(args: readonly string[], flags: Flags): Promise<void
     try {
       printNow(JSON.stringify({ host_id: hostId, ...replaced }));
     } catch (error) {
-      const why = `the token could not be printed; run this command again: ${messageOf(error)}`;
+      const why = `the new token could not be printed, and the old one no longer works; run this command again: ${messageOf(error)}`;
       throw new RmError('output_failed', why, { cause: error });
     }
   });
