@@ -2,9 +2,10 @@ import { writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
+import { DEFAULTS } from '../config/settings.ts';
 import { checkHostNames } from '../contract/host-name.ts';
 import type { ListedHost } from '../contract/operations.ts';
-import { messageOf, RmError } from '../errors.ts';
+import { errorCode, messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
 import type { Missing } from '../store-thread/engine.ts';
@@ -67,7 +68,13 @@ async function withStore(
 ): Promise<void> {
   const { settings } = loadSettings(process.env, config);
   const { dataDir, databaseUrl } = settings;
-  const store = await Store.open({ dataDir, databaseUrl, missing, serving: undefined });
+  const data = { dataDir, databaseUrl, missing, serving: undefined };
+  const store = await Store.open(data).catch((error) => {
+    const isDefault = databaseUrl === undefined && dataDir === DEFAULTS.data_dir;
+    if (!isDefault || errorCode(error) !== 'database_failed') throw error;
+    // Most likely the settings of the server were forgotten.
+    throw new RmError('database_failed', `${messageOf(error)}; give --config or RM_DATA_DIR`);
+  });
   const { isNew, path } = store.database;
   if (isNew) {
     const what = databaseUrl === undefined ? 'a new database: ' : 'the tables in ';
@@ -141,7 +148,7 @@ async function replaceToken(args: readonly string[], flags: Flags): Promise<void
     try {
       printNow(JSON.stringify({ host_id: hostId, ...replaced }));
     } catch (error) {
-      const why = `the token could not be printed; run this command again: ${messageOf(error)}`;
+      const why = `the new token could not be printed, and the old one no longer works; run this command again: ${messageOf(error)}`;
       throw new RmError('output_failed', why, { cause: error });
     }
   });

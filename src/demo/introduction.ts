@@ -28,8 +28,8 @@ To view the metrics (add --compressed to get them as Prometheus does):
 
 curl -H 'Authorization: Bearer ${token}' ${quoted}
 
-To scrape them with Prometheus, paste this into another terminal. Ctrl-C ends it
-and deletes its data:
+If Prometheus is installed, paste this into another terminal to scrape them.
+Ctrl-C ends it and deletes its data:
 
 (dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT INT TERM
 cat > "$dir/prometheus.yml" <<'END'

@@ -181,6 +181,28 @@ describe('without a database', () => {
     expect(readdirSync(parent)).toEqual([]);
   });
 
+  test('a default directory that this user cannot use is a hint at the settings', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'data'), 'a file');
+    const { code, stderr } = await new Promise<{ code: number | null; stderr: string }>(
+      (resolve) => {
+        const env = { ...process.env, RM_DATA_DIR: '' };
+        execFile(
+          process.execPath,
+          [CLI, 'hosts', 'add', 'web'],
+          { cwd: directory, env },
+          (error, _, stderr) => resolve({ code: Number(error?.code ?? 0), stderr }),
+        );
+      },
+    );
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^restic-manager: data\/fleet\.db: .*; give --config or RM_DATA_DIR\n$/,
+      ),
+    ]);
+  });
+
   test('hosts add creates one, and says which', async () => {
     const dataDir = join(temporaryDirectory(), 'data');
     const first = await hostsOf(dataDir)('add', 'web');
