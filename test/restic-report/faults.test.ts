@@ -141,10 +141,10 @@ describe('while the server is down', () => {
 });
 
 describe('an answer', () => {
-  test('of 503 is waited out while there is time', async () => {
+  test.each([429, 503])('of %i is waited out while there is time', async (status) => {
     const id = /"id":"([0-9a-f]+)"/;
     const url = await answering((n, body) =>
-      n === 1 ? [503, ''] : [200, `[{"type":"ack","payload":{"id":"${id.exec(body)?.[1]}"}}]`],
+      n === 1 ? [status, ''] : [200, `[{"type":"ack","payload":{"id":"${id.exec(body)?.[1]}"}}]`],
     );
     const host = new ReportingHost(url, 'rmh_x');
     expect(await host.run(['--', host.program('exit 0'), 'check'])).toMatchObject({ stderr: '' });
@@ -372,6 +372,16 @@ needs('faketime', ...PROGRAMS).test(
     expect(await served.scrape()).toMatch(/rm_host_last_backup_success{.*} 1\n/);
   },
 );
+
+test('after the clock was set back, the size of the repository is reported as before', async () => {
+  const host = new ReportingHost(`http://127.0.0.1:${await freePort()}`, 'rmh_x');
+  mkdirSync(host.spool, { recursive: true });
+  const inTenDays = Math.round(Date.now() / 1_000) + 10 * 86_400;
+  writeFileSync(join(host.spool, 'stats-at'), `${inTenDays}\n`);
+  await host.run(['--', host.program(RESTIC_018), 'backup', '/x']);
+  const stats = host.waiting.find((name) => name.endsWith('.stats')) ?? '';
+  expect(readFileSync(join(host.spool, stats), 'utf8')).toContain('"total_size_bytes":987654');
+});
 
 test('killed at 50 moments it never keeps restic from running, and each run is reported at most once', async () => {
   const { served, host } = await setUp();
