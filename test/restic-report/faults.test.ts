@@ -418,6 +418,24 @@ describe('restic-report test', () => {
     return [code, stdout];
   };
 
+  test('notes what the environment overrides, and settings that others can read', async () => {
+    const { token } = await served().addHost('cron');
+    const host = new ReportingHost(served().url, token);
+    const file = join(host.directory, 'restic-report.conf');
+    host.configure('RESTIC_REPORT_TOKEN=rmh_other\nRESTIC_REPORT_INTERVAL=1d\n');
+    const notes = async (mode: number) => {
+      chmodSync(file, mode);
+      const { stdout } = await host.run(['test'], { RESTIC_REPORT_INTERVAL: '2d' });
+      return stdout.split('\n').filter((line) => line.startsWith('  note'));
+    };
+    const overrides = `  note  settings: the environment overrides RESTIC_REPORT_TOKEN RESTIC_REPORT_INTERVAL of ${file}`;
+    expect(await notes(0o600)).toEqual([overrides]);
+    expect(await notes(0o644)).toEqual([
+      overrides,
+      `  note  settings: other users can access ${file}; run chmod 600 ${file}`,
+    ]);
+  });
+
   test('finds nothing wrong with what the cases below change', async () => {
     expect(await result({})).toEqual([0, expect.not.stringContaining('FAIL')]);
   });
@@ -613,7 +631,16 @@ describe('the settings', () => {
   });
 });
 
-needs('bash').test('without curl restic runs, and the report waits', async () => {
+needs('bash').test('a command of restic in place of restic is explained', async () => {
+  const { host } = await setUp();
+  const { code, stderr } = await host.run(['--', 'backup', '/etc']);
+  expect(code).toBe(127);
+  expect(stderr).toContain(
+    'backup is not found on the PATH; write: restic-report -- restic backup',
+  );
+});
+
+test('without curl restic runs, and the report waits', async () => {
   const { host } = await setUp();
   const bin = join(host.directory, 'utilities');
   mkdirSync(bin);
