@@ -7,13 +7,13 @@ import { ask } from './support/http.ts';
 const HEADERS = { Authorization: 'Bearer secret' };
 
 /** Our metrics on an app of somebody else's. */
-async function embedded(options: Partial<MetricsOptions> = {}) {
+async function embedded(options: Partial<MetricsOptions> = {}, path?: string) {
   const metrics = createMetrics({ gates: { token: 'secret' }, ...options });
   const app = uws().App();
-  metrics.mount(app);
+  metrics.mount(app, path);
   const url = await new Promise<string>((resolve) =>
     app.listen('127.0.0.1', 0, (socket) =>
-      resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket || {})}/metrics`),
+      resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket || {})}${path ?? '/metrics'}`),
     ),
   );
   onTestFinished(async () => {
@@ -47,6 +47,13 @@ describe('embedded metrics that are closed', () => {
     await metrics.close();
     await metrics.close();
   });
+});
+
+test('embedded metrics are at the path that their embedder chooses', async () => {
+  const { url } = await embedded({}, '/internal/restic');
+  const { status, body } = await ask(url, { headers: HEADERS });
+  expect(status).toBe(200);
+  expect(body.toString()).toContain('\nrm_hosts_total 0\n');
 });
 
 test('families that an embedder excludes are not in its body', async () => {

@@ -5,6 +5,15 @@ import { permissionProblem } from '../platform/file-access.ts';
 import type { ErrorList } from './error-list.ts';
 
 const MAX_YAML_DEPTH = 16;
+/** The parser's own messages quote the line, which may contain a secret. */
+const YAML_HINTS: Readonly<Record<string, string>> = {
+  BAD_INDENT: ': check the indentation',
+  BLOCK_AS_IMPLICIT_KEY: ': check the indentation of this line and the next one',
+  DUPLICATE_KEY: ': the key is there twice',
+  MISSING_CHAR: ': a quote, a bracket or a colon is missing',
+  MULTILINE_IMPLICIT_KEY: ': a colon is missing, or a line is indented wrongly',
+  TAB_AS_INDENT: ': indent with spaces, not with tabs',
+};
 
 /**
  * Returns the map in a YAML file. If the file has no such map, adds an error and returns an empty
@@ -29,7 +38,8 @@ export function readYaml(file: string, errors: ErrorList): Readonly<Record<strin
   });
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
-    errors.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})`);
+    const hint = YAML_HINTS[error.code] ?? '';
+    errors.push(`${file}: line ${line}, column ${col}: not valid YAML (${error.code})${hint}`);
   }
   if (document.errors.length > 0) return {};
   try {

@@ -9,7 +9,15 @@ const { R_OK, W_OK, X_OK } = constants;
  * @returns undefined if permissions are not the reason
  */
 export function permissionProblem(file: string, access: 'read' | 'write'): string | undefined {
-  const path = resolve(file);
+  try {
+    return findProblem(resolve(file), access);
+  } catch {
+    // The path is too long, contains a null character, or is a loop of links: no question of permissions.
+    return undefined;
+  }
+}
+
+function findProblem(path: string, access: 'read' | 'write'): string | undefined {
   for (const directory of ancestors(path)) {
     const stats = statSync(directory, { throwIfNoEntry: false });
     if (stats === undefined) break;

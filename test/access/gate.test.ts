@@ -326,6 +326,12 @@ describe('a replaced token', () => {
     expect(good(compiled)).toEqual(['second']);
   });
 
+  it('by an equal one, however often, does not end the overlap of the one before early', () => {
+    const compiled = gate({ token: TOKEN });
+    for (let n = 0; n < 20; n++) compiled.replaceToken('second', OVERLAP_MS);
+    expect(good(compiled)).toEqual([TOKEN, 'second']);
+  });
+
   it('that comes back within the overlap is good for ever again', () => {
     const compiled = gate({ token: TOKEN });
     compiled.replaceToken('second', OVERLAP_MS);

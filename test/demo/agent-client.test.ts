@@ -100,6 +100,27 @@ test('nothing but a hello is sent before the welcome', async () => {
   expect(await receive()).toMatchObject({ type: 'heartbeat' });
 });
 
+test('the heartbeats of a connection end with it', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  let connecting = nextConnection(server);
+  client.connect();
+  const first = await connecting;
+  first.send('welcome', WELCOME);
+  while (presence.at(-1) !== true) await setImmediate();
+  await client.disconnect();
+  connecting = nextConnection(server);
+  client.connect();
+  const second = await connecting;
+  expect((await second.receive()).type).toBe('hello');
+  vi.advanceTimersByTime(60_000);
+  second.send('welcome', WELCOME);
+  void client.report('repo.stats', {});
+  expect((await second.receive()).type).toBe('repo.stats');
+});
+
 test('an agent that was told to disconnect stays away until it is told to connect', async () => {
   const { server, url } = await startServer();
   const { client, presence } = clientOf(url);

@@ -231,6 +231,14 @@ describe('output that cannot be written', () => {
     expect(await listed(dataDir)).toMatchObject([{ host: 'before' }]);
   });
 
+  test('because its reader is gone, as with head, is no error', async () => {
+    const dataDir = temporaryDirectory();
+    await add(dataDir, 'web');
+    const list = `{ ${process.execPath} ${CLI} hosts list; echo "exit code $?" >&2; } | true`;
+    const env = { ...process.env, RM_DATA_DIR: dataDir };
+    expect(spawnSync('sh', ['-c', list], { env, encoding: 'utf8' }).stderr).toBe('exit code 0\n');
+  });
+
   test('of hosts list is an error of one line', async () => {
     const dataDir = temporaryDirectory();
     await add(dataDir, 'web');

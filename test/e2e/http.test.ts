@@ -358,7 +358,7 @@ describe('starting and ending', () => {
     expect(code).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toBe(
-      `restic-manager: 127.0.0.1:${taken}: cannot listen; another program uses the port\n`,
+      `restic-manager: 127.0.0.1:${taken}: cannot listen; another program uses the port; stop it, or set another address\n`,
     );
   });
 

@@ -64,10 +64,10 @@ describe('a request with messages', () => {
     const first = await report(served().url, token, messages);
     const count = sample(await served().scrape(), JOB_COUNT);
     expect(await report(served().url, token, messages)).toEqual(first);
-    expect(first.map(({ payload }) => payload.code)).toEqual([
-      undefined,
-      undefined,
-      'job_conflict',
+    expect(first.map(({ payload }) => [payload.id, payload.code])).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+      ['a', 'job_conflict'],
     ]);
     expect(sample(await served().scrape(), JOB_COUNT)).toBe(count);
   });

@@ -58,6 +58,26 @@ describe.each(['1', '3'])(
   },
 );
 
+test('a listener for metrics has 100 sockets at the most, and the agents are not concerned', async () => {
+  const served = await Served.start({ RM_METRICS_LISTEN: '127.0.0.1:0' });
+  const { hostname, port } = new URL(served.metricsUrl);
+  const closed: Socket[] = [];
+  const sockets = Array.from({ length: 110 }, () => {
+    const socket = connect({ host: hostname, port: Number(port) });
+    return socket.on('error', () => {}).on('close', () => closed.push(socket));
+  });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await eventually(() => expect(closed.length).toBeGreaterThanOrEqual(10));
+  expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
+  for (const socket of sockets) socket.destroy();
+  await eventually(async () => {
+    const refused = 'rm_agent_refusals_total{reason="too_many_connections"}';
+    expect(sample(await served.scrape(), refused)).toBeGreaterThanOrEqual(10);
+  });
+});
+
 test('sockets that come and go, and agents among them, are counted right', async () => {
   const served = await Served.start();
   const hosts = await addHosts(served.dataDir, 3);

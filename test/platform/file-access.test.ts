@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../support/serve.ts';
@@ -58,6 +58,10 @@ test('names the user, the path that is closed, and its owner', () => {
   );
   expect(problem(join(readOnly, 'new'), 'read'), 'it does not exist').toBe('undefined');
   expect(problem(join(open, 'a', 'b'), 'write'), 'the parent is a file').toBe('undefined');
+  symlinkSync('loop', join(open, 'loop'));
+  for (const path of ['\0', 'x'.repeat(5_000), join(open, 'loop', 'a'), join(open, 'loop'), '']) {
+    expect(problem(path, 'read'), JSON.stringify(path.slice(0, 60))).toBe('undefined');
+  }
 });
 
 test.each(['create', 'must_exist'])(

@@ -141,10 +141,10 @@ describe('while the server is down', () => {
 });
 
 describe('an answer', () => {
-  test('of 503 is waited out while there is time', async () => {
+  test.each([429, 503])('of %i is waited out while there is time', async (status) => {
     const id = /"id":"([0-9a-f]+)"/;
     const url = await answering((n, body) =>
-      n === 1 ? [503, ''] : [200, `[{"type":"ack","payload":{"id":"${id.exec(body)?.[1]}"}}]`],
+      n === 1 ? [status, ''] : [200, `[{"type":"ack","payload":{"id":"${id.exec(body)?.[1]}"}}]`],
     );
     const host = new ReportingHost(url, 'rmh_x');
     expect(await host.run(['--', host.program('exit 0'), 'check'])).toMatchObject({ stderr: '' });
@@ -373,6 +373,16 @@ needs('faketime', ...PROGRAMS).test(
   },
 );
 
+test('after the clock was set back, the size of the repository is reported as before', async () => {
+  const host = new ReportingHost(`http://127.0.0.1:${await freePort()}`, 'rmh_x');
+  mkdirSync(host.spool, { recursive: true });
+  const inTenDays = Math.round(Date.now() / 1_000) + 10 * 86_400;
+  writeFileSync(join(host.spool, 'stats-at'), `${inTenDays}\n`);
+  await host.run(['--', host.program(RESTIC_018), 'backup', '/x']);
+  const stats = host.waiting.find((name) => name.endsWith('.stats')) ?? '';
+  expect(readFileSync(join(host.spool, stats), 'utf8')).toContain('"total_size_bytes":987654');
+});
+
 test('killed at 50 moments it never keeps restic from running, and each run is reported at most once', async () => {
   const { served, host } = await setUp();
   const ran = join(host.directory, 'ran');
@@ -407,6 +417,24 @@ describe('restic-report test', () => {
     const { code, stdout } = await host.run(['test'], { PATH: path, ...env });
     return [code, stdout];
   };
+
+  test('notes what the environment overrides, and settings that others can read', async () => {
+    const { token } = await served().addHost('cron');
+    const host = new ReportingHost(served().url, token);
+    const file = join(host.directory, 'restic-report.conf');
+    host.configure('RESTIC_REPORT_TOKEN=rmh_other\nRESTIC_REPORT_INTERVAL=1d\n');
+    const notes = async (mode: number) => {
+      chmodSync(file, mode);
+      const { stdout } = await host.run(['test'], { RESTIC_REPORT_INTERVAL: '2d' });
+      return stdout.split('\n').filter((line) => line.startsWith('  note'));
+    };
+    const overrides = `  note  settings: the environment overrides RESTIC_REPORT_TOKEN RESTIC_REPORT_INTERVAL of ${file}`;
+    expect(await notes(0o600)).toEqual([overrides]);
+    expect(await notes(0o644)).toEqual([
+      overrides,
+      `  note  settings: other users can access ${file}; run chmod 600 ${file}`,
+    ]);
+  });
 
   test('finds nothing wrong with what the cases below change', async () => {
     expect(await result({})).toEqual([0, expect.not.stringContaining('FAIL')]);
@@ -603,7 +631,16 @@ describe('the settings', () => {
   });
 });
 
-needs('bash').test('without curl restic runs, and the report waits', async () => {
+needs('bash').test('a command of restic in place of restic is explained', async () => {
+  const { host } = await setUp();
+  const { code, stderr } = await host.run(['--', 'backup', '/etc']);
+  expect(code).toBe(127);
+  expect(stderr).toContain(
+    'backup is not found on the PATH; write: restic-report -- restic backup',
+  );
+});
+
+test('without curl restic runs, and the report waits', async () => {
   const { host } = await setUp();
   const bin = join(host.directory, 'utilities');
   mkdirSync(bin);

@@ -382,9 +382,15 @@ export function describeStore(name: string, open: () => Engine): void {
           snapshotCount: 3,
           repoStatus: 'ready',
         });
+        rig.submit('repoStats', { hostId, totalSizeBytes: 8 });
+        expect(rig.host('web')).toMatchObject({
+          repoSizeBytes: 8,
+          snapshotCount: 3,
+          repoStatus: 'ready',
+        });
         rig.submit('repoStats', { hostId, snapshotCount: 0 });
         expect(rig.host('web')).toMatchObject({
-          repoSizeBytes: 7,
+          repoSizeBytes: 8,
           snapshotCount: 0,
           repoStatus: 'ready',
         });
@@ -626,6 +632,27 @@ export function describeStore(name: string, open: () => Engine): void {
         vi.advanceTimersByTime(MINUTE + 6 * SECOND);
         expect(rig.host('web')?.online).toBe(false);
         expect(rig.alerts('late')).toEqual(['agent_offline']);
+      });
+
+      it('is silent for no longer than it may be if the clock was set back before a restart', () => {
+        rig.submit('seen', { hostId: rig.enrol('web'), agent });
+        rig.close();
+        vi.setSystemTime(AT - DAY);
+        rig = new StoreRig(engine, loops);
+        expect(rig.host('web')?.online).toBe(true);
+        vi.advanceTimersByTime(66 * MINUTE + 6 * SECOND);
+        expect(rig.host('web')?.online).toBe(false);
+      });
+
+      it('gets no alert for the time before in which it was offline', () => {
+        const hostId = rig.enrol('web');
+        const connection = rig.hello(hostId);
+        rig.submit('goodbye', { hostId, connection });
+        vi.advanceTimersByTime(10 * MINUTE);
+        rig.submit('seen', { hostId, agent });
+        vi.advanceTimersByTime(30 * MINUTE);
+        expect(rig.host('web')?.online).toBe(true);
+        expect(rig.alerts('web')).toEqual([]);
       });
 
       it('has the presence of its connection while it has one', () => {

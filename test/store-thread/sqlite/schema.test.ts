@@ -66,3 +66,21 @@ test.each([1, 2])(
     });
   },
 );
+
+test('a host of schema version 3 keeps the time of its last success, although its jobs were forgotten', () => {
+  const db = migrated(3, (db) => {
+    const insert = db.prepare(
+      `INSERT INTO hosts (host_id, host, token_digest, enrolled_at, last_backup_at, last_backup_ok)
+       VALUES (?, ?, ?, 0, ?, ?)`,
+    );
+    insert.run('good', 'good', Buffer.from('good'), AT, 1);
+    insert.run('bad', 'bad', Buffer.from('bad'), AT, 0);
+    insert.run('new', 'new', Buffer.from('new'), null, null);
+  });
+  const rows = db.prepare('SELECT host_id, last_backup_success_at AS at FROM hosts').all();
+  expect(Object.fromEntries(rows.map(({ host_id, at }) => [host_id, at]))).toEqual({
+    good: AT,
+    bad: null,
+    new: null,
+  });
+});
