@@ -96,7 +96,7 @@ test('createMetrics names every error in its options at once', () => {
 test('createMetrics refuses names that it does not know', () => {
   const options = { gates: { tokn: 'secret', trustedCidrs: [] }, trustedProxies: ['10.0.0.1'] };
   const message = [
-    'options: unknown "trustedProxies"; known are gates, buildInfo, exclude, onScrapeFailure',
+    'options: unknown "trustedProxies"; known are gates, buildInfo, exclude, shard, onScrapeFailure',
     'gates: unknown "tokn"; known are token, trustedCidrs, trustedProxies',
   ].join('\n');
   expect(() => createMetrics(options as never)).toThrow(

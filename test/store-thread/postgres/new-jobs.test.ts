@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { unless } from '../../support/programs.ts';
 import { AT, StoreRig } from '../store-rig.ts';
 
-describe.skipIf(NO_POSTGRES)('a job that is taken for new without a look', async () => {
-  if (NO_POSTGRES !== undefined) return;
+unless(NO_POSTGRES).describe('a job that is taken for new without a look', async () => {
+  if (NO_POSTGRES !== '') return;
   const server = await postgresForAll(['fsync=off']);
   let engine: PostgresEngine;
   let rig: StoreRig;
