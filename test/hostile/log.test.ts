@@ -89,8 +89,8 @@ describe.each(['1', '3'])('with agent_threads=%s the log says once a minute', (t
 test('agents that connect as soon as they are enrolled are welcome, and stderr has only log lines', async () => {
   const served = await Served.start({ RM_LOG_LEVEL: 'trace' });
   for (let n = 0; n < 10; n++) {
-    const { token } = await served.addHost(`host-${n}`);
-    await TestAgent.online(served.agentUrl, token);
+    const { stdout } = await cli(['hosts', 'add', `host-${n}`], { RM_DATA_DIR: served.dataDir });
+    await TestAgent.online(served.agentUrl, JSON.parse(stdout).token);
   }
   await sleep(100);
   for (const line of served.log.split('\n').filter((line) => line !== '')) {
