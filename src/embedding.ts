@@ -112,13 +112,13 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const [, , gate, exclude, givenBuild] = checkAll(
-    () => checkNames(options, 'options', OPTIONS),
-    () => checkNames(options?.gates, 'gates', GATES),
+  const [gate, exclude, givenBuild] = checkAll([
     () => compileGate(options?.gates),
     () => checkedExclude(options?.exclude),
     () => checkedBuildInfo(options?.buildInfo),
-  );
+    () => checkNames(options, 'options', OPTIONS),
+    () => checkNames(options?.gates, 'gates', GATES),
+  ]);
   const jobs = JobHistogram.create();
   const fleet = new FleetTable(undefined, exclude);
   const { version, commit } = givenBuild ?? {
@@ -188,7 +188,7 @@ function checkedExclude(exclude: readonly string[] = []): readonly string[] {
       `exclude: must be names of metric families, not ${JSON.stringify(name)}`,
     );
   };
-  checkAll(...exclude.map(check));
+  checkAll(exclude.map(check));
   return exclude;
 }
 
