@@ -8,6 +8,7 @@ import { applyReports } from '../src/store-thread/reports.ts';
 import { openDatabase } from '../src/store-thread/sqlite/database.ts';
 import { SqliteEngine } from '../src/store-thread/sqlite/engine.ts';
 import type { BenchDefinition } from './support/bench.ts';
+import { seededRandom } from './support/random.ts';
 import { rowsOf } from './support/result.ts';
 
 const HOSTS = 1_000;
@@ -74,7 +75,7 @@ function sizesOf(error: string | undefined, jobsPerHost: number) {
     );
     const withHosts = size();
     const jobs = hostIds.flatMap((hostId) => Array.from({ length: jobsPerHost }, () => hostId));
-    jobs.sort(() => Math.random() - 0.5);
+    shuffle(jobs);
     const now = Date.now();
     for (let from = 0; from < jobs.length; from += BATCH) {
       const finishes = jobs.slice(from, from + BATCH).map((hostId) => {
@@ -97,6 +98,14 @@ function sizesOf(error: string | undefined, jobsPerHost: number) {
     return { hostKib: (withHosts - empty) / HOSTS, jobKib: (withJobs - withHosts) / jobs.length };
   } finally {
     rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+function shuffle(items: unknown[]): void {
+  const random = seededRandom(1);
+  for (let last = items.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [items[last], items[other]] = [items[other], items[last]];
   }
 }
 

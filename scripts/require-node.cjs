@@ -13,7 +13,7 @@ if (!isSupported) {
   console.error(
     'Node ' +
       process.versions.node +
-      ' is not supported; use 22.18 or later, 24 or 26. Run instead: ' +
+      ' is not supported; use Node 22 (22.18 or later), 24 or 26. Run instead: ' +
       'npx -y -p node-' +
       process.platform +
       '-' +

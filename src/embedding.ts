@@ -118,14 +118,14 @@ export interface Metrics {
  * ```
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const [, , gate, exclude, shard, givenBuild] = checkAll(
-    () => checkNames(options, 'options', OPTIONS),
-    () => checkNames(options?.gates, 'gates', GATES),
+  const [gate, exclude, shard, givenBuild] = checkAll([
     () => compileGate(options?.gates),
     () => checkedExclude(options?.exclude),
     () => checkedShard(options?.shard),
     () => checkedBuildInfo(options?.buildInfo),
-  );
+    () => checkNames(options, 'options', OPTIONS),
+    () => checkNames(options?.gates, 'gates', GATES),
+  ]);
   const jobs = JobHistogram.create();
   const fleet = new FleetTable(undefined, exclude, shard);
   const { version, commit } = givenBuild ?? {
@@ -205,7 +205,7 @@ function checkedExclude(exclude: readonly string[] = []): readonly string[] {
       `exclude: must be names of metric families, not ${JSON.stringify(name)}`,
     );
   };
-  checkAll(...exclude.map(check));
+  checkAll(exclude.map(check));
   return exclude;
 }
 

@@ -64,7 +64,7 @@ type Results<T extends readonly (() => unknown)[]> = { [I in keyof T]: ReturnTyp
  * @returns what the checks return
  * @throws RmError `invalid_settings` with a line for each error
  */
-export function checkAll<const T extends readonly (() => unknown)[]>(...checks: T): Results<T> {
+export function checkAll<const T extends readonly (() => unknown)[]>(checks: T): Results<T> {
   const errors: string[] = [];
   const results = checks.map((check) => {
     try {

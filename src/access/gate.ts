@@ -80,11 +80,11 @@ export function compileGate(rules: AccessRules): Gate | undefined {
     );
   }
   const { token, trustedCidrs, trustedProxies } = rules;
-  const [first, networks, proxies] = checkAll(
+  const [first, networks, proxies] = checkAll([
     () => (token === undefined ? undefined : new SecretToken(token)),
     () => (trustedCidrs?.length ? new Networks(trustedCidrs, 'trustedCidrs') : undefined),
     () => new Networks(trustedProxies ?? [], 'trustedProxies'),
-  );
+  ]);
   let secrets = first === undefined ? [] : [{ secret: first, until: Number.POSITIVE_INFINITY }];
   if (secrets.length === 0 && networks === undefined) return undefined;
   return {

@@ -43,7 +43,7 @@ export class Networks {
     if (!Array.isArray(list)) {
       throw new RmError('invalid_settings', `${setting}: must be a list of networks`);
     }
-    const networks = checkAll(...list.map((text) => () => checkedNetwork(text, setting)));
+    const networks = checkAll(list.map((text) => () => checkedNetwork(text, setting)));
     for (const [address, prefix] of networks) {
       if (address instanceof ipaddr.IPv4) this.#v4.push([address, prefix]);
       else this.#v6.push([address, prefix]);

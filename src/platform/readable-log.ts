@@ -10,8 +10,11 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   error: 'red',
   fatal: 'red',
 };
-/** Characters that a terminal may take for commands, and those that change the direction of text. */
-const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+/**
+ * Characters that have no shape of their own: controls, which a terminal may take for commands, formats such
+ * as those that change the direction of text, unassigned ones, and separators of lines.
+ */
+const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 const UNQUOTED = /^[^\s"=\\]+$/;
 
 /**
@@ -31,7 +34,7 @@ export function readableLine(json: string): string {
   ];
   const values = Object.entries(fields).map(([name, value]) => `${name}=${shown(value)}`);
   if (values.length > 0) words.push('', coloured('gray', values.join(' ')));
-  const stack = err === undefined ? [] : String(err.stack ?? err.message ?? err).split('\n');
+  const stack = err == null ? [] : String(err.stack ?? err.message ?? err).split('\n');
   return `${[words.join(' '), ...stack.map(escaped)].join('\n    ')}\n`;
 }
 
@@ -47,10 +50,10 @@ function shown(value: unknown): string {
 }
 
 function escaped(text: string): string {
-  return text.replace(
-    UNSAFE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return text.replace(INVISIBLE, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return `\\u${code.toString(16).padStart(4, '0')}`;
+  });
 }
 
 /** https://no-color.org */

@@ -1,9 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { EVENTS } from '../../src/platform/event-log.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { SERVER_FAMILIES } from '../../src/shared/server-families.ts';
 import { readPage } from '../support/page.ts';
+import { finished, report } from '../support/reports.ts';
+import { Served } from '../support/serve.ts';
 
 const page = readPage('docs/troubleshooting.md');
 const root = new URL('../../', import.meta.url);
@@ -57,4 +61,16 @@ test('every event and family on the page exists', () => {
     .filter((name) => name !== 'rm_');
   expect(families.length).toBeGreaterThan(5);
   for (const family of families) expect(known).toContain(family);
+});
+
+test('the query of the page shows why a backup failed', async () => {
+  const served = await Served.start();
+  const { host_id: hostId, token } = await served.addHost('web-1');
+  const failed = { status: 'failed', exit_code: 12, error: 'wrong password' };
+  await report(served.url, token, [finished('good'), finished('bad', failed)]);
+  const [, query = ''] = /sqlite3 -readonly .*\n\s*"(SELECT[^"]*)"/.exec(page) ?? [];
+  const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
+  const rows = db.prepare(query.replace('HOST_ID', hostId)).all();
+  db.close();
+  expect(rows).toMatchObject([{ kind: 'backup', ...failed }]);
 });

@@ -31,8 +31,19 @@ test('an error is followed by its stack', () => {
   );
 });
 
+test('an error may be anything', () => {
+  for (const err of [null, 'gone', { message: 'gone' }, 7]) {
+    expect(() =>
+      readableLine(JSON.stringify({ level: 'error', time: at, err, msg: 'x' })),
+    ).not.toThrow();
+  }
+  expect(plain(JSON.stringify({ level: 'error', time: at, err: 'gone', msg: 'x' }))).toContain(
+    '\n    gone\n',
+  );
+});
+
 test('what a stranger sends cannot command the terminal', () => {
-  const hostile = '\u001b[2J\u009b31m\u0007\u202edlrow\r\n';
+  const hostile = '\u001b[2J\u009b31m\u0007\u202edlrow\u2066\u2028\u{e0001}\r\n';
   const line = JSON.stringify({
     level: 'warn',
     time: at,
@@ -42,6 +53,6 @@ test('what a stranger sends cannot command the terminal', () => {
     msg: hostile,
   });
   const shown = plain(line);
-  expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u);
+  expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{C}\u2028]/u);
   expect(shown).toContain('\\u001b[2J\\u009b31m');
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
 import { explainNoBuild, type System } from '../../src/platform/uws-builds.ts';
 
 const debian12: System = { node: '22.23.3', platform: 'linux', arch: 'x64', glibc: '2.36' };
@@ -46,4 +47,12 @@ test.each([
   ],
 ] as const)('%s is named, with what to do', (_, system, failure, expected) => {
   expect(first(system, failure, NOT_FOUND)).toMatch(expected);
+});
+
+test('every Node that package.json admits has a build', () => {
+  const majors = packageJson.engines.node.split(' || ').map((range) => range.replace('^', ''));
+  expect(majors.length).toBeGreaterThan(0);
+  for (const node of majors) {
+    expect(first({ node, glibc: '2.41' }, NOT_FOUND)).not.toMatch(/there is no build/);
+  }
 });

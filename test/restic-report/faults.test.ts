@@ -151,6 +151,22 @@ describe('an answer', () => {
     expect(host.waiting).toEqual([]);
   });
 
+  test('of 503 to flush is said at once, because flush waits for minutes', async () => {
+    const id = /"id":"([0-9a-f]+)"/;
+    const url = await answering((n, body) =>
+      n <= 2 ? [503, ''] : [200, `[{"type":"ack","payload":{"id":"${id.exec(body)?.[1]}"}}]`],
+    );
+    const host = new ReportingHost(url, 'rmh_x');
+    const nowhere = { RESTIC_REPORT_URL: 'http://127.0.0.1:1' };
+    await host.run(['--', host.program('exit 0'), 'check'], nowhere);
+    expect(host.waiting).not.toEqual([]);
+    const { stderr } = await host.run(['flush']);
+    expect(stderr).toMatch(
+      /^restic-report: the server cannot accept reports now \(503\); trying again for up to \d+ s\n$/,
+    );
+    expect(host.waiting).toEqual([]);
+  });
+
   test.each([
     ['401', [401, ''], /does not know the token/],
     ['404', [404, ''], /has no \/agent\/messages/],

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { type Encoding, RENDER_LIMIT_MS } from '../../contract/encoding.ts';
-import { RmError } from '../../errors.ts';
+import { messageOf, RmError } from '../../errors.ts';
 import { workerFile } from '../../platform/worker-file.ts';
 import type { LogSize } from '../../render-thread/piece-store.ts';
 import type {
@@ -86,7 +86,8 @@ export class RenderThread {
       this.#revokeOldestIfTooLarge(logSize);
       return this.#hold(renderNumber, bodies);
     } catch (error) {
-      throw new RmError('render_failed', 'the render thread failed', { cause: error });
+      const message = `the render thread failed: ${messageOf(error)}`;
+      throw new RmError('render_failed', message, { cause: error });
     }
   }
 
