@@ -558,8 +558,7 @@ describe('YAML that is nested too deeply is refused, not parsed', () => {
 
   it('more than 16 levels are too deep', () => {
     const listen = (levels: number) => `listen: ${'['.repeat(levels)}${']'.repeat(levels)}\n`;
-    // The map of the settings is the first level.
-    expect(errors({}, listen(15))).toEqual(['rm.yaml: listen: must be HOST:PORT, not a list']);
-    expect(errors({}, listen(16))[0]).toMatch(/nested more than 16 levels/);
+    expect(errors({}, listen(16))).toEqual(['rm.yaml: listen: must be HOST:PORT, not a list']);
+    expect(errors({}, listen(17))[0]).toMatch(/nested more than 16 levels/);
   });
 });

@@ -25,7 +25,7 @@ describe('hosts that are offline', () => {
     presence.disconnect('a', 1);
     vi.advanceTimersByTime(997);
     expect(presence.offlineFor(1_000, 10)).toEqual([]);
-    vi.advanceTimersByTime(4);
+    vi.advanceTimersByTime(3);
     expect(presence.offlineFor(1_000, 1)).toEqual(['b']);
     expect(presence.offlineFor(1_000, 10)).toEqual(['b', 'c']);
     presence.noteAlerted(['b', 'c']);

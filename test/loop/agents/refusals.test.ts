@@ -47,7 +47,9 @@ describe('the log says of a refused message', () => {
 
   it('a conflict under a name of its own, so that other messages do not hide a lost job', () => {
     noteRefusedMessage(SENDER, errorOf('job_conflict', 'message-8'), context);
-    expect(logged).toMatchObject([['agent_job_conflict', { id: 'message-8' }]]);
+    expect(logged).toMatchObject([
+      ['agent_job_conflict', { id: 'message-8' }, expect.stringContaining('refused')],
+    ]);
   });
 });
 
