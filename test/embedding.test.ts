@@ -94,13 +94,19 @@ test.each([
   );
 });
 
-test('closed metrics do not keep the process of their embedder alive', () => {
+test('closed metrics end their thread, and do not keep the process of their embedder alive', () => {
   const program = `
+    process.on('worker', (worker) => worker.on('exit', () => console.log('thread ended')));
     const { createMetrics } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))});
     const metrics = createMetrics({ gates: { token: 'secret' } });
-    await metrics.close();`;
+    await metrics.close();
+    console.log('closed');`;
   const args = ['--input-type=module', '-e', program];
-  expect(spawnSync(process.execPath, args, { timeout: 20_000 }).status).toBe(0);
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    timeout: 20_000,
+    encoding: 'utf8',
+  });
+  expect([status, stdout]).toEqual([0, 'thread ended\nclosed\n']);
 });
 
 test('createMetrics names every error in its options at once', () => {

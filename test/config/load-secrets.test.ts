@@ -148,7 +148,10 @@ describe('a secret is never shown', () => {
     ['a bracket', {}, `metrics_token: ${SECRET}\nlisten: [\n`],
     ['the token alone', {}, `${SECRET}\n`],
     ['the token in a list', {}, `- metrics_token: ${SECRET}\n`],
-    ['the token in place of a file', { RM_METRICS_TOKEN: SECRET, RM_TLS_CERT_FILE: SECRET }],
+    [
+      'the token in place of a file',
+      { RM_METRICS_TOKEN: SECRET, RM_TLS_CERT_FILE: SECRET, RM_TLS_KEY_FILE: SECRET },
+    ],
     ['a line that was indented into another setting', {}, `log_level: |\n  info\n  ${SECRET}\n`],
   ])('%s', (_, env, yaml) => {
     const shown = everything(env, yaml);

@@ -33,8 +33,20 @@ describe('hosts that are offline', () => {
     expect(presence.offlineFor(1_000, 10)).toEqual(['a']);
   });
 
+  it('count from when they were last found to be offline', () => {
+    presence.startOffline('a');
+    presence.startOffline('b');
+    vi.advanceTimersByTime(500);
+    presence.startOffline('a');
+    vi.advanceTimersByTime(501);
+    expect(presence.offlineFor(1_000, 10)).toEqual(['b']);
+  });
+
   it('of a goodbye of an older connection are not', () => {
+    presence.startOffline('a');
     presence.connect('a', 1);
+    vi.advanceTimersByTime(1);
+    expect(presence.offlineFor(0, 10)).toEqual([]);
     expect(presence.connect('a', 2), 'to be closed').toBe(1);
     expect(presence.connect('a', 2), 'a second hello').toBeUndefined();
     expect(presence.disconnect('a', 1)).toBe(false);
