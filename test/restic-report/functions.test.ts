@@ -60,6 +60,7 @@ function functionsUnder(shell: readonly string[]): void {
       'stats,summary': '11',
       'summary stats': '11',
       stat: '00',
+      nostats: '00',
       '': '00',
     };
     const lines = Object.keys(cases).map(
@@ -243,35 +244,41 @@ function functionsUnder(shell: readonly string[]): void {
     expect(files[0]).toBe('000000000001.job 000000000002.job 000000000003.job');
   });
 
-  it.each([
-    [301, 'redirects to another URL'],
-    [401, 'does not know the token'],
-    [403, 'a proxy in front of the server refused'],
-    [404, 'has no /agent/messages'],
-    [407, 'a proxy in front of the server refused'],
-    [429, 'cannot accept reports now (429)'],
-    [500, 'HTTP status 500'],
-    [502, 'the proxy in front of the server cannot reach it'],
-    [503, 'cannot accept reports now (503)'],
-    [504, 'the proxy in front of the server cannot reach it'],
-  ])('an answer of %i is explained', (status, text) => {
-    expect(call(`status=${status} answer='' shown_url=http://x; explain`)).toContain(text);
-  });
-
-  it.each([
-    [3, 'is not a URL'],
-    [5, 'cannot resolve the name of the proxy'],
-    [6, 'cannot resolve the host name'],
-    [7, 'cannot connect to'],
-    [28, 'did not answer in time'],
-    [35, 'use https:// if the server has TLS'],
-    [52, 'use https:// if the server has TLS'],
-    [60, 'is not trusted: set RESTIC_REPORT_CA_FILE'],
-    [77, 'does not contain PEM certificates'],
-    [92, 'curl failed: curl: (92)'],
-  ])('an error %i of curl is explained', (code, text) => {
-    const lines = `status=000 answer='curl: (${code}) why' shown_url=http://x; explain`;
-    expect(call(lines)).toContain(text);
+  it('each answer of a server and each error of curl is explained', () => {
+    const statuses: [status: number, text: string][] = [
+      [301, 'redirects to another URL'],
+      [401, 'does not know the token'],
+      [403, 'a proxy in front of the server refused'],
+      [404, 'has no /agent/messages'],
+      [407, 'a proxy in front of the server refused'],
+      [429, 'cannot accept reports now (429)'],
+      [500, 'HTTP status 500'],
+      [502, 'the proxy in front of the server cannot reach it'],
+      [503, 'cannot accept reports now (503)'],
+      [504, 'the proxy in front of the server cannot reach it'],
+    ];
+    const errors: [code: number, text: string][] = [
+      [3, 'is not a URL'],
+      [5, 'cannot resolve the name of the proxy'],
+      [6, 'cannot resolve the host name'],
+      [7, 'cannot connect to'],
+      [28, 'did not answer in time'],
+      [35, 'use https:// if the server has TLS'],
+      [52, 'use https:// if the server has TLS'],
+      [60, 'is not trusted: set RESTIC_REPORT_CA_FILE'],
+      [77, 'does not contain PEM certificates'],
+      [92, 'curl failed: curl: (92)'],
+    ];
+    const lines = [
+      ...statuses.map(([status]) => `status=${status} answer=''; explain; echo`),
+      ...errors.map(([code]) => `status=000 answer='curl: (${code}) why'; explain; echo`),
+    ];
+    const explained = call(`shown_url=http://x\n${lines.join('\n')}`)
+      .trim()
+      .split('\n');
+    expect(explained).toEqual(
+      [...statuses, ...errors].map(([, text]) => expect.stringContaining(text)),
+    );
   });
 
   it('a command that takes too long is ended, also where there is no timeout', () => {
