@@ -1,14 +1,20 @@
 import { createServer, type Server } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Connection } from '../../src/connection-thread/connection.ts';
 
-/** Listens like a server that hangs: it accepts connections and says nothing. */
-async function hangingServer(): Promise<{ server: Server; port: number; accepted: () => number }> {
+/** https://www.postgresql.org/docs/current/protocol-message-formats.html: AuthenticationOk, ReadyForQuery */
+const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
+
+/** Listens like a server that hangs: it accepts connections and says nothing, or nothing after the welcome. */
+async function hangingServer(
+  answer?: Buffer,
+): Promise<{ server: Server; port: number; accepted: () => number }> {
   let accepted = 0;
   const server = createServer((socket) => {
     accepted++;
     socket.on('error', () => {});
+    if (answer) socket.once('data', () => socket.write(answer));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -71,6 +77,17 @@ describe('while no server can be reached', () => {
       ),
     );
     expect(reasons[0]).not.toContain('hunter2');
+  });
+
+  it('one that answers no query is given up after two seconds, too', async () => {
+    const welcoming = await hangingServer(WELCOME);
+    onTestFinished(() => void welcoming.server.close());
+    let queries = 0;
+    welcoming.server.on('connection', (socket) => socket.on('data', () => queries++));
+    open(welcoming.port);
+    await until(() => queries === 2); // the startup message comes first
+    vi.advanceTimersByTime(2_000);
+    await until(() => reasons.length === 1);
   });
 
   it('all are tried again after a pause that grows from 0.1 s to 1 s', async () => {

@@ -199,6 +199,14 @@ describe('beyond the requests of one turn', () => {
     expect(exceeded, 'its answer was not put off').toBe(1);
   });
 
+  it('a request that sends too much is answered at once, so that nothing more is read of it', () => {
+    const exchange = new FakeExchange('post', { 'content-length': '100' });
+    for (let n = 0; n < 500; n++) requests.take();
+    responseTo(exchange).send('400 Bad Request', {}, 'no');
+    exchange.data(bytes(11), false);
+    expect(exchange.done.at(-1)).toEqual(['end', 'no', true]);
+  });
+
   it('what is always answered later needs no room in this turn', async () => {
     const exchange = new FakeExchange();
     responseTo(exchange, { answersLater: true }).send('200 OK', {}, 'ok');
