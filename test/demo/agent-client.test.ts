@@ -163,3 +163,17 @@ test('an agent that was welcomed is back within a second, however often it was c
   }
   await connecting;
 });
+
+test('an agent that cannot connect tries again, at least every 30 seconds', async () => {
+  const { server, url } = await startServer();
+  await new Promise((resolve) => server.close(resolve));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { client } = clientOf(url);
+  client.connect();
+  for (let tries = 1; tries <= 10; tries++) {
+    while (vi.getTimerCount() === 0) await setImmediate();
+    vi.advanceTimersByTime(tries === 1 ? 1_000 : 30_000);
+    expect(vi.getTimerCount(), `after ${tries} tries`).toBe(0);
+  }
+});
