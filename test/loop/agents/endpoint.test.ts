@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { MAX_MESSAGE_BYTES } from '../../../src/loop/agents/protocol.ts';
 import { TestAgent } from '../../support/agent.ts';
@@ -158,6 +158,15 @@ describe('a hello', () => {
 });
 
 describe('a connection that has said hello', () => {
+  test('stays open when a later hello is refused', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    agent.hello({ protocol_version: 2 });
+    expect((await agent.receive('error')).payload.code).toBe('protocol_too_new');
+    await agent.report('repo.stats', {}, 'stats');
+    expect(rig.refused('bad_hello')).toBe(0);
+  });
+
   test('is told why it is closed: its token was replaced, or its host removed', async () => {
     const rig = await EndpointRig.start();
     const replaced = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
@@ -171,6 +180,19 @@ describe('a connection that has said hello', () => {
 
 // What it would say next is a hello, with a token that is good no more.
 describe('a connection that has not said hello', () => {
+  test('is closed after 10 seconds, also if it has said something else', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    vi.advanceTimersByTime(9_000);
+    agent.send('heartbeat', { sent_at: '2026-01-02T03:04:05Z' });
+    await agent.receive('error');
+    expect(agent.isClosed).toBe(false);
+    vi.advanceTimersByTime(2_000);
+    expect(await agent.closed).toEqual({ code: 4001, reason: 'no hello in time' });
+  });
+
   test('is closed when the token that it was opened with is replaced', async () => {
     const rig = await EndpointRig.start();
     const token = await rig.enrol('web');
