@@ -32,10 +32,13 @@ const FLEETS: readonly Fleet[] = [100_000, 1_000_000].flatMap((hosts) =>
 
 const constants = measuredConstants();
 const estimates = FLEETS.map(estimate);
-const [first] = estimates;
-const titles = Object.keys(first ?? {});
-console.log(`| ${titles.join(' | ')} |\n|${titles.map(() => '---:|').join('')}`);
-for (const cells of estimates) console.log(`| ${Object.values(cells).join(' | ')} |`);
+const columns = FLEETS.map(
+  ({ hosts, instances }) => `${hosts.toLocaleString('en')} hosts, ${instances} instances`,
+);
+console.log(`| ${['', ...columns].join(' | ')} |\n|---|${columns.map(() => '---:|').join('')}`);
+for (const title of Object.keys(estimates[0] ?? {})) {
+  console.log(`| ${[title, ...estimates.map((cells) => cells[title])].join(' | ')} |`);
+}
 console.log(`
 Assumptions: a database server with ${ASSUMED.coresOfDatabase} cores that are as fast as the one of the benchmarks. A host sends ${ASSUMED.writesPerHostAndDay} messages a day that are stored (two jobs that start and finish, and one \`repo.stats\`), and a sixth of them in the busiest hour. Agents of an instance that restarts connect to the others within ${ASSUMED.reconnectSeconds} s. Jobs are kept for ${DAYS_KEPT} days.`);
 
@@ -64,8 +67,6 @@ function estimate(fleet: Fleet): Record<string, string> {
   };
   const [bottleneck = '', share = 0] = Object.entries(used).sort(([, a], [, b]) => b - a)[0] ?? [];
   return {
-    hosts: hosts.toLocaleString('en'),
-    instances: String(instances),
     'agents of an instance': `${Math.round(agents).toLocaleString('en')} (${loops} loops)`,
     'messages stored/s': busy.writesPerSecond.toFixed(0),
     'commits/s': busy.commitsPerSecond.toFixed(0),
