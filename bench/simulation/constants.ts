@@ -85,13 +85,9 @@ export function measuredConstants(): Constants {
 
 /** Interpolates between the sizes that were measured, and continues the last slope beyond them. */
 export function costOf(costs: readonly Cost[], size: number): Cost {
-  const above = Math.max(
-    costs.findIndex((cost) => cost.size >= size),
-    1,
-  );
-  const at =
-    costs.at(-1) !== undefined && size > (costs.at(-1)?.size ?? 0) ? costs.length - 1 : above;
-  const [a, b] = [costs[at - 1], costs[at]];
+  const found = costs.findIndex((cost) => cost.size >= size);
+  const above = found < 0 ? costs.length - 1 : Math.max(found, 1);
+  const [a, b] = [costs[above - 1], costs[above]];
   if (a === undefined || b === undefined) throw new Error('two sizes must have been measured');
   const part = (size - a.size) / (b.size - a.size);
   const between = (from: number, to: number) => Math.max(from + part * (to - from), 0);
