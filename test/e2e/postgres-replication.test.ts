@@ -43,7 +43,10 @@ unless(NO_POSTGRES).describe('a finish that no synchronous standby has', () => {
   }
 
   /** Sends a finish and waits until its commit waits for the standby. */
-  async function sendAndWait(agent: TestAgent, id: string): Promise<{ acknowledged: Promise<boolean> }> {
+  async function sendAndWait(
+    agent: TestAgent,
+    id: string,
+  ): Promise<{ acknowledged: Promise<boolean> }> {
     const acknowledged = backup(agent, id).then(
       () => true,
       () => false,
@@ -64,23 +67,23 @@ unless(NO_POSTGRES).describe('a finish that no synchronous standby has', () => {
     return server.sql('SELECT count(*) FROM jobs WHERE status IS NOT NULL', on);
   }
 
-  it.each([
-    'pg_cancel_backend',
-    'pg_terminate_backend',
-  ])('is not acknowledged when %s ends the wait, and counts once', async (end) => {
-    const { served, agent } = await serveOne();
-    requireStandby('absent');
-    const { acknowledged } = await sendAndWait(agent, 'x');
-    waiting(`${end}(pid)`);
-    expect(await acknowledged).toBe(false);
-    expect(await agent.closed).toMatchObject({ code: 1013 });
-    await eventually(() => expect(stored(), 'it is committed at the primary').toBe('2'));
-    requireStandby('');
-    await backup(await eventually(() => TestAgent.online(served.agentUrl, token)), 'x');
-    expect(stored()).toBe('2');
-    await eventually(async () => expect(sample(await served.scrape(), BACKUPS)).toBe(2));
-    expect(served.log).toContain('"event":"store_recovered"');
-  });
+  it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
+    'is not acknowledged when %s ends the wait, and counts once',
+    async (end) => {
+      const { served, agent } = await serveOne();
+      requireStandby('absent');
+      const { acknowledged } = await sendAndWait(agent, 'x');
+      waiting(`${end}(pid)`);
+      expect(await acknowledged).toBe(false);
+      expect(await agent.closed).toMatchObject({ code: 1013 });
+      await eventually(() => expect(stored(), 'it is committed at the primary').toBe('2'));
+      requireStandby('');
+      await backup(await eventually(() => TestAgent.online(served.agentUrl, token)), 'x');
+      expect(stored()).toBe('2');
+      await eventually(async () => expect(sample(await served.scrape(), BACKUPS)).toBe(2));
+      expect(served.log).toContain('"event":"store_recovered"');
+    },
+  );
 
   it('is not acknowledged after a failover, although another transaction has its number there', async () => {
     const port = await freePort();

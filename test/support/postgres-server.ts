@@ -69,7 +69,12 @@ export class PostgresServer {
     const server = new PostgresServer(directory, port);
     const data = join(directory, 'data');
     const from = ['--host=127.0.0.1', `--port=${this.port}`, '--username=rm'];
-    server.#program('pg_basebackup', [...from, `--pgdata=${data}`, '--checkpoint=fast', '--no-sync']);
+    server.#program('pg_basebackup', [
+      ...from,
+      `--pgdata=${data}`,
+      '--checkpoint=fast',
+      '--no-sync',
+    ]);
     server.run();
     return server;
   }

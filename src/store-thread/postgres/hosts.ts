@@ -94,6 +94,23 @@ export class Hosts {
     };
   }
 
+  /** The statement that locks those of these hosts that no other transaction has locked, and returns their ids. */
+  tryLock(hostIds: readonly string[]): Statement {
+    return {
+      text: `SELECT host_id FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id
+        FOR UPDATE SKIP LOCKED`,
+      values: [hostIds],
+    };
+  }
+
+  /** The statement that returns the ids of those of these hosts that exist. */
+  exist(hostIds: readonly string[]): Statement {
+    return {
+      text: 'SELECT host_id FROM hosts WHERE host_id = ANY ($1::text[])',
+      values: [hostIds],
+    };
+  }
+
   /** Every host, sorted by its id. */
   *all(): Iterable<HostRecord> {
     for (let after = ''; ; ) {
