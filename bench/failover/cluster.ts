@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from '../../test/support/free-port.ts';
-import { programs } from './programs.ts';
 import { killAll, killFamily, signalFamily } from './processes.ts';
+import { programs } from './programs.ts';
 
 /** The shortest times that Patroni accepts: https://patroni.readthedocs.io/en/latest/dynamic_configuration.html */
 export const PATRONI_TIMES = { ttl: 20, loop_wait: 1, retry_timeout: 3 } as const;
@@ -170,7 +170,9 @@ export class Cluster {
   /** Process id of the postmaster, or 0 if none runs. */
   postmaster(node: Node): number {
     try {
-      return Number(readFileSync(join(node.directory, 'data/postmaster.pid'), 'utf8').split('\n')[0]);
+      return Number(
+        readFileSync(join(node.directory, 'data/postmaster.pid'), 'utf8').split('\n')[0],
+      );
     } catch {
       return 0;
     }
@@ -269,7 +271,11 @@ export class Cluster {
         bin_dir: programs.postgresDirectory,
         pgpass: join(node.directory, 'pgpass'),
         authentication: { superuser, replication: superuser, rewind: superuser },
-        pg_hba: ['local all all trust', 'host all all 127.0.0.1/32 trust', 'host replication all 127.0.0.1/32 trust'],
+        pg_hba: [
+          'local all all trust',
+          'host all all 127.0.0.1/32 trust',
+          'host replication all 127.0.0.1/32 trust',
+        ],
         parameters: {
           unix_socket_directories: node.directory,
           log_directory: join(node.directory, 'log'),
