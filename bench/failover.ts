@@ -25,7 +25,9 @@ const faults = await run(options);
 const more = faults.length - MAX_REASONS;
 for (const fault of faults.slice(0, MAX_REASONS)) console.log(`  ${fault}`);
 if (more > 0) console.log(`  and ${more} more`);
-console.log(faults.length === 0 ? 'failover: passed' : `failover: FAILED (${faults[0]})`);
+console.log(
+  faults.length === 0 ? 'failover: passed' : `failover: FAILED (${faults[0]?.split('\n')[0]})`,
+);
 process.exit(faults.length === 0 ? 0 : EXIT_FAILED);
 
 /** @returns the reasons why it failed */

@@ -30,6 +30,8 @@ const START_LIMIT_MS = 90_000;
 const DATABASE = 'fleet';
 /** Lines of a log to show if the cluster does not start. */
 const SHOWN_LINES = 15;
+/** Lines of the log that describe a deadlock. */
+const DEADLOCK_LINES = 16;
 
 /** One PostgreSQL server and its Patroni. */
 export interface Node {
@@ -197,16 +199,19 @@ export class Cluster {
     node.patroni?.kill('SIGCONT');
   }
 
-  /** Lines of the logs of all PostgreSQL servers that contain the text. */
-  logged(text: string): string[] {
+  /** The deadlocks in the logs of all PostgreSQL servers, with the statements. */
+  deadlocks(): string[] {
     return this.nodes.flatMap(({ directory }) => {
       const logs = join(directory, 'log');
       if (!existsSync(logs)) return [];
-      return readdirSync(logs).flatMap((name) =>
-        readFileSync(join(logs, name), 'utf8')
-          .split('\n')
-          .filter((line) => line.includes(text)),
-      );
+      return readdirSync(logs).flatMap((name) => {
+        const lines = readFileSync(join(logs, name), 'utf8').split('\n');
+        return lines.flatMap((line, index) =>
+          line.includes('deadlock detected')
+            ? [lines.slice(index, index + DEADLOCK_LINES).join('\n    ')]
+            : [],
+        );
+      });
     });
   }
 

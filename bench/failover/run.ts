@@ -164,8 +164,7 @@ class FailoverTest {
       else if ((await plane.stop()) !== 0)
         this.#faults.push(`control plane ${index} failed at its end`);
     }
-    const deadlocks = this.#cluster.logged('deadlock detected').length;
-    if (deadlocks > 0) this.#faults.push(`${deadlocks} deadlocks`);
+    this.#faults.push(...this.#cluster.deadlocks().map((details) => `a deadlock: ${details}`));
     this.#faults.push(...new Set(this.#load.unexpected.map((what) => `an agent received ${what}`)));
     return this.#faults;
   }

@@ -8,7 +8,7 @@ import type { Client, Clients } from './clients.ts';
 import type { Engine, Failure } from './engine.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
-import { applyReports, isReport, type Report } from './reports.ts';
+import { applyReports, isReport, lockHosts, type Report } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 import { UncertainCommits } from './uncertain-commits.ts';
 
@@ -246,6 +246,7 @@ export class Batches {
     let applied: readonly Outcome[] = [];
     try {
       const outcomes = this.#transact((changes) => {
+        lockHosts(engine, operations.filter(isReport));
         applied = operations.flatMap((operation) => applyOne(operation, changes));
         return applied;
       });
@@ -288,28 +289,31 @@ export class Batches {
   }
 
   /**
-   * Runs `work` in a transaction that also writes the goodbyes that could not be written before.
-   * Publishes the changes after the commit.
+   * Runs `work` in a transaction. Before that, it writes the goodbyes that could not be written before, in a
+   * transaction of their own: a transaction must lock all its hosts at once, so that instances cannot deadlock.
    */
   #transact<T>(work: (changes: Changes) => T): T {
-    const { engine, presence, health, stats } = this.#options;
+    const { engine, presence } = this.#options;
     const goodbyes = presence.unwritten;
+    if (goodbyes.length > 0) {
+      const reports = goodbyes.map((goodbye) => ['goodbye', goodbye] as const);
+      this.#commitAndPublish((changes) => applyReports(engine, reports, changes));
+      presence.noteWritten(goodbyes);
+    }
+    return this.#commitAndPublish(work);
+  }
+
+  /** Runs `work` in a transaction, and publishes the changes after the commit. */
+  #commitAndPublish<T>(work: (changes: Changes) => T): T {
+    const { engine, health, stats } = this.#options;
     const wasFailing = health.isFailing;
     const writtenBefore = wasFailing ? engine.rowsWritten() : 0;
     const startedAt = performance.now();
     const { result, changes } = engine.transaction(() => {
       const changes = new Changes();
-      if (goodbyes.length > 0) {
-        applyReports(
-          engine,
-          goodbyes.map((goodbye) => ['goodbye', goodbye]),
-          changes,
-        );
-      }
       return { result: work(changes), changes };
     });
     stats?.commitDuration(performance.now() - startedAt);
-    if (goodbyes.length > 0) presence.noteWritten(goodbyes);
     // A transaction that only reads also succeeds on a full disk, so it proves nothing.
     if (wasFailing && engine.rowsWritten() > writtenBefore) health.worked();
     this.checkFiles();
