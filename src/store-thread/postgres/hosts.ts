@@ -86,7 +86,11 @@ export class Hosts {
     this.#instance = instance;
   }
 
-  /** The statement that locks these hosts and returns their rows, for `record`. */
+  /**
+   * The statement that locks these hosts and returns their rows, for `record`. A row lock is written to the WAL. So a
+   * transaction with repeated reports, which writes nothing else, also waits for the synchronous standby when it
+   * commits. Then the standby has what it has read.
+   */
   lock(hostIds: readonly string[]): Statement {
     return {
       text: `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id FOR UPDATE`,

@@ -13,16 +13,14 @@ const START_LIMIT_MS = 10_000;
 /**
  * Settings of one transaction. They are local to it, so that they also work behind pgbouncer in
  * transaction mode. Every statement of a batch finds its rows by an index. The plans must not depend on
- * statistics, because a table that has just grown has none. A transaction with an id waits for the
- * synchronous standby when it commits, also if it writes nothing. So what it has read is there too.
+ * statistics, because a table that has just grown has none.
  */
 const BEGIN = `BEGIN;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS};
   SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS};
   SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
   SELECT set_config('synchronous_commit', 'on', true)
-  WHERE current_setting('synchronous_commit') IN ('off', 'local');
-  SELECT pg_current_xact_id()`;
+  WHERE current_setting('synchronous_commit') IN ('off', 'local')`;
 /** All reads of it see the same state. */
 const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`;
