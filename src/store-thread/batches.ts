@@ -66,7 +66,6 @@ export class Batches {
   }
 
   receive(client: Client, operations: readonly Operation[]): void {
-    if (this.#isClosed) return;
     this.#waiting.push({ client, operations });
     if (this.#retry === undefined) this.#run();
     // The operations wait for the lock. A goodbye is shown at once anyway.
