@@ -54,7 +54,7 @@ export class PostgresReads implements Reads {
 
   async running(): Promise<ReadonlyMap<string, number>> {
     const [running] = await this.#read([{ text: RUNNING }]);
-    return new Map(running?.rows as [string, number][]);
+    return new Map(rowsOf<[string, number]>(running));
   }
 
   async history(hostId: string): Promise<HostHistory> {
@@ -63,10 +63,10 @@ export class PostgresReads implements Reads {
       { text: ALERTS, values },
       { text: POSTGRES_LAST_JOBS, values },
     ]);
-    const [json] = (alerts?.rows[0] ?? ['{}']) as [string];
+    const [[json] = ['{}']] = rowsOf<[string]>(alerts);
     return {
       alerts: openAlerts(JSON.parse(json)),
-      jobs: (jobs?.rows as unknown as LastJobRow[]).map(reportedJob),
+      jobs: rowsOf<LastJobRow>(jobs).map(reportedJob),
     };
   }
 
@@ -118,6 +118,10 @@ export class PostgresReads implements Reads {
     });
     await this.#connecting;
   }
+}
+
+function rowsOf<Row>(result: StatementResult | undefined): Row[] {
+  return (result?.rows ?? []) as unknown as Row[];
 }
 
 function tooLate(why: string): RmError {
