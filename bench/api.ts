@@ -122,7 +122,7 @@ async function firstPages(
   scenario: Row['scenario'],
   { quick, progress }: BenchOptions,
 ): Promise<Row[]> {
-  const ms = quick ? 2500 : 1_500;
+  const ms = quick ? 200 : 1_500;
   const client = new ApiClient(server.port);
   const runs = [['healthz', '/healthz'] as const, ...FIRST_PAGES].map(([contestant, path]) => ({
     path,
@@ -158,7 +158,7 @@ async function acknowledgements(
   scenario: Row['scenario'],
   { quick, progress }: BenchOptions,
 ): Promise<Row[]> {
-  const ms = quick ? 8_000 : 10_000;
+  const ms = quick ? 500 : 10_000;
   const runs = [0, PAGES].map((pages) => ({
     pages,
     contestant: pages === 0 ? 'no page' : `${pages} pages`,
@@ -167,7 +167,7 @@ async function acknowledgements(
     worst: [] as number[][],
   }));
   await inTurn(runs, quick ? 1 : 8, progress, async ({ pages, waits, worst }, round) => {
-    const open = new Pages(server.port, pages, quick ? POLL_EVERY_MS : POLL_EVERY_MS);
+    const open = new Pages(server.port, pages, quick ? ms / 2 : POLL_EVERY_MS);
     const acknowledged = await load.run(JOBS_PER_SECOND, ms);
     await open.close();
     if (round < 0) return;

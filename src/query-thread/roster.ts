@@ -170,7 +170,7 @@ export function namePrefix(name: string): number {
   let isAscii = true;
   for (let at = 0; at < PREFIX_UNITS; at++) {
     const unit: number = isAscii ? name.charCodeAt(at) || 0 : 0;
-    isAscii = unit < PREFIX_BASE - 1;
+    isAscii = isAscii && unit < PREFIX_BASE - 1;
     prefix = prefix * PREFIX_BASE + Math.min(unit, PREFIX_BASE - 1);
   }
   return prefix;
