@@ -1,15 +1,22 @@
 import type { TemplatedApp } from '../platform/uws.ts';
+import { type ApiOptions, mountApi } from './api/endpoint.ts';
 import { PendingResponse } from './http/pending-response.ts';
 import type { RequestBudget } from './http/request-budget.ts';
 import { mountScrapeEndpoint, type ScrapeEndpointOptions } from './scrape/endpoint.ts';
 
-/** Mounts the routes of every listener: `/metrics` if it is enabled, `/healthz`, and 404 for the rest. */
+/** The routes that exist only if a gate is configured. */
+export interface GatedRoutes {
+  readonly scrape: ScrapeEndpointOptions;
+  readonly api: ApiOptions;
+}
+
+/** Mounts the routes of every listener: the gated ones if there are any, `/healthz`, and 404 for the rest. */
 export function mountRoutes(
   app: TemplatedApp,
   requests: RequestBudget,
-  scrape: ScrapeEndpointOptions | undefined,
+  gated: GatedRoutes | undefined,
 ): void {
-  if (scrape) mountScrapeEndpoint(app, scrape);
+  if (gated !== undefined) mountGatedRoutes(app, gated);
   app.get('/healthz', (res, req) => {
     new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
   });
@@ -19,4 +26,9 @@ export function mountRoutes(
   app.any('/*', (res, req) => {
     new PendingResponse(res, req, requests).send('404 Not Found', {}, 'not found\n');
   });
+}
+
+function mountGatedRoutes(app: TemplatedApp, { scrape, api }: GatedRoutes): void {
+  mountScrapeEndpoint(app, scrape);
+  mountApi(app, api);
 }
