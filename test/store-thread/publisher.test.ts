@@ -12,11 +12,12 @@ import { ulidOf } from '../support/ulid.ts';
 it('of the hosts that have never connected an instance counts those of its shard', () => {
   const fleet = new FleetTable(undefined, [], { index: 1, count: 3 });
   const health = new StoreHealth('fleet.db', undefined, undefined);
-  const publisher = new Publisher(fleet, new Presence(), new Clients(), health);
+  const shownIn = { fleet, others: undefined };
+  const publisher = new Publisher(shownIn, new Presence(), new Clients(), health);
   const hostIds = Array.from({ length: 30 }, (_, n) => ulidOf(n));
   const own = hostIds.filter((hostId) => shardOf(hostId, 3) === 1);
   const changes = new Changes();
-  changes.added.push(...hostIds);
+  changes.added.push(...hostIds.map((hostId) => ({ hostId, host: 'web' })));
   publisher.publish(changes);
   const pending = () => new FleetReader(fleet.buffer).pendingHosts;
   expect(own.length).toBeGreaterThan(0);

@@ -22,13 +22,13 @@ it.each([
     kind,
     code: 'database_failed',
     message: 'PostgreSQL: no',
-    uncertain: undefined,
+    isUncertain: false,
   });
 });
 
 it('a commit without an answer is uncertain', () => {
-  const failure = failureOf(new DatabaseError('lost', undefined, '77'));
-  expect(failure).toMatchObject({ kind: 'unavailable', uncertain: '77' });
+  const failure = failureOf(new DatabaseError('lost', undefined, true));
+  expect(failure).toMatchObject({ kind: 'unavailable', isUncertain: true });
 });
 
 it('an error of this program keeps its code and its message', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { ALERT_SEVERITIES } from '../../../src/contract/alert-kinds.ts';
 import type { JobKind } from '../../../src/contract/jobs.ts';
-import { ALERT_SEVERITIES } from '../../../src/store-thread/rules/alert-kinds.ts';
 import { finishJob, startJob } from '../../../src/store-thread/rules/jobs.ts';
 import type { JobRecord } from '../../../src/store-thread/rules/records.ts';
 import { isLatest, reportedTime } from '../../../src/store-thread/rules/time.ts';
