@@ -57,6 +57,8 @@ unless(NO_POSTGRES).describe('restic-manager import', async () => {
     expect(server.sql('SELECT sum(jobs), sum(jobs_unfinished) FROM hosts', url)).toBe(
       server.sql('SELECT count(*), count(*) FILTER (WHERE status IS NULL) FROM jobs', url),
     );
+    // The clock by which jobs are forgotten.
+    expect(server.sql('SELECT count(*) FROM clock', url)).toBe('1');
     const served = await Served.start({ RM_DATABASE_URL: url });
     expect(aboutFleet(await served.scrape())).toBe(body);
     const agent = await TestAgent.online(served.agentUrl, token);
