@@ -40,6 +40,11 @@ const JUDGED = [
     command:
       'for threads in 1 3; do npm run --silent storm -- --threads $threads; done > bench/results/storm.txt',
   },
+  {
+    name: 'failover',
+    question: 'What happens when the primary of PostgreSQL fails?',
+    command: 'npm run --silent failover > bench/results/failover.txt',
+  },
 ] as const;
 
 /** The rows of each bench that are plotted: those that answer its question most directly. */
