@@ -65,9 +65,9 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     // Patroni 3.0.2 writes the leader key of etcd without a condition. If it was stopped between reading and writing this
     // key, it takes the key from the new primary when it continues, and the standbys discard what the new primary
-    // has committed. Only a watchdog prevents this: https://patroni.readthedocs.io/en/latest/watchdog.html
+    // has committed. Later versions do not: https://github.com/patroni/patroni/pull/2689
     name: 'freeze-patroni',
-    what: 'SIGSTOP and SIGCONT of both (not run by default: without a watchdog, Patroni may lose commits)',
+    what: 'SIGSTOP and SIGCONT of both (not run by default: Patroni 3.0.2 may lose commits)',
     fail: (cluster, primary) => cluster.freeze(primary),
     repair: (cluster, former) => cluster.thaw(former),
     isFailover: true,
