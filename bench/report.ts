@@ -49,6 +49,11 @@ const JUDGED = [
     question: 'What do three instances on one PostgreSQL do with 30,000 agents?',
     command: 'npm run --silent instances > bench/results/instances.txt',
   },
+  {
+    name: 'failover',
+    question: 'What happens when the primary of PostgreSQL fails?',
+    command: 'npm run --silent failover > bench/results/failover.txt',
+  },
 ] as const;
 
 /** The rows of each bench that are plotted: those that answer its question most directly. */

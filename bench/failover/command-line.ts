@@ -8,9 +8,9 @@ export const USAGE = `npm run failover -- [--agents N] [--instances N] [--rate N
   --instances N  number of control planes; default 3
   --rate N       finished jobs per second, of all agents together; default 600
   --strict       with Patroni's synchronous_mode_strict
-${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(13)}  ${what}`).join('\n')}
+${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(14)}  ${what}`).join('\n')}
 
-Runs all scenarios by default, which takes five minutes. Needs Patroni, etcd and PostgreSQL (Debian: patroni,
+Runs the first five scenarios by default, which takes six minutes. Needs Patroni, etcd and PostgreSQL (Debian: patroni,
 etcd-server, postgresql). All data is in a temporary directory. The last line says whether it passed.`;
 
 /** @throws Error that says what would be valid */
@@ -37,7 +37,7 @@ export function parseCommandLine(args: readonly string[]): FailoverOptions | 'he
     instances: wholeNumber('--instances', values.instances, 16),
     rate: wholeNumber('--rate', values.rate, 100_000),
     isStrict: values.strict,
-    scenarios: named.length === 0 ? SCENARIOS : named,
+    scenarios: named.length === 0 ? SCENARIOS.filter(({ isDefault }) => isDefault) : named,
   };
 }
 

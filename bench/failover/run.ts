@@ -132,7 +132,7 @@ class FailoverTest {
     const firstAck = await this.#firstAck(scenario, promotedAt, scenario.isFailover ? 0 : 1_000);
     await sleep(AFTER_MS);
     // With load, because a primary that returns must not get any of it.
-    scenario.repair(cluster, former);
+    await scenario.repair(cluster, former);
     await sleep(AFTER_MS);
     const endedAt = performance.now();
     const checked = await this.#check(scenario, 'after the failover');
