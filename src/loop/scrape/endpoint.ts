@@ -5,9 +5,9 @@ import { errorCode } from '../../errors.ts';
 import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
 import type { ScrapeCode } from '../../shared/server-stats.ts';
 import { CONTENT_TYPE } from '../../shared/text-format.ts';
+import { acceptsGzip } from '../http/accept-encoding.ts';
 import { type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
-import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
 import { sendBody } from './response.ts';
 

@@ -1,0 +1,156 @@
+/** The answers of the API, as far as the page shows them, and the requests. */
+
+export const STATES = ['failed', 'never', 'overdue', 'offline', 'alerts', 'ok', 'pending'] as const;
+export type State = (typeof STATES)[number];
+export type Severity = 'critical' | 'warning' | 'info';
+
+/** `GET /api/fleet`. Times are RFC 3339. */
+export interface Fleet {
+  /** Hosts, without those that are pending. */
+  readonly hosts: number;
+  readonly online: number;
+  readonly pending: number;
+  readonly states: Readonly<Record<State, number>>;
+  readonly alerts: { readonly by_severity: Readonly<Record<Severity, number>> };
+  /** Running jobs by kind. */
+  readonly running: Readonly<Record<string, number>>;
+  /** Jobs that finished since the start of the server, by status. */
+  readonly finished_jobs: Readonly<Record<string, number>>;
+  readonly version: string;
+  /** The clock of the server. */
+  readonly time: string;
+}
+
+export interface Alert {
+  readonly kind: string;
+  readonly severity: Severity;
+  readonly opened_at: string;
+}
+
+export interface Host {
+  readonly host_id: string;
+  readonly host: string;
+  readonly state: State;
+  readonly status: string;
+  readonly offline_since: string | null;
+  readonly last_backup_at: string | null;
+  readonly last_backup_success: boolean | null;
+  /** Of a last backup that failed. */
+  readonly last_backup_exit_code: number | null;
+  readonly last_backup_error: string | null;
+  readonly last_success_at: string | null;
+  readonly backup_interval_seconds: number | null;
+  readonly repo_size_bytes: number | null;
+  readonly snapshot_count: number | null;
+  readonly alerts: readonly Alert[];
+  readonly agent_version: string | null;
+  readonly restic_version: string | null;
+}
+
+export interface Job {
+  readonly job_id: string;
+  readonly kind: string;
+  /** `running`, `succeeded`, `failed` or `cancelled`. */
+  readonly status: string;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly exit_code: number | null;
+  readonly error: string | null;
+  readonly bytes_added: number | null;
+  readonly files_unreadable: number | null;
+}
+
+export interface HostDetails extends Host {
+  readonly jobs: readonly Job[];
+}
+
+export interface HostPage {
+  readonly hosts: readonly Host[];
+  readonly next: string | null;
+}
+
+/** Which hosts to list. No states means all. */
+export interface Filter {
+  readonly states: readonly State[];
+  readonly search: string;
+}
+
+/** Why there is no answer. `status` is 0 if the server could not be reached. */
+export class ApiError extends Error {
+  readonly status: number;
+  /** Whether a token might help. */
+  readonly wantsToken: boolean;
+
+  constructor(status: number, wantsToken: boolean) {
+    super(`status ${status}`);
+    this.status = status;
+    this.wantsToken = wantsToken;
+  }
+}
+
+/** The largest page that the API returns. */
+const MAX_LIMIT = 500;
+const TIMEOUT_MS = 10_000;
+/** What a token may contain (docs/running.md). The browser cannot send anything else in a header. */
+const VALID_TOKEN = /^[\x21-\x7e]{1,1024}$/;
+
+/** The API with a token, or without one if the server asks only for the network of the client. */
+export class Api {
+  readonly #token: string | undefined;
+
+  constructor(token: string | undefined) {
+    this.#token = token;
+  }
+
+  fleet(signal: AbortSignal): Promise<Fleet> {
+    return this.#get('api/fleet', signal);
+  }
+
+  /** @throws ApiError with the status 404 if there is no such host */
+  host(hostId: string, signal: AbortSignal): Promise<HostDetails> {
+    return this.#get(`api/hosts/${encodeURIComponent(hostId)}`, signal);
+  }
+
+  /** The first `count` hosts, in as many requests as needed. */
+  async hosts(filter: Filter, count: number, signal: AbortSignal): Promise<HostPage> {
+    const hosts: Host[] = [];
+    let next: string | null = null;
+    do {
+      const limit = Math.min(MAX_LIMIT, count - hosts.length);
+      const page: HostPage = await this.#get(`api/hosts?${query(filter, limit, next)}`, signal);
+      hosts.push(...page.hosts);
+      next = page.next;
+    } while (next !== null && hosts.length < count);
+    return { hosts, next };
+  }
+
+  /** @throws ApiError, or the reason of `signal` */
+  async #get<Answer>(path: string, signal: AbortSignal): Promise<Answer> {
+    const token = this.#token;
+    if (token !== undefined && !VALID_TOKEN.test(token)) throw new ApiError(401, true);
+    const headers: HeadersInit = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    try {
+      const response = await fetch(path, {
+        headers,
+        cache: 'no-store',
+        redirect: 'error',
+        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+      });
+      if (!response.ok) {
+        throw new ApiError(response.status, response.headers.has('WWW-Authenticate'));
+      }
+      return await response.json();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof ApiError ? error : new ApiError(0, false);
+    }
+  }
+}
+
+function query({ states, search }: Filter, limit: number, after: string | null): URLSearchParams {
+  const parameters = new URLSearchParams(states.map((state) => ['state', state]));
+  if (search !== '') parameters.set('search', search);
+  parameters.set('limit', String(limit));
+  if (after !== null) parameters.set('after', after);
+  return parameters;
+}
