@@ -27,6 +27,9 @@ export const ERROR_CODES = {
   render_failed: 'the body of a scrape could not be rendered',
   render_too_late: 'the body of a scrape was not ready in time',
   too_many_scrapes: 'too many scrapes are waiting for a body',
+  api_failed: 'a request of the API could not be answered',
+  api_too_late: 'the answer to a request of the API took too long',
+  too_many_requests: 'too many requests of the API are waiting',
   closed: 'used after it was closed',
 } as const;
 

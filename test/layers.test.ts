@@ -43,6 +43,7 @@ const THREAD_OF_ENTRY: Readonly<Record<string, string>> = {
   'loop/agent-loop.worker.ts': 'loop',
   'store-thread/store.worker.ts': 'store',
   'connection-thread/connection.worker.ts': 'connection',
+  'query-thread/query.worker.ts': 'query',
   'render-thread/render.worker.ts': 'render',
   'demo/agents.worker.ts': 'demo',
 };
@@ -262,6 +263,7 @@ describe('layers', () => {
 });
 
 const STORE = 'store-thread/store.worker.ts';
+const QUERY = 'query-thread/query.worker.ts';
 
 describe('threads', () => {
   it('each has its name in this test', () => {
@@ -319,15 +321,17 @@ describe('threads', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('SQLite is reached from the store thread, and from nowhere else', () => {
-    expect(ways([STORE], 'node:sqlite')).toHaveLength(1);
-    const others = [...threadEntries, ...entryPoints].filter((entry) => entry !== STORE);
+  it('SQLite is reached from the store thread and the query thread, and from nowhere else', () => {
+    expect(ways([STORE, QUERY], 'node:sqlite')).toHaveLength(2);
+    const others = [...threadEntries, ...entryPoints].filter(
+      (entry) => ![STORE, QUERY].includes(entry),
+    );
     expect(ways(others, 'node:sqlite')).toEqual([]);
   });
 
   it('uWebSockets.js is reached neither from the store, nor from the render thread', () => {
     expect(ways(['cli.ts'], UWS)).toHaveLength(1);
-    expect(ways([STORE, 'render-thread/render.worker.ts'], UWS)).toEqual([]);
+    expect(ways([STORE, QUERY, 'render-thread/render.worker.ts'], UWS)).toEqual([]);
   });
 
   it('the embedded endpoint works without uWebSockets.js of this package', () => {

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { loadSettings } from '../config/load.ts';
 import { DEFAULTS } from '../config/settings.ts';
+import { detailsJson } from '../contract/host-details.ts';
 import { checkHostNames } from '../contract/host-name.ts';
 import type { ListedHost } from '../contract/operations.ts';
 import { errorCode, messageOf, RmError } from '../errors.ts';
@@ -10,6 +11,8 @@ import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
 import type { Missing } from '../store-thread/engine.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
+import { jsonForTerminal, readableDetails } from './readable-details.ts';
+import { aligned } from './table.ts';
 
 const APPLIED_POLL_MS = 20;
 const APPLIED_LIMIT_MS = 2_000;
@@ -18,11 +21,12 @@ export const hosts: Command = {
   usage: `restic-manager hosts add NAME…           enrol hosts; print the token of each, once
        restic-manager hosts add --stdin         the same, one name per line of standard input
        restic-manager hosts list [--json]       list hosts with status, last backup and open alerts
+       restic-manager hosts show HOST_ID        show one host: its agent, alerts and last 20 jobs with their errors
        restic-manager hosts token HOST_ID       replace the token of a host; the old one stops working
        restic-manager hosts rename HOST_ID NAME
        restic-manager hosts remove HOST_ID      remove a host, its jobs and its alerts
 
-Enrol, list, rename and remove hosts. Works while serve is running on the same database.
+Enrol, list, show, rename and remove hosts. Works while serve is running on the same database.
 
   --config FILE  settings in YAML; only data_dir and database_url are used (default: RM_CONFIG)`,
   async run(args) {
@@ -36,8 +40,8 @@ Enrol, list, rename and remove hosts. Works while serve is running on the same d
     if (action === undefined) {
       throw new RmError('usage', `expected hosts ${[...ACTIONS.keys()].join(', hosts ')}`);
     }
-    if (values.json && name !== 'list')
-      throw new RmError('usage', '--json is only valid with hosts list');
+    if (values.json && name !== 'list' && name !== 'show')
+      throw new RmError('usage', '--json is only valid with hosts list and hosts show');
     if (values.stdin && name !== 'add')
       throw new RmError('usage', '--stdin is only valid with hosts add');
     await action(rest, values);
@@ -55,6 +59,7 @@ type Action = (args: readonly string[], flags: Flags) => Promise<void>;
 const ACTIONS = new Map<string, Action>([
   ['add', add],
   ['list', list],
+  ['show', show],
   ['token', replaceToken],
   ['rename', rename],
   ['remove', remove],
@@ -139,6 +144,16 @@ async function list(args: readonly string[], flags: Flags): Promise<void> {
   });
 }
 
+async function show(args: readonly string[], flags: Flags): Promise<void> {
+  const [hostId] = expectArguments(args, ['HOST_ID']);
+  await withStore(flags, async (store) => {
+    const details = await store.submit('showHost', { hostId });
+    if (details === undefined) throw noSuchHost(hostId);
+    const json = detailsJson(details);
+    console.log(flags.json ? jsonForTerminal(json) : readableDetails(json));
+  });
+}
+
 async function replaceToken(args: readonly string[], flags: Flags): Promise<void> {
   const [hostId] = expectArguments(args, ['HOST_ID']);
   await withStore(flags, async (store) => {
@@ -220,16 +235,5 @@ function table(listed: readonly ListedHost[]): string {
       host,
     ]),
   ];
-  // Not `Math.max(...rows)`: a call takes some 100,000 arguments, and a fleet may have more hosts.
-  const widths = rows[0]?.map((_, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths?.[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return aligned(rows);
 }

@@ -1,4 +1,5 @@
 import type { RepoStatus } from './host.ts';
+import type { HostDetails } from './host-details.ts';
 import type { JobKind, JobStatus } from './jobs.ts';
 
 /** The answer to an operation for a host that is no longer enrolled. */
@@ -80,6 +81,8 @@ export interface Operations {
   /** Answers whether there was such a host. */
   removeHost: [{ hostId: string }, boolean];
   listHosts: [null, ListedHost[]];
+  /** Answers undefined if there is no such host. */
+  showHost: [{ hostId: string }, HostDetails | undefined];
   /**
    * Answers whether the control plane that serves this database has applied all changes of hosts.
    * True if none is running.

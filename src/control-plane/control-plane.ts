@@ -1,10 +1,17 @@
-import { compileGate, proxiesInTrustedNetworks, TOKEN_OVERLAP_MS } from '../access/gate.ts';
+import {
+  compileGate,
+  type Gate,
+  proxiesInTrustedNetworks,
+  TOKEN_OVERLAP_MS,
+} from '../access/gate.ts';
 import { Networks } from '../access/networks.ts';
 import { applicable, type Reload } from '../config/reload.ts';
 import type { Settings } from '../config/settings.ts';
 import type { RmError } from '../errors.ts';
 import { AgentLoops } from '../loop/agent-loops.ts';
 import { AgentEndpoint } from '../loop/agents/endpoint.ts';
+import { reportApiTo } from '../loop/api-reports.ts';
+import { QueryThread } from '../loop/doors/query-thread.ts';
 import { RenderThread } from '../loop/doors/render-thread.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
@@ -12,8 +19,7 @@ import { RequestBudget } from '../loop/http/request-budget.ts';
 import { MAX_METRICS_SOCKETS, SocketLimit } from '../loop/http/socket-limit.ts';
 import { createApp, Listener } from '../loop/listener.ts';
 import { LoopHealthMonitor } from '../loop/loop-health.ts';
-import { mountRoutes } from '../loop/routes.ts';
-import type { ScrapeEndpointOptions } from '../loop/scrape/endpoint.ts';
+import { type GatedRoutes, mountRoutes } from '../loop/routes.ts';
 import { SharedRender } from '../loop/scrape/shared-render.ts';
 import { reportTo } from '../loop/scrape-reports.ts';
 import { packageCommit, packageVersion } from '../platform/build-info.ts';
@@ -60,6 +66,10 @@ type Closer = () => void | Promise<void>;
 interface CommonParts {
   readonly jobs: JobHistogram;
   readonly fleet: SharedArrayBuffer;
+  /** Undefined if neither a token nor a network is configured. */
+  readonly gate: Gate | undefined;
+  /** The hosts that only the API shows; undefined if there is no gate. */
+  readonly others: SharedArrayBuffer | undefined;
   readonly stats: ServerStats;
   /** Counters of the main thread. */
   readonly counter: StatsWriter;
@@ -81,13 +91,16 @@ interface CommonParts {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { settings, log, onDeath } = options;
   uws(); // If no build can be loaded, this throws before anything has started.
+  const gate = compileGate(settings.access);
   const stats = ServerStats.create();
   const counter = stats.writer();
   const eventLimits = EventLog.allocate();
   const openSockets = SocketLimit.allocate();
   const common: CommonParts = {
     jobs: JobHistogram.create(),
+    gate,
     fleet: allocateFleetBuffer(),
+    others: gate && allocateFleetBuffer(),
     stats,
     counter,
     requests: new RequestBudget(() => counter.refusal('too_many_requests')),
@@ -110,6 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       missing: 'create',
       serving: {
         fleet: common.fleet,
+        others: common.others,
         exclude: settings.metricsExclude,
         shard: settings.metricsShard,
         stats: stats.buffer,
@@ -122,12 +136,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const client = store.connect(common.counter);
     await client.ready;
 
-    const scrape = await startScrape(options, common);
-    const scrapeOnAgentListener = settings.metricsListen === undefined ? scrape : undefined;
-    const listener = await serveAgents(options, common, store, client, scrapeOnAgentListener);
-    const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, scrape, common));
+    const gated = await startGated(options, common);
+    const gatedOnAgentListener = settings.metricsListen === undefined ? gated : undefined;
+    const listener = await serveAgents(options, common, store, client, gatedOnAgentListener);
+    const metricsUrl = settings.metricsListen && (await listenForMetrics(settings, gated, common));
     const url = await listener.listen(settings.listen);
-    logStart(options, store, { url, metricsUrl: scrape && (metricsUrl ?? url) });
+    logStart(options, store, { url, metricsUrl: gated && (metricsUrl ?? url) });
     // The last closer runs first, so no connection is accepted while the other parts close.
     closers.push(() => listener.stopListening());
     const abandon = async () => {
@@ -183,7 +197,7 @@ async function serveAgents(
   common: CommonParts,
   store: Store,
   client: StoreClient,
-  scrape: ScrapeEndpointOptions | undefined,
+  gated: GatedRoutes | undefined,
 ): Promise<Listener> {
   const { jobs, stats, counter, requests, sockets, events, eventLimits, closers, reloaders } =
     common;
@@ -207,7 +221,7 @@ async function serveAgents(
     );
     listener = new Listener(tls, (app) => {
       agents.mount(app);
-      mountRoutes(app, requests, scrape);
+      mountRoutes(app, requests, gated);
     });
     reloaders.push((reload) => listener?.renewCertificate(reload.tls));
     return listener;
@@ -225,7 +239,8 @@ async function serveAgents(
       logLevel,
       tls,
       access,
-      renders: scrape?.source,
+      renders: gated?.scrape.source,
+      queries: gated?.api.source,
       onDeath,
     },
     listener,
@@ -237,16 +252,14 @@ async function serveAgents(
 }
 
 /**
- * Starts the render thread.
- * @returns the options of the scrape endpoint; undefined if neither a token nor a network is
- * configured, because there is no endpoint then
+ * Starts the render thread. The query thread starts with the first request of the API.
+ * @returns undefined if neither a token nor a network is configured, because these routes do not exist then
  */
-async function startScrape(
+async function startGated(
   { settings, log, onScrape }: ControlPlaneOptions,
-  { jobs, fleet, stats, counter, requests, events, closers, reloaders }: CommonParts,
-): Promise<ScrapeEndpointOptions | undefined> {
-  const gate = compileGate(settings.access);
-  if (gate === undefined) {
+  { jobs, gate, fleet, others, stats, counter, requests, events, closers, reloaders }: CommonParts,
+): Promise<GatedRoutes | undefined> {
+  if (gate === undefined || others === undefined) {
     log.warn('/metrics is disabled; set RM_METRICS_TOKEN or RM_METRICS_TRUSTED_CIDR to enable it');
     return undefined;
   }
@@ -280,19 +293,29 @@ async function startScrape(
   reloaders.push(({ token }) => {
     if (token !== undefined) gate.replaceToken(token, TOKEN_OVERLAP_MS);
   });
-  return { gate, source, counter, requests, onScrape, ...reportTo(events) };
+  const queries = new QueryThread({
+    tables: [others, fleet],
+    dataDir: settings.dataDir,
+    databaseUrl: settings.databaseUrl,
+    version: packageVersion(),
+  });
+  closers.push(() => queries.close());
+  return {
+    scrape: { gate, source, counter, requests, onScrape, ...reportTo(events) },
+    api: { gate, source: queries, counter, requests, ...reportApiTo(events) },
+  };
 }
 
 async function listenForMetrics(
   settings: Settings,
-  scrape: ScrapeEndpointOptions | undefined,
+  gated: GatedRoutes | undefined,
   { counter, requests, closers, reloaders }: CommonParts,
 ): Promise<string> {
   const onRefusal = () => counter.refusal('too_many_connections');
   const sockets = new SocketLimit(SocketLimit.allocate(), onRefusal, MAX_METRICS_SOCKETS);
   const listener = new Listener(settings.tls, (app) => {
     sockets.watch(app);
-    mountRoutes(app, requests, scrape);
+    mountRoutes(app, requests, gated);
   });
   closers.push(() => listener.close());
   reloaders.push((reload) => listener.renewCertificate(reload.tls));

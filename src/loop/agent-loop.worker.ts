@@ -9,6 +9,8 @@ import type { TemplatedApp } from '../platform/uws.ts';
 import { JobHistogram } from '../shared/job-histogram.ts';
 import { ServerStats } from '../shared/server-stats.ts';
 import { AgentEndpoint } from './agents/endpoint.ts';
+import { RemoteQueries } from './api/remote-queries.ts';
+import { reportApiTo } from './api-reports.ts';
 import { StoreClient, type StoreLink } from './doors/store-client.ts';
 import { RequestBudget } from './http/request-budget.ts';
 import { SocketLimit } from './http/socket-limit.ts';
@@ -29,6 +31,8 @@ export interface AgentLoopData {
   readonly access: AccessRules;
   /** Port to the loop that renders, if the scrape endpoint is on the agents' listener. */
   readonly renders: MessagePort | undefined;
+  /** Port to the main thread, which passes requests of the API on; set if `renders` is. */
+  readonly queries: MessagePort | undefined;
 }
 
 /** A message from the main thread to the loop. */
@@ -69,7 +73,13 @@ const agents = new AgentEndpoint({
 });
 const gate = data.renders && compileGate(data.access);
 const source = data.renders && new RemoteRender(data.renders);
-const scrape = gate && source && { gate, source, counter: stats, requests, ...reportTo(events) };
+const queries = data.queries && new RemoteQueries(data.queries);
+const gated = gate &&
+  source &&
+  queries && {
+    scrape: { gate, source, counter: stats, requests, ...reportTo(events) },
+    api: { gate, source: queries, counter: stats, requests, ...reportApiTo(events) },
+  };
 /** One app per certificate. The last one gets new sockets. The sockets of earlier ones stay open. */
 const apps: TemplatedApp[] = [];
 
@@ -105,7 +115,7 @@ function renewCertificate(tls: Settings['tls']): void {
 function serve(tls: Settings['tls']): void {
   const app = createApp(tls);
   agents.mount(app);
-  mountRoutes(app, requests, scrape);
+  mountRoutes(app, requests, gated);
   apps.push(app);
   tell({ descriptor: app.getDescriptor() });
 }
@@ -116,6 +126,7 @@ async function close(limitMs: number | undefined): Promise<void> {
   for (const app of apps) app.close();
   store.close();
   source?.close();
+  queries?.close();
   tell({ closed: true });
   // Nothing else keeps the thread alive, so it ends.
   parentPort?.close();

@@ -6,6 +6,8 @@ import type { Settings } from '../config/settings.ts';
 import { RmError } from '../errors.ts';
 import { workerFile } from '../platform/worker-file.ts';
 import type { AgentLoopControl, AgentLoopData, AgentLoopStatus } from './agent-loop.worker.ts';
+import type { QuerySource } from './api/query-source.ts';
+import { serveRemoteQueries } from './api/remote-queries.ts';
 import type { Store } from './doors/store.ts';
 import type { Listener } from './listener.ts';
 import { serveRemoteRenders } from './scrape/remote-render.ts';
@@ -23,6 +25,8 @@ export interface AgentLoopsOptions {
   readonly access: AccessRules;
   /** Source of bodies, if the scrape endpoint is on the agents' listener. */
   readonly renders: RenderSource | undefined;
+  /** Source of the answers of the API; set if `renders` is. */
+  readonly queries: QuerySource | undefined;
   readonly onDeath: (error: RmError) => void;
 }
 
@@ -159,6 +163,13 @@ function startThread(options: AgentLoopsOptions): Worker {
     renders = port2;
     transferList.push(port2);
   }
+  let queries: AgentLoopData['queries'];
+  if (options.queries) {
+    const { port1, port2 } = new MessageChannel();
+    serveRemoteQueries(port1, options.queries);
+    queries = port2;
+    transferList.push(port2);
+  }
   const workerData: AgentLoopData = {
     store: link,
     jobs,
@@ -169,6 +180,7 @@ function startThread(options: AgentLoopsOptions): Worker {
     tls,
     access,
     renders,
+    queries,
   };
   return new Worker(workerFile('./agent-loop', import.meta.url), {
     workerData,

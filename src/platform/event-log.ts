@@ -21,6 +21,8 @@ export const EVENTS = [
   'agent_too_many_unanswered',
   'agent_unauthorized',
   'agent_unread_answers',
+  'api_failed',
+  'api_refused',
   'scrape_failed',
   'scrape_refused',
   'shard_shared',

@@ -49,7 +49,8 @@ function shown(value: unknown): string {
   return escaped(JSON.stringify(value));
 }
 
-function escaped(text: string): string {
+/** Makes a text from a stranger safe for a terminal. */
+export function escaped(text: string): string {
   return text.replace(INVISIBLE, (character) => {
     const code = character.codePointAt(0) ?? 0;
     return `\\u${code.toString(16).padStart(4, '0')}`;

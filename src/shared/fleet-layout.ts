@@ -1,3 +1,5 @@
+import { ALERT_KINDS } from '../contract/alert-kinds.ts';
+
 /*
  * Layout of the fleet table in shared memory. The thread that writes it and the threads that read
  * it both take their offsets from here.
@@ -39,7 +41,7 @@ const FAMILY_MARKS = 2; // a word for each family over hosts, up to the end of t
 const PAGE_HEADER_WORDS = 16;
 export const MAX_FAMILY_MARKS = PAGE_HEADER_WORDS - FAMILY_MARKS;
 
-export const WORD_COLUMNS = 7;
+export const WORD_COLUMNS = 8;
 export const TEXT_START = 0; // in units of TEXT_UNIT
 export const TEXT_LENGTH = 1; // in bytes, of the first text
 export const FLAGS = 2;
@@ -47,6 +49,7 @@ export const ALERTS_CRITICAL = 3;
 export const ALERTS_INFO = 4;
 export const ALERTS_WARNING = 5;
 export const INFO_LENGTH = 6; // in bytes, of the second text
+export const API_BITS = 7; // no family shows them: a bit for each open kind of alert, then IS_PENDING
 
 export const DOUBLE_COLUMNS = 3;
 export const LAST_BACKUP_MS = 0;
@@ -60,6 +63,10 @@ export const BACKUP_ADDED_BYTES = 1;
 export const BACKUP_DURATION_MS = 2;
 export const BACKUP_SUCCESS_MS = 3;
 export const CHECK_SUCCESS_MS = 4;
+
+/** Bit of API_BITS: the host is pending. Only a table that is not rendered contains such hosts. */
+export const IS_PENDING = 1 << ALERT_KINDS.length;
+export const ALERT_BITS = IS_PENDING - 1;
 
 export const FLAG_ONLINE = 1;
 export const FLAG_HAS_BACKUP = 2;

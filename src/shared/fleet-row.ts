@@ -4,6 +4,7 @@ import {
   ALERTS_CRITICAL,
   ALERTS_INFO,
   ALERTS_WARNING,
+  API_BITS,
   BACKUP_ADDED_BYTES,
   BACKUP_DURATION_MS,
   BACKUP_INTERVAL_SECONDS,
@@ -59,9 +60,16 @@ export function markChangedFamilies(page: Page, row: number, change: () => void)
 
 /**
  * Compares the row with `host` and, if `write` is set, stores `host` in it.
+ * @param apiBits see `API_BITS`
  * @returns whether the row was different before
  */
-export function writeRow(page: Page, row: number, host: Host, write: boolean): boolean {
+export function writeRow(
+  page: Page,
+  row: number,
+  host: Host,
+  apiBits: number,
+  write: boolean,
+): boolean {
   const { lastBackup, repoSizeBytes, openAlerts } = host;
   const lastBackupIfGood = lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined;
   const flags =
@@ -87,6 +95,7 @@ export function writeRow(page: Page, row: number, host: Host, write: boolean): b
     if (write) page.setDetail(column, row, value);
   };
   word(FLAGS, flags);
+  word(API_BITS, apiBits);
   word(ALERTS_CRITICAL, openAlerts?.critical ?? 0);
   word(ALERTS_INFO, openAlerts?.info ?? 0);
   word(ALERTS_WARNING, openAlerts?.warning ?? 0);

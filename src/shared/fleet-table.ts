@@ -81,9 +81,10 @@ export class FleetTable {
   /**
    * Adds a host or replaces all fields of a known one. The next scrape shows it. A host of another shard
    * is ignored.
+   * @param apiBits what only the API shows, see `API_BITS` in `fleet-layout.ts`
    * @throws RmError `invalid_host`, `fleet_full`; the table is unchanged then
    */
-  upsert(host: Host): void {
+  upsert(host: Host, apiBits = 0): void {
     checkHost(host);
     if (!this.contains(host.hostId)) return;
     const text = textsOf(host, this.#keepsInfo);
@@ -91,9 +92,9 @@ export class FleetTable {
     const owner = this.#pages[at];
     const row = owner === undefined ? 0 : lowerBound(owner.ids, host.hostId);
     if (owner !== undefined && owner.ids[row] === host.hostId) {
-      this.#update(owner, row, host, text);
+      this.#update(owner, row, host, apiBits, text);
     } else {
-      this.#insert(at, row, host, text);
+      this.#insert(at, row, host, apiBits, text);
     }
   }
 
@@ -143,20 +144,20 @@ export class FleetTable {
     return true;
   }
 
-  #update(owner: WriterPage, row: number, host: Host, texts: Texts): void {
+  #update(owner: WriterPage, row: number, host: Host, apiBits: number, texts: Texts): void {
     const { page } = owner;
     const oldStart = page.word(TEXT_START, row);
     const oldLength = textLength(page, row);
     const oldBytes = this.#text.view(oldStart, oldLength);
     const hasNewText = !texts.bytes.equals(oldBytes);
     // An upsert that changes nothing must not mark the page, or readers would render it again.
-    if (!hasNewText && !writeRow(page, row, host, false)) return;
+    if (!hasNewText && !writeRow(page, row, host, apiBits, false)) return;
     const labelsAreOld = texts.bytes
       .subarray(0, texts.labelLength)
       .equals(oldBytes.subarray(0, page.word(TEXT_LENGTH, row)));
     const start = hasNewText ? this.#text.add(texts.bytes) : oldStart;
     withOddVersion(page.words, VERSION, () => {
-      markChangedFamilies(page, row, () => writeRow(page, row, host, true));
+      markChangedFamilies(page, row, () => writeRow(page, row, host, apiBits, true));
       if (!hasNewText) return;
       setTexts(page, row, start, texts);
       if (labelsAreOld) page.markFamily(INFO_FAMILY);
@@ -165,12 +166,12 @@ export class FleetTable {
     });
   }
 
-  #insert(at: number, row: number, host: Host, texts: Texts): void {
+  #insert(at: number, row: number, host: Host, apiBits: number, texts: Texts): void {
     const start = this.#text.add(texts.bytes);
     const { page, ids, position } = this.#makeRoomOrFreeText(at, row, start, texts.bytes.length);
     withOddVersion(page.words, VERSION, () => {
       page.shift(position, 1);
-      writeRow(page, position, host, true);
+      writeRow(page, position, host, apiBits, true);
       setTexts(page, position, start, texts);
       page.markAllFamilies();
     });

@@ -1,4 +1,6 @@
 import {
+  API_CODES,
+  API_REFUSALS,
   CELL,
   DURATION_BOUNDS_SECONDS,
   DURATION_SUM,
@@ -44,7 +46,7 @@ export const PROCESS_CELL = {
 
 const CUMULATIVE = STATS_CELLS + 6;
 const BUCKETS = DURATION_BOUNDS_SECONDS.length + 1;
-const HISTOGRAMS = [CELL.scrapeDuration, CELL.commitDuration];
+const HISTOGRAMS = [CELL.apiDuration, CELL.scrapeDuration, CELL.commitDuration];
 /** Number of cells of a reading: all of the above, then the cumulative buckets of each histogram. */
 export const READING_CELLS = CUMULATIVE + HISTOGRAMS.length * BUCKETS;
 
@@ -184,6 +186,30 @@ export const SERVER_FAMILIES: readonly ServerFamily[] = [
     labels: ['code'],
     over: 'server',
     rows: byLabel('code', REPORT_CODES, CELL.reports),
+  },
+  {
+    name: 'rm_api_refusals_total',
+    type: 'counter',
+    help: 'Requests to the API that got no data, by reason.',
+    labels: ['reason'],
+    over: 'server',
+    rows: byLabel('reason', API_REFUSALS, CELL.apiRefusals),
+  },
+  {
+    name: 'rm_api_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time from the arrival of an API request until the socket accepted the last byte of its data.',
+    labels: [],
+    over: 'server',
+    rows: durations(CELL.apiDuration),
+  },
+  {
+    name: 'rm_api_requests_total',
+    type: 'counter',
+    help: 'Requests to the API by HTTP status.',
+    labels: ['code'],
+    over: 'server',
+    rows: byLabel('code', API_CODES, CELL.apiRequests),
   },
   {
     name: 'rm_scrape_duration_seconds',

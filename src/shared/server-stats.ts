@@ -59,6 +59,24 @@ export type ReportCode = (typeof REPORT_CODES)[number];
 export const SCRAPE_CODES = [200, 400, 401, 405, 503] as const;
 export type ScrapeCode = (typeof SCRAPE_CODES)[number];
 
+/** HTTP statuses with which the API answers. */
+export const API_CODES = [200, 400, 401, 404, 405, 503] as const;
+export type ApiCode = (typeof API_CODES)[number];
+
+/** Reasons why a request of the API got no data, sorted. `docs/api.md` explains each. */
+export const API_REFUSALS = [
+  'bad_method',
+  'bad_parameter',
+  'bad_request',
+  'failed',
+  'no_such_host',
+  'too_late',
+  'too_many_requests',
+  'too_slow',
+  'unauthorized',
+] as const;
+export type ApiRefusal = (typeof API_REFUSALS)[number];
+
 /** Inclusive upper bounds of the buckets in seconds. A bucket `+Inf` follows them. */
 export const DURATION_BOUNDS_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5] as const;
 /**
@@ -82,6 +100,9 @@ export const CELL = {
   refusals: reserveCells(REFUSALS.length),
   reports: reserveCells(REPORT_CODES.length),
   scrapes: reserveCells(SCRAPE_CODES.length),
+  apiRequests: reserveCells(API_CODES.length),
+  apiRefusals: reserveCells(API_REFUSALS.length),
+  apiDuration: reserveCells(DURATION_CELLS),
   scrapeDuration: reserveCells(DURATION_CELLS),
   commitDuration: reserveCells(DURATION_CELLS),
   storeFailures: reserveCells(1),
@@ -174,6 +195,19 @@ export class StatsWriter {
   /** A request with messages was answered. */
   report(code: ReportCode): void {
     this.#add(CELL.reports + REPORT_CODES.indexOf(code), 1);
+  }
+
+  /** A request of the API was answered. */
+  apiRequest(code: ApiCode): void {
+    this.#add(CELL.apiRequests + API_CODES.indexOf(code), 1);
+  }
+
+  apiRefusal(reason: ApiRefusal): void {
+    this.#add(CELL.apiRefusals + API_REFUSALS.indexOf(reason), 1);
+  }
+
+  apiDuration(ms: number): void {
+    this.#observe(CELL.apiDuration, ms / 1000);
   }
 
   scrape(code: ScrapeCode): void {

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ulid } from 'ulid';
+import type { HostDetails } from '../contract/host-details.ts';
 import { checkHostName, checkHostNames } from '../contract/host-name.ts';
 import type { Answer, Operation, Request } from '../contract/operations.ts';
 import type { Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { Named } from './rows.ts';
-import { listedHost } from './rules/views.ts';
+import { hostDetails, listedHost } from './rules/views.ts';
 
 /** The operations of the `hosts` commands, and the token lookup of the loops. */
 export type AdministrationName =
@@ -14,6 +15,7 @@ export type AdministrationName =
   | 'replaceToken'
   | 'renameHost'
   | 'listHosts'
+  | 'showHost'
   | 'areHostChangesApplied'
   | 'authenticate';
 
@@ -41,6 +43,7 @@ export class Administration {
         const now = engine.now();
         return Array.from(engine.hosts(), (record) => listedHost(record, isServed, now));
       },
+      showHost: ({ hostId }) => this.#show(hostId),
       areHostChangesApplied: () => engine.areChangesApplied(),
       authenticate: ({ tokenDigest }) => engine.hostOfToken(tokenDigest),
     };
@@ -49,6 +52,13 @@ export class Administration {
   /** @throws RmError `invalid_host` */
   apply<N extends AdministrationName>([name, request]: Operation<N>, changes: Changes): Answer<N> {
     return this.#handlers[name](request, changes);
+  }
+
+  #show(hostId: string): HostDetails | undefined {
+    const record = this.#engine.host(hostId);
+    if (record === undefined) return undefined;
+    const jobs = this.#engine.lastJobs(hostId);
+    return hostDetails(record, jobs, this.#engine.isServed(), this.#engine.now());
   }
 
   /**
@@ -62,8 +72,8 @@ export class Administration {
       return { hostId: ulid(), host, token, tokenDigest: digestOf(token) };
     });
     this.#engine.addHosts(added);
-    return added.map(({ hostId, token, tokenDigest }) => {
-      changes.added.push(hostId);
+    return added.map(({ hostId, host, token, tokenDigest }) => {
+      changes.added.push({ hostId, host });
       changes.enrolled.push([hostId, tokenDigest]);
       return { hostId, token };
     });

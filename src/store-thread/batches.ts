@@ -340,4 +340,9 @@ export class Batches {
   }
 }
 
-const READS: readonly OperationName[] = ['authenticate', 'areHostChangesApplied', 'listHosts'];
+const READS: readonly OperationName[] = [
+  'authenticate',
+  'areHostChangesApplied',
+  'listHosts',
+  'showHost',
+];

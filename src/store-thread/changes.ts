@@ -8,6 +8,12 @@ export interface Appearance {
   readonly online: boolean;
 }
 
+/** A new host. */
+export interface AddedHost {
+  readonly hostId: string;
+  readonly host: string;
+}
+
 /**
  * What one transaction changed. The operations fill it. The publisher shows it after the commit. If
  * the transaction fails, it is discarded.
@@ -16,7 +22,7 @@ export class Changes {
   /** The new records of hosts whose rows in the exposition may have changed. */
   readonly hosts = new Map<string, HostRecord>();
   /** New hosts, which are pending. */
-  readonly added: string[] = [];
+  readonly added: AddedHost[] = [];
   /** Hosts with a new token: new hosts, and hosts whose token was replaced. */
   readonly enrolled: EnrolledHost[] = [];
   readonly removed: string[] = [];
@@ -40,7 +46,7 @@ export class Changes {
     const { hosts, added, enrolled, removed, tokensReplaced, appearances } = part;
     for (const [hostId, host] of hosts) this.hosts.set(hostId, host);
     // Not `push(...added)`: a call takes some 100,000 arguments, and as many hosts may be added at once.
-    for (const hostId of added) this.added.push(hostId);
+    for (const host of added) this.added.push(host);
     for (const host of enrolled) this.enrolled.push(host);
     for (const hostId of removed) this.removed.push(hostId);
     for (const hostId of tokensReplaced) this.tokensReplaced.push(hostId);

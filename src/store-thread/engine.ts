@@ -1,3 +1,4 @@
+import type { ReportedJob } from '../contract/last-jobs.ts';
 import type { EnrolledHost } from '../contract/operations.ts';
 import type { Changes } from './changes.ts';
 import type { Named, Rows } from './rows.ts';
@@ -88,6 +89,10 @@ export interface Engine {
   write(rows: Rows): void;
   /** Every host, sorted by its id. */
   hosts(): Iterable<HostRecord>;
+
+  host(hostId: string): HostRecord | undefined;
+  /** The last jobs of a host, newest first. */
+  lastJobs(hostId: string): ReportedJob[];
 
   /** Every host with the SHA-256 of its token. */
   enrolled(): EnrolledHost[];

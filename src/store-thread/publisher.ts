@@ -1,11 +1,23 @@
+import { IS_PENDING } from '../shared/fleet-layout.ts';
 import type { FleetTable } from '../shared/fleet-table.ts';
-import type { Changes } from './changes.ts';
+import type { AddedHost, Changes } from './changes.ts';
 import type { Clients } from './clients.ts';
 import type { Presence } from './presence.ts';
 import { allowedSilenceMs } from './rules/connections.ts';
 import type { HostRecord } from './rules/records.ts';
-import { shownHost } from './rules/views.ts';
+import { alertBits, pendingHost, shownHost } from './rules/views.ts';
 import type { StoreHealth } from './store-health.ts';
+
+/** The tables in which hosts are shown. */
+export interface ShownIn {
+  /** The hosts of the exposition. */
+  readonly fleet: FleetTable;
+  /**
+   * The hosts that only the API shows: pending ones, and those of other shards. Undefined if there is no
+   * API.
+   */
+  readonly others: FleetTable | undefined;
+}
 
 /**
  * Shows committed changes: to scrapes through the fleet table, and to the loops as token changes and
@@ -13,21 +25,23 @@ import type { StoreHealth } from './store-health.ts';
  */
 export class Publisher {
   readonly #fleet: FleetTable | undefined;
+  readonly #others: FleetTable | undefined;
   readonly #presence: Presence;
   readonly #clients: Clients;
   readonly #health: StoreHealth;
   /** Hosts of the shard that are enrolled and have never connected. */
   readonly #pending = new Set<string>();
 
-  /** @param fleet undefined in a process that does not serve */
+  /** @param shownIn undefined in a process that does not serve */
   constructor(
-    fleet: FleetTable | undefined,
+    shownIn: ShownIn | undefined,
     presence: Presence,
     clients: Clients,
     health: StoreHealth,
   ) {
     this.#health = health;
-    this.#fleet = fleet;
+    this.#fleet = shownIn?.fleet;
+    this.#others = shownIn?.others;
     this.#presence = presence;
     this.#clients = clients;
   }
@@ -79,7 +93,7 @@ export class Publisher {
       if (host?.reportedAtMs === undefined) continue; // it has a connection
       this.#presence.keepOnline(hostId, allowedSilenceMs(host), host.reportedAtMs);
     }
-    for (const hostId of changes.added) this.#addPending(hostId);
+    for (const host of changes.added) this.#showPending(host);
     for (const host of changes.hosts.values()) {
       if (host.isElsewhere) this.#leaveToOther(host.hostId);
       this.#show(host);
@@ -89,6 +103,7 @@ export class Publisher {
       this.#closeConnection(hostId, 'removed');
       this.#presence.forget(hostId);
       this.#fleet?.remove(hostId);
+      this.#others?.remove(hostId);
     }
     this.#fleet?.setPending(this.#pending.size);
   }
@@ -97,18 +112,21 @@ export class Publisher {
   showUnwrittenGoodbye(hostId: string, connection: number): void {
     if (!this.#presence.disconnect(hostId, connection)) return;
     this.#presence.rememberGoodbye(hostId, connection);
-    this.#fleet?.setOnline(hostId, false);
+    if (!this.#fleet?.setOnline(hostId, false)) this.#others?.setOnline(hostId, false);
   }
 
   #show(host: HostRecord): void {
-    if (host.status === 'pending') this.#addPending(host.hostId);
-    else this.#pending.delete(host.hostId);
+    if (host.status === 'pending') return this.#showPending(host);
+    const wasPending = this.#pending.delete(host.hostId);
     this.#upsert(host);
+    // Afterwards, so that a reader of both tables may find the host twice, but never misses it.
+    if (wasPending) this.#others?.remove(host.hostId);
   }
 
   /** A pending host of another shard is counted there. */
-  #addPending(hostId: string): void {
+  #showPending({ hostId, host }: AddedHost): void {
     if (this.#fleet?.contains(hostId)) this.#pending.add(hostId);
+    this.#neverThrowing(() => this.#others?.upsert(pendingHost(hostId, host), IS_PENDING));
   }
 
   #connect(hostId: string, connection: number): void {
@@ -127,14 +145,22 @@ export class Publisher {
     if (connection !== undefined) this.#clients.disconnect(connection, reason);
   }
 
-  /**
-   * Never throws. The changes are committed, so a host that cannot be shown must not prevent the
-   * answers for the other hosts.
-   */
   #upsert(record: HostRecord): void {
-    try {
+    this.#neverThrowing(() => {
       const host = shownHost(record, this.#presence.isOnline(record.hostId));
-      if (host !== undefined) this.#fleet?.upsert(host);
+      if (host === undefined) return;
+      const isOther = this.#others !== undefined && !this.#fleet?.contains(host.hostId);
+      (isOther ? this.#others : this.#fleet)?.upsert(host, alertBits(record));
+    });
+  }
+
+  /**
+   * The changes are committed, so a host that cannot be shown must not prevent the answers for the other
+   * hosts.
+   */
+  #neverThrowing(show: () => void): void {
+    try {
+      show();
     } catch (error) {
       this.#health.defect(error);
     }

@@ -3,6 +3,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Imported, Operation } from '../contract/operations.ts';
 import { type Shard, WHOLE_FLEET } from '../contract/shard.ts';
 import { EventLog } from '../platform/event-log.ts';
+import { silenceExperimentalWarnings } from '../platform/experimental-warnings.ts';
 import { createLog } from '../platform/log.ts';
 import { FleetTable } from '../shared/fleet-table.ts';
 import { ServerStats } from '../shared/server-stats.ts';
@@ -12,7 +13,7 @@ import { Clients } from './clients.ts';
 import type { Engine, Missing } from './engine.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Presence } from './presence.ts';
-import { Publisher } from './publisher.ts';
+import { Publisher, type ShownIn } from './publisher.ts';
 import { restoreFleet } from './restore-fleet.ts';
 import { describeError } from './sqlite/database.ts';
 import { protectFiles } from './sqlite/database-files.ts';
@@ -35,6 +36,8 @@ export interface StoreThreadData {
 export interface ServingData {
   /** The fleet table, which only this thread writes. */
   readonly fleet: SharedArrayBuffer;
+  /** The table of the hosts that only the API shows; undefined if there is no API. */
+  readonly others?: SharedArrayBuffer | undefined;
   /** Families that no exposition contains: setting `metrics_exclude`. */
   readonly exclude: readonly string[];
   /** The part of the hosts that the fleet table contains: setting `metrics_shard`. */
@@ -67,15 +70,7 @@ export type StoreStatus =
 
 const { dataDir, databaseUrl, missing, importFrom, serving }: StoreThreadData = workerData;
 
-// On Node 22 `node:sqlite` prints an ExperimentalWarning, which must not appear at every start. Passing
-// `--disable-warning` to the thread in `execArgv` does not work: `execArgv` replaces the flags of the
-// process, and a thread rejects some of those.
-const printWarnings = process.listeners('warning');
-process.removeAllListeners('warning');
-process.on('warning', (warning) => {
-  if (warning.name === 'ExperimentalWarning') return;
-  for (const print of printWarnings) print(warning);
-});
+silenceExperimentalWarnings();
 
 if (databaseUrl === undefined) {
   try {
@@ -107,6 +102,15 @@ async function importFleet(from: string, to: string): Promise<void> {
   tell({ imported: importFrom(from, to) });
 }
 
+function tablesOf({ fleet, others, exclude, shard }: ServingData): ShownIn {
+  // The API shows what excluded families would show.
+  const unneeded = others === undefined ? exclude : [];
+  return {
+    fleet: new FleetTable(fleet, unneeded, shard),
+    others: others && new FleetTable(others),
+  };
+}
+
 interface EngineOptions {
   /** Called when another instance shows the same hosts. */
   readonly onSharedShard: () => void;
@@ -131,9 +135,9 @@ function start(open: (options: EngineOptions) => Engine): void {
   });
   const presence = new Presence();
   const clients = new Clients();
-  const fleet = serving && new FleetTable(serving.fleet, serving.exclude, serving.shard);
+  const shownIn = serving && tablesOf(serving);
   const health = new StoreHealth(engine.place, events, stats);
-  const publisher = new Publisher(fleet, presence, clients, health);
+  const publisher = new Publisher(shownIn, presence, clients, health);
   const hosts = serving && restoreFleet(engine, presence, publisher);
   if (databaseUrl === undefined) {
     for (const warning of protectFiles(dataDir)) log.warn(warning);

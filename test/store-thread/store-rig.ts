@@ -47,7 +47,12 @@ export class StoreRig {
     const note = (_: unknown, message: string) => void this.logged.push(message);
     const log = { info: note, warn: note, error: note } as unknown as Logger;
     const health = new StoreHealth(engine.place, new EventLog(log, EventLog.allocate()), undefined);
-    const publisher = new Publisher(this.#fleet, presence, clients, health);
+    const publisher = new Publisher(
+      { fleet: this.#fleet, others: undefined },
+      presence,
+      clients,
+      health,
+    );
     const shared = { engine, presence, publisher, health };
     restoreFleet(engine, presence, publisher);
     engine.doNotWait();

@@ -227,7 +227,7 @@ export function sample(body: string, series: string): number | undefined {
  * scrapes of the same fleet.
  */
 export function aboutFleet(body: string): string {
-  const aboutServer = /^(# (HELP|TYPE) )?(nodejs_|process_|rm_agent_|rm_scrape|rm_store_)/;
+  const aboutServer = /^(# (HELP|TYPE) )?(nodejs_|process_|rm_agent_|rm_api_|rm_scrape|rm_store_)/;
   return body
     .split('\n')
     .filter((line) => !aboutServer.test(line))

@@ -3,13 +3,14 @@ import type { Gate, GateRefusal } from '../../access/gate.ts';
 import { RENDER_LIMIT_MS } from '../../contract/encoding.ts';
 import { errorCode } from '../../errors.ts';
 import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../../platform/uws.ts';
+import { BodyReader } from '../../shared/body-layout.ts';
 import type { ScrapeCode } from '../../shared/server-stats.ts';
 import { CONTENT_TYPE } from '../../shared/text-format.ts';
 import { acceptsGzip } from '../http/accept-encoding.ts';
 import { type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
+import { sendBody } from '../http/send-body.ts';
 import type { RenderSource } from './render-source.ts';
-import { sendBody } from './response.ts';
 
 /** Counters that the endpoint updates. */
 export interface ScrapeCounter {
@@ -88,7 +89,7 @@ function handleScrape(
         counter.scrapeCutOff();
         response.abandon();
       };
-      sendBody(response, res, headers, body.bytes, (complete) => {
+      sendBody(response, res, headers, new BodyReader(body.bytes), (complete) => {
         body.release();
         if (!complete) return;
         counter.scrape(200);

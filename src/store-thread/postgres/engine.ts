@@ -1,3 +1,9 @@
+import {
+  type LastJobRow,
+  POSTGRES_LAST_JOBS,
+  type ReportedJob,
+  reportedJob,
+} from '../../contract/last-jobs.ts';
 import type { EnrolledHost } from '../../contract/operations.ts';
 import type { Statement } from '../../contract/statements.ts';
 import { RmError } from '../../errors.ts';
@@ -223,6 +229,14 @@ export class PostgresEngine implements Engine {
 
   hosts(): Iterable<HostRecord> {
     return this.#hosts.all();
+  }
+
+  host(hostId: string): HostRecord | undefined {
+    return this.#hosts.some([hostId])[0];
+  }
+
+  lastJobs(hostId: string): ReportedJob[] {
+    return this.#session.rows<LastJobRow>(POSTGRES_LAST_JOBS, hostId).map(reportedJob);
   }
 
   enrolled(): EnrolledHost[] {

@@ -1,7 +1,7 @@
+import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { RepoStatus } from '../../contract/host.ts';
 import type { SqlScalar, SqlValue, Statement } from '../../contract/statements.ts';
 import type { Changed } from '../rows.ts';
-import type { AlertKind } from '../rules/alert-kinds.ts';
 import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
 import type { JobCount } from './jobs.ts';
 import type { Session } from './session.ts';

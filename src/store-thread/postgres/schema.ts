@@ -113,6 +113,10 @@ const MIGRATIONS: readonly string[] = [
   -- One row: the last saved time of the clock by which jobs are deleted.
   CREATE TABLE clock (one integer PRIMARY KEY CHECK (one = 1), at bigint NOT NULL);
   `,
+  `
+  -- To count the running jobs. A finish writes nothing into it.
+  CREATE INDEX jobs_running ON jobs (kind) WHERE status IS NULL;
+  `,
 ];
 
 /**

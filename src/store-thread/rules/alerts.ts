@@ -1,5 +1,5 @@
+import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
-import type { AlertKind } from './alert-kinds.ts';
 import type { HostRecord } from './records.ts';
 
 export interface JobAlert {

@@ -1,7 +1,7 @@
+import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { RepoStatus } from '../../contract/host.ts';
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
 import type { AgentDetails, BackupSummary } from '../../contract/operations.ts';
-import type { AlertKind } from './alert-kinds.ts';
 
 /*
  * The records of hosts and jobs on which the rules work. A record is never modified: a rule that changes

@@ -1,13 +1,10 @@
+import { MAX_AHEAD_MS } from '../../contract/last-jobs.ts';
+
 /*
  * Agents report times of their own clocks, and some of these clocks are wrong. The corrections for
  * wrong clocks are in this file. The agent protocol has already refused job times before the year 2000.
  */
 
-/**
- * How far an agent's clock may be ahead of the server's. A time that is further ahead is replaced by
- * the time of receipt.
- */
-export const MAX_AHEAD_MS = 5 * 60 * 1_000;
 /** Maximum duration of a job. The start or the finish time of a longer one must be wrong. */
 export const MAX_DURATION_MS = 366 * 24 * 60 * 60 * 1_000;
 

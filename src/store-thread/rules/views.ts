@@ -1,7 +1,10 @@
+import { ALERT_KINDS, ALERT_SEVERITIES, type AlertKind } from '../../contract/alert-kinds.ts';
 import type { Host, Severity } from '../../contract/host.ts';
+import { type HostDetails, openAlerts } from '../../contract/host-details.ts';
 import { asLabel, hostNameError } from '../../contract/host-name.ts';
+import { HOST_STATES, stateRank } from '../../contract/host-state.ts';
+import type { ReportedJob } from '../../contract/last-jobs.ts';
 import type { ListedHost } from '../../contract/operations.ts';
-import { ALERT_SEVERITIES, type AlertKind } from './alert-kinds.ts';
 import { allowedSilenceMs } from './connections.ts';
 import type { HostRecord } from './records.ts';
 
@@ -36,8 +39,20 @@ export function shownHost(record: HostRecord, online: boolean): Host | undefined
   };
 }
 
+/** The row of a pending host in the API. */
+export function pendingHost(hostId: string, host: string): Host {
+  return { hostId, host: shownName({ hostId, host }), online: false };
+}
+
+/** A bit for each kind of alert that is open, in the order of `ALERT_KINDS`. */
+export function alertBits({ alerts }: HostRecord): number {
+  let bits = 0;
+  for (const kind in alerts) bits |= 1 << ALERT_KINDS.indexOf(kind as AlertKind);
+  return bits;
+}
+
 /** Earlier versions accepted names that are not allowed as labels. Such a name is cleaned here. */
-function shownName({ hostId, host }: HostRecord): string {
+function shownName({ hostId, host }: Pick<HostRecord, 'hostId' | 'host'>): string {
   return hostNameError(host) === undefined ? host : asLabel(host).trim() || hostId;
 }
 
@@ -62,6 +77,52 @@ export function listedHost(record: HostRecord, isServed: boolean, nowMs: number)
     }),
     openAlerts: alertsOf(record).sort(),
   };
+}
+
+/** @param isServed as in `listedHost` */
+export function hostDetails(
+  record: HostRecord,
+  jobs: readonly ReportedJob[],
+  isServed: boolean,
+  nowMs: number,
+): HostDetails {
+  const { status } = listedHost(record, isServed, nowMs);
+  const { hostId, lastBackup, agent } = record;
+  const isPending = status === 'pending';
+  const lastBackupIfGood = lastBackup?.succeeded ? lastBackup.finishedAtMs : undefined;
+  const lastSuccessMs = record.lastBackupSuccessMs ?? lastBackupIfGood;
+  const rank = stateRank(
+    {
+      isPending,
+      isOnline: status === 'online',
+      hasBackup: lastBackup !== undefined,
+      lastBackupSucceeded: lastBackup?.succeeded ?? false,
+      lastSuccessMs: lastSuccessMs ?? Number.NaN,
+      backupIntervalSeconds: agent?.backupIntervalSeconds ?? Number.NaN,
+      hasAlerts: alertBits(record) !== 0,
+    },
+    nowMs,
+  );
+  return {
+    hostId,
+    host: shownName(record),
+    state: HOST_STATES[rank] ?? 'ok',
+    status,
+    lastBackup,
+    lastSuccessMs,
+    repoSizeBytes: record.repoSizeBytes,
+    snapshotCount: isPending ? undefined : record.snapshotCount,
+    agentVersion: knownText(agent?.agentVersion),
+    resticVersion: knownText(agent?.resticVersion),
+    os: knownText(agent?.os),
+    arch: knownText(agent?.arch),
+    alerts: openAlerts(record.alerts),
+    jobs,
+  };
+}
+
+function knownText(text: string | undefined): string | undefined {
+  return asLabel(text ?? '') || undefined;
 }
 
 function alertsOf({ alerts }: HostRecord): AlertKind[] {

@@ -1,4 +1,4 @@
-import { ALERT_SEVERITIES, type AlertKind } from '../rules/alert-kinds.ts';
+import { ALERT_SEVERITIES, type AlertKind } from '../../contract/alert-kinds.ts';
 import type { HostRecord, Times } from '../rules/records.ts';
 import type { Statements } from './statements.ts';
 

@@ -1,5 +1,11 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import {
+  type LastJobRow,
+  type ReportedJob,
+  reportedJob,
+  SQLITE_LAST_JOBS,
+} from '../../contract/last-jobs.ts';
 import type { EnrolledHost } from '../../contract/operations.ts';
 import type { Changes } from '../changes.ts';
 import type { Engine, Failure, Missing, NewHost } from '../engine.ts';
@@ -168,6 +174,10 @@ export class SqliteEngine implements Engine {
 
   hosts(): Iterable<HostRecord> {
     return this.#hosts.all();
+  }
+
+  lastJobs(hostId: string): ReportedJob[] {
+    return this.#statements.all<LastJobRow>(SQLITE_LAST_JOBS, hostId).map(reportedJob);
   }
 
   enrolled(): EnrolledHost[] {

@@ -52,14 +52,14 @@ export class FollowedChanges {
     this.#lastDeleted = seq;
   }
 
-  #add({ hostId, change, tokenDigest }: HostChange, changes: Changes): void {
-    if (tokenDigest === null) {
+  #add({ hostId, change, tokenDigest, host: name }: HostChange, changes: Changes): void {
+    if (tokenDigest === null || name === null) {
       changes.removed.push(hostId);
     } else if (change === 'renamed') {
       const host = this.#source.host(hostId);
       if (host !== undefined) changes.hosts.set(hostId, host);
     } else {
-      if (change === 'added') changes.added.push(hostId);
+      if (change === 'added') changes.added.push({ hostId, host: name });
       else changes.tokensReplaced.push(hostId);
       changes.enrolled.push([hostId, tokenDigest]);
     }

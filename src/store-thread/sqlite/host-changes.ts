@@ -6,8 +6,9 @@ export interface HostChange {
   readonly seq: number;
   readonly hostId: string;
   readonly change: 'added' | 'removed' | 'token' | 'renamed';
-  /** SHA-256 of the current token; null if the host is no longer enrolled. */
+  /** SHA-256 of the current token; null if the host is no longer enrolled, like its name. */
   readonly tokenDigest: Uint8Array | null;
+  readonly host: string | null;
 }
 
 /** The table `host_changes`: a command inserts rows, and the running control plane reads and deletes them. */
@@ -29,13 +30,19 @@ export class HostChanges {
 
   since(seq: number): HostChange[] {
     const rows = this.#statements.all<
-      [number, string, HostChange['change'], HostChange['tokenDigest']]
+      [number, string, HostChange['change'], HostChange['tokenDigest'], string | null]
     >(
-      `SELECT c.seq, c.host_id, c.change, h.token_digest
+      `SELECT c.seq, c.host_id, c.change, h.token_digest, h.host
        FROM host_changes c LEFT JOIN hosts h USING (host_id) WHERE c.seq > ? ORDER BY c.seq`,
       seq,
     );
-    return rows.map(([seq, hostId, change, tokenDigest]) => ({ seq, hostId, change, tokenDigest }));
+    return rows.map(([seq, hostId, change, tokenDigest, host]) => ({
+      seq,
+      hostId,
+      change,
+      tokenDigest,
+      host,
+    }));
   }
 
   forget(seq: number): void {

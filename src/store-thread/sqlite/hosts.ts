@@ -1,6 +1,6 @@
+import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { RepoStatus } from '../../contract/host.ts';
 import type { EnrolledHost } from '../../contract/operations.ts';
-import type { AlertKind } from '../rules/alert-kinds.ts';
 import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
 import type { SqlValue, Statements } from './statements.ts';
 

@@ -1,6 +1,6 @@
-import type { Severity } from '../../contract/host.ts';
+import type { Severity } from './host.ts';
 
-/** The severity of each kind of alert. A host has at most one open alert of a kind. */
+/** The severity of each kind of alert, sorted by kind. A host has at most one open alert of a kind. */
 export const ALERT_SEVERITIES = {
   agent_offline: 'warning',
   backup_failed: 'warning',
@@ -12,3 +12,6 @@ export const ALERT_SEVERITIES = {
 } as const satisfies Readonly<Record<string, Severity>>;
 
 export type AlertKind = keyof typeof ALERT_SEVERITIES;
+
+/** Sorted. */
+export const ALERT_KINDS = Object.keys(ALERT_SEVERITIES) as readonly AlertKind[];

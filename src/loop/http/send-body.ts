@@ -1,6 +1,5 @@
 import type { ScrapeResponse } from '../../platform/uws.ts';
-import { type BodyBytes, BodyReader } from '../../shared/body-layout.ts';
-import type { Headers, PendingResponse } from '../http/pending-response.ts';
+import type { Headers, PendingResponse } from './pending-response.ts';
 
 /**
  * Time in one turn of the loop for handing slices of a body to the socket. Handing over a large
@@ -8,6 +7,24 @@ import type { Headers, PendingResponse } from '../http/pending-response.ts';
  * cost as much as the slice itself.
  */
 const MAX_SENDING_MS_PER_TURN = 0.3;
+
+/** A body that is read in slices, such as a `BodyReader`. */
+export interface Slices {
+  /** Length of the body in bytes. */
+  readonly total: number;
+  /** Returns the next slice from `offset` on; an empty one at the end. It is valid until the next read. */
+  read(offset: number): Uint8Array;
+}
+
+const SLICE_BYTES = 64 * 1024;
+
+/** Slices of bytes in the memory of this thread. */
+export function slicesOf(bytes: Uint8Array): Slices {
+  return {
+    total: bytes.length,
+    read: (offset) => bytes.subarray(offset, offset + SLICE_BYTES),
+  };
+}
 
 /**
  * Sends `body` in slices. `onEnd` is called once, when the bytes are no longer needed. `complete`
@@ -17,10 +34,9 @@ export function sendBody(
   response: PendingResponse,
   res: ScrapeResponse,
   headers: Headers,
-  body: BodyBytes,
+  body: Slices,
   onEnd: (complete: boolean) => void,
 ): void {
-  const reader = new BodyReader(body);
   response.stream(headers, sendSlices, onEnd);
 
   /**
@@ -31,8 +47,8 @@ export function sendBody(
     const startedAt = performance.now();
     while (response.isSending) {
       // The socket copies the bytes that it accepts, so the next read may overwrite the slice.
-      const slice = reader.read(res.getWriteOffset());
-      const [accepted, done] = res.tryEnd(slice, reader.total);
+      const slice = body.read(res.getWriteOffset());
+      const [accepted, done] = res.tryEnd(slice, body.total);
       if (done) response.finish();
       else if (!accepted)
         return false; // uWS calls onWritable
