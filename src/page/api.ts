@@ -1,68 +1,20 @@
+import type { AlertKind } from '../contract/alert-kinds.ts';
+import type { FleetJson } from '../contract/fleet-summary.ts';
+import type { HostDetailsJson, HostSummaryJson, JobJson } from '../contract/host-details.ts';
+import type { HostState } from '../contract/host-state.ts';
+
 /** The answers of the API, as far as the page shows them, and the requests. */
 
+/** The worst first. */
 export const STATES = ['failed', 'never', 'overdue', 'offline', 'alerts', 'ok', 'pending'] as const;
-export type State = (typeof STATES)[number];
-export type Severity = 'critical' | 'warning' | 'info';
+export type State = HostState;
 
-/** `GET /api/fleet`. Times are RFC 3339. */
-export interface Fleet {
-  /** Hosts, without those that are pending. */
-  readonly hosts: number;
-  readonly online: number;
-  readonly pending: number;
-  readonly states: Readonly<Record<State, number>>;
-  readonly alerts: { readonly by_severity: Readonly<Record<Severity, number>> };
-  /** Running jobs by kind. */
-  readonly running: Readonly<Record<string, number>>;
-  /** Jobs that finished since the start of the server, by status. */
-  readonly finished_jobs: Readonly<Record<string, number>>;
-  readonly version: string;
-  /** The clock of the server. */
-  readonly time: string;
-}
-
-export interface Alert {
-  readonly kind: string;
-  readonly severity: Severity;
-  readonly opened_at: string;
-}
-
-export interface Host {
-  readonly host_id: string;
-  readonly host: string;
-  readonly state: State;
-  readonly status: string;
-  readonly offline_since: string | null;
-  readonly last_backup_at: string | null;
-  readonly last_backup_success: boolean | null;
-  /** Of a last backup that failed. */
-  readonly last_backup_exit_code: number | null;
-  readonly last_backup_error: string | null;
-  readonly last_success_at: string | null;
-  readonly backup_interval_seconds: number | null;
-  readonly repo_size_bytes: number | null;
-  readonly snapshot_count: number | null;
-  readonly alerts: readonly Alert[];
-  readonly agent_version: string | null;
-  readonly restic_version: string | null;
-}
-
-export interface Job {
-  readonly job_id: string;
-  readonly kind: string;
-  /** `running`, `succeeded`, `failed` or `cancelled`. */
-  readonly status: string;
-  readonly started_at: string;
-  readonly finished_at: string | null;
-  readonly exit_code: number | null;
-  readonly error: string | null;
-  readonly bytes_added: number | null;
-  readonly files_unreadable: number | null;
-}
-
-export interface HostDetails extends Host {
-  readonly jobs: readonly Job[];
-}
+export type Fleet = FleetJson;
+export type Host = HostSummaryJson;
+export type HostDetails = HostDetailsJson;
+export type Alert = HostDetailsJson['alerts'][number];
+export type Job = JobJson;
+export type { AlertKind };
 
 export interface HostPage {
   readonly hosts: readonly Host[];

@@ -1,8 +1,9 @@
 import type { Host } from './api.ts';
+import type { Causes } from './causes.ts';
 import { byId, element, foreign, replaceIfChanged, setClass, setText } from './dom.ts';
 import { hostFragment } from './route.ts';
-import { ago, bytes, count, moment } from './units.ts';
-import { type Reason, reasons, STATE_LABELS } from './words.ts';
+import { ago, bytes, count } from './units.ts';
+import { type Cause, type Reason, reasons, STATE_LABELS } from './words.ts';
 
 /** One host of the list. */
 class Row {
@@ -19,16 +20,20 @@ class Row {
     this.element.append(this.#badge, name, this.#reason, this.#success, this.#size);
   }
 
-  show(host: Host, nowMs: number): void {
+  show(host: Host, nowMs: number, cause: Cause | undefined): void {
     setClass(this.element, host.state);
     setText(this.#badge, STATE_LABELS[host.state]);
     if (this.link.textContent !== host.host) this.link.replaceChildren(foreign(host.host));
-    replaceIfChanged(this.#reason, ...reasonNodes(reasons(host, nowMs)));
-    const at = host.last_success_at;
-    setText(this.#success, at === null ? '' : `Last success ${ago(Date.parse(at), nowMs)}`);
-    this.#success.title = at === null ? '' : moment(Date.parse(at));
+    replaceIfChanged(this.#reason, ...reasonNodes(reasons(host, nowMs, cause)));
+    setText(this.#success, lastSuccess(host, nowMs));
     setText(this.#size, size(host));
   }
+}
+
+/** Empty where the reason says the same. */
+function lastSuccess({ state, last_success_at: at }: Host, nowMs: number): string {
+  if (at === null || state === 'ok' || state === 'overdue') return '';
+  return `Last success ${ago(Date.parse(at), nowMs)}`;
 }
 
 function size({ repo_size_bytes: total, snapshot_count: snapshots }: Host): string {
@@ -56,7 +61,7 @@ export class HostList {
     return this.#rows.size;
   }
 
-  show(hosts: readonly Host[], nowMs: number): void {
+  show(hosts: readonly Host[], nowMs: number, causes: Causes): void {
     const focused = document.activeElement;
     const rows = new Map<string, Row>();
     let place = this.#list.firstElementChild;
@@ -69,7 +74,7 @@ export class HostList {
     for (const host of hosts) {
       const row = this.#rows.get(host.host_id) ?? new Row(host.host_id);
       rows.set(host.host_id, row);
-      row.show(host, nowMs);
+      row.show(host, nowMs, causes.of(host));
       if (row.element === place) place = place.nextElementSibling;
       else this.#list.insertBefore(row.element, place);
     }

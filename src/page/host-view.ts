@@ -2,7 +2,7 @@ import type { Alert, HostDetails, Job } from './api.ts';
 import { byId, element, foreign, replaceIfChanged, setText, timeElement } from './dom.ts';
 import { reasonNodes } from './host-list.ts';
 import { ago, bytes, count, duration, moment, number } from './units.ts';
-import { alertName, jobResult, lastLine, reasons, STATE_LABELS } from './words.ts';
+import { alertName, causeIn, jobResult, lastLine, reasons, STATE_LABELS } from './words.ts';
 
 /** An error text with more lines is folded. */
 const SHORT_LINES = 3;
@@ -18,7 +18,7 @@ export class HostView {
   show(host: HostDetails, nowMs: number): void {
     const badge = element('span', `badge ${host.state}`, STATE_LABELS[host.state]);
     replaceIfChanged(this.#name, foreign(host.host), ' ', badge);
-    replaceIfChanged(this.#reasons, ...reasonNodes(reasons(host, nowMs)));
+    replaceIfChanged(this.#reasons, ...reasonNodes(reasons(host, nowMs, causeIn(host))));
     replaceIfChanged(this.#facts, ...facts(host, nowMs));
     replaceIfChanged(this.#alerts, ...alerts(host.alerts, nowMs));
     replaceIfChanged(this.#jobs, ...jobs(host.jobs, nowMs));
@@ -40,7 +40,7 @@ export class HostView {
 function facts(host: HostDetails, nowMs: number): HTMLElement[] {
   const time = (iso: string | null, unknown: string) =>
     iso === null ? unknown : shownTime(iso, nowMs);
-  const interval = host.backup_interval_seconds ?? null;
+  const interval = host.backup_interval_seconds;
   const all: [string, Node | string | null][] = [
     ['Agent', host.status],
     ['Last success', time(host.last_success_at, 'none')],
@@ -64,7 +64,7 @@ function text(value: string | null): Node | null {
 /** `26 Nov 2026, 12:03 (3 h ago)` */
 function shownTime(iso: string, nowMs: number): HTMLElement {
   const ms = Date.parse(iso);
-  return timeElement(iso, `${moment(ms)} (${ago(ms, nowMs)})`, iso);
+  return timeElement(iso, `${moment(ms, nowMs)} (${ago(ms, nowMs)})`, iso);
 }
 
 function alerts(open: readonly Alert[], nowMs: number): Node[] {
@@ -74,7 +74,7 @@ function alerts(open: readonly Alert[], nowMs: number): Node[] {
       'li',
       alert.severity,
       element('span', 'badge', alert.severity),
-      ` ${alertName(alert)}, since `,
+      ` ${alertName(alert.kind)}, since `,
       shownTime(alert.opened_at, nowMs),
     ),
   );
@@ -101,7 +101,7 @@ function jobRows(job: Job, nowMs: number): HTMLElement {
   const startedMs = Date.parse(job.started_at);
   const endMs = job.finished_at === null ? nowMs : Date.parse(job.finished_at);
   const cells = [
-    element('td', 'started', timeElement(job.started_at, moment(startedMs), job.started_at)),
+    element('td', 'started', timeElement(job.started_at, moment(startedMs, nowMs), job.started_at)),
     element('td', 'job', job.kind),
     element('td', 'result', element('span', '', jobResult(job))),
     element('td', 'duration', duration(Math.max(0, endMs - startedMs))),

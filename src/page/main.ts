@@ -1,4 +1,5 @@
 import { Api, ApiError, type Fleet, type Host, type HostDetails, type State } from './api.ts';
+import { Causes } from './causes.ts';
 import { byId, setText } from './dom.ts';
 import { FleetView } from './fleet-view.ts';
 import { HostList } from './host-list.ts';
@@ -41,6 +42,7 @@ const fleetView = new FleetView(toggleState);
 const hostList = new HostList();
 const hostView = new HostView();
 const jobRate = new JobRate();
+const causes = new Causes();
 
 let token = savedToken();
 let route: Route = parseRoute('');
@@ -80,6 +82,8 @@ async function load(signal: AbortSignal): Promise<void> {
       ]);
       showFleet(fleet);
       showHosts(page.hosts, page.next !== null);
+      showLive();
+      if (await causes.load(page.hosts, api, signal)) showHosts(page.hosts, page.next !== null);
     }
     showLive();
   } catch (error) {
@@ -122,7 +126,7 @@ function showHosts(hosts: readonly Host[], hasMore: boolean): void {
   shown = { ...shown, hosts };
   const before = hostList.length;
   const hadFocus = document.activeElement === moreButton;
-  hostList.show(hosts, serverNow());
+  hostList.show(hosts, serverNow(), causes);
   sections.list.classList.remove('loading');
   setText(byId('nothing', HTMLElement), emptyText());
   byId('nothing', HTMLElement).hidden = hosts.length > 0;

@@ -38,7 +38,9 @@ export function hostFragment(hostId: string): string {
 
 /** The token in a fragment `#token=…`, which the page must remove from the address at once. */
 export function tokenIn(fragment: string): string | undefined {
-  return fragment.startsWith(TOKEN_PREFIX) ? decoded(fragment.slice(TOKEN_PREFIX.length)) : undefined;
+  return fragment.startsWith(TOKEN_PREFIX)
+    ? decoded(fragment.slice(TOKEN_PREFIX.length))
+    : undefined;
 }
 
 function isState(text: string): text is State {

@@ -8,7 +8,15 @@ const DAY = 24 * HOUR;
 const NUMBER = new Intl.NumberFormat('en');
 const ONE_DECIMAL = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 const TIME = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
-const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+const MOMENT = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
+const WITH_YEAR = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+/** A time that is further away is shown with its year. */
+const WITHOUT_YEAR = 180 * DAY;
 
 /** `1,234` */
 export function number(value: number): string {
@@ -25,9 +33,9 @@ export function time(ms: number): string {
   return TIME.format(ms);
 }
 
-/** `26 Nov 2026, 12:03` */
-export function moment(ms: number): string {
-  return MOMENT.format(ms);
+/** `26 Nov, 12:03`, and `26 Nov 2024, 12:03` if that is long ago */
+export function moment(ms: number, nowMs: number): string {
+  return (Math.abs(nowMs - ms) < WITHOUT_YEAR ? MOMENT : WITH_YEAR).format(ms);
 }
 
 /** The length of time until now, roughly: `5 min`, `3 h`, `2 days`. Less than a minute is `a minute`. */

@@ -1,4 +1,12 @@
-import { type Alert, type Fleet, type Host, type Job, STATES, type State } from './api.ts';
+import {
+  type AlertKind,
+  type Fleet,
+  type Host,
+  type HostDetails,
+  type Job,
+  STATES,
+  type State,
+} from './api.ts';
 import { ago, count, moment, number, span } from './units.ts';
 
 /*
@@ -30,27 +38,52 @@ export const STATE_NAMES: Readonly<Record<State, string>> = {
 /** The names of the states in a row, where there is little room. */
 export const STATE_LABELS: Readonly<Record<State, string>> = { ...STATE_NAMES, never: 'Never' };
 
-/** Everything that is to be said about a host, the worst first. Never empty. */
-export function reasons(host: Host, nowMs: number): Reason[] {
+/** What only the details of a host tell about its state. */
+export interface Cause {
+  /** The last backup, if it did not succeed. */
+  readonly backup?: Pick<Job, 'status' | 'exit_code' | 'error'> | undefined;
+  /** When the alert was opened that the host is offline. */
+  readonly offlineAlertAt?: string | undefined;
+}
+
+export function causeIn({ alerts, jobs }: HostDetails): Cause {
+  return {
+    backup: jobs.find(({ kind, status }) => kind === 'backup' && BAD_RESULTS.includes(status)),
+    offlineAlertAt: alerts.find(({ kind }) => kind === 'agent_offline')?.opened_at,
+  };
+}
+
+const BAD_RESULTS: readonly string[] = ['failed', 'cancelled'];
+
+/**
+ * Everything that is to be said about a host, the worst first. Never empty.
+ * @param cause what is known of it
+ */
+export function reasons(host: Host | HostDetails, nowMs: number, cause: Cause = {}): Reason[] {
   if (host.state === 'pending') return [{ text: 'Enrolled, but has never connected or reported' }];
-  const all = [...backupReasons(host, nowMs), ...offlineReason(host), ...alertReasons(host, nowMs)];
+  const all = [
+    ...backupReasons(host, nowMs, cause),
+    ...offlineReasons(host, nowMs, cause),
+    ...alertReasons(host),
+  ];
   if (all.length > 0) return all;
   const at = host.last_success_at;
   return [{ text: at === null ? 'No backup yet' : `Backed up ${ago(Date.parse(at), nowMs)}` }];
 }
 
-function backupReasons(host: Host, nowMs: number): Reason[] {
+function backupReasons(host: Host | HostDetails, nowMs: number, { backup }: Cause): Reason[] {
   const { last_backup_at: lastAt, last_success_at: successAt } = host;
   if (host.last_backup_success === false && lastAt !== null) {
-    const code = host.last_backup_exit_code ?? null;
-    const text = `Last backup failed ${ago(Date.parse(lastAt), nowMs)}`;
-    const failed = code === null ? text : `${text}, exit code ${code}`;
-    const quote = lastLine(host.last_backup_error ?? '');
-    return [quote === '' ? { text: failed } : { text: failed, quote }];
+    const result = backup?.status === 'cancelled' ? 'was cancelled' : 'failed';
+    const code = backup?.exit_code ?? null;
+    const when = `Last backup ${result} ${ago(Date.parse(lastAt), nowMs)}`;
+    const text = code === null ? when : `${when}, exit code ${code}`;
+    const quote = lastLine(backup?.error ?? '');
+    return [quote === '' ? { text } : { text, quote }];
   }
   if (host.state === 'never') return [{ text: 'Never backed up' }];
   if (host.state !== 'overdue') return [];
-  const interval = host.backup_interval_seconds ?? null;
+  const interval = host.backup_interval_seconds;
   const late =
     successAt === null
       ? 'No successful backup yet'
@@ -58,21 +91,29 @@ function backupReasons(host: Host, nowMs: number): Reason[] {
   return [{ text: interval === null ? late : `${late}, planned every ${span(interval * 1000)}` }];
 }
 
-function offlineReason(host: Host): Reason[] {
-  if (host.status !== 'offline') return [];
-  const since = host.offline_since ?? null;
-  return [{ text: since === null ? 'Offline' : `Offline since ${moment(Date.parse(since))}` }];
+function offlineReasons(
+  { status }: Host | HostDetails,
+  nowMs: number,
+  { offlineAlertAt: at }: Cause,
+): Reason[] {
+  if (status !== 'offline') return [];
+  return [
+    {
+      text: at === undefined ? 'Offline' : `Offline, alert since ${moment(Date.parse(at), nowMs)}`,
+    },
+  ];
 }
 
-/** Alerts that the other reasons do not already tell. */
-function alertReasons(host: Host, nowMs: number): Reason[] {
-  const told = ['agent_offline', ...(host.last_backup_success === false ? ['backup_failed'] : [])];
-  return host.alerts
-    .filter(({ kind }) => !told.includes(kind))
-    .map((alert) => ({ text: `${alertName(alert)} ${ago(Date.parse(alert.opened_at), nowMs)}` }));
+/** Alerts that the other reasons do not already tell. The details of a host have a list of them anyway. */
+function alertReasons({ alerts, last_backup_success: succeeded }: Host | HostDetails): Reason[] {
+  const told = ['agent_offline', ...(succeeded === false ? ['backup_failed'] : [])];
+  return alerts
+    .map((alert) => (typeof alert === 'string' ? alert : alert.kind))
+    .filter((kind) => !told.includes(kind))
+    .map((kind) => ({ text: alertName(kind) }));
 }
 
-const ALERT_NAMES: Readonly<Record<string, string>> = {
+const ALERT_NAMES: Readonly<Record<AlertKind, string>> = {
   agent_offline: 'Agent offline',
   backup_failed: 'Backup failed',
   backup_incomplete: 'Backup incomplete: some files could not be read',
@@ -82,9 +123,8 @@ const ALERT_NAMES: Readonly<Record<string, string>> = {
   prune_failed: 'Prune failed',
 };
 
-/** The name of an alert. A kind that this version does not know is shown as it is. */
-export function alertName({ kind }: Alert): string {
-  return ALERT_NAMES[kind] ?? kind;
+export function alertName(kind: AlertKind): string {
+  return ALERT_NAMES[kind];
 }
 
 /** `Failed, exit code 1`, `Succeeded, 3 files unreadable`, `Running` */
