@@ -22,7 +22,7 @@ export function introduction({ hosts, url, token, takenPort, restic }: Introduct
 agents of ${hosts} host${hosts === 1 ? '' : 's'}. They report hours of backups within seconds. Some jobs
 fail, and some hosts stay offline.${restic ? REAL_HOSTS : ''} Ctrl-C stops the demo and deletes its data.
 
-Open this address in a browser. It shows what is wrong now, and changes by itself:
+Open this in a browser to see which hosts need attention:
 
   ${url}/#token=${token}
 ${takenPort === undefined ? '' : `  (port ${takenPort} is in use)\n`}

@@ -156,14 +156,24 @@ export function needingAttention(states: Fleet['states']): number {
   return BAD_STATES.reduce((sum, state) => sum + states[state], 0);
 }
 
-/** `2 backup, 1 check`, the most frequent first; `none` */
+/** So many kinds of running jobs are named. */
+const NAMED_KINDS = 2;
+
+/** `7: 4 backup, 2 check, 1 other`, the most frequent first; `none` */
 export function runningJobs(running: Fleet['running']): string {
-  const kinds = Object.entries(running).filter(([, jobs]) => jobs > 0);
-  if (kinds.length === 0) return 'none';
-  return kinds
-    .sort(([, a], [, b]) => b - a)
-    .map(([kind, jobs]) => `${number(jobs)} ${kind}`)
-    .join(', ');
+  const kinds = Object.entries(running)
+    .filter(([, jobs]) => jobs > 0)
+    .sort(([, a], [, b]) => b - a);
+  const total = sum(kinds);
+  if (total === 0) return 'none';
+  const words = kinds.slice(0, NAMED_KINDS).map(([kind, jobs]) => `${number(jobs)} ${kind}`);
+  const others = sum(kinds.slice(NAMED_KINDS));
+  if (others > 0) words.push(`${number(others)} other`);
+  return kinds.length === 1 ? words.join() : `${number(total)}: ${words.join(', ')}`;
+}
+
+function sum(counts: readonly (readonly [string, number])[]): number {
+  return counts.reduce((total, [, value]) => total + value, 0);
 }
 
 /** `1 critical, 4 warnings`, the worst first; `none` */
