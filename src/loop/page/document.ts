@@ -13,6 +13,8 @@ export interface PageDocument {
 const ENTRY = 'main';
 const IMPORT = /^import\s[^;]*?from '\.\/([\w-]+)\.[jt]s';\n/gm;
 const EXPORT = /^export (?=(?:async |abstract )?(?:class|const|function|let) )/gm;
+/** Comments and empty lines, which browsers do not need. Only comments that begin a line: others may be in a text. */
+const COMMENT = /^[ \t]*\/\*[\s\S]*?\*\/\n|^[ \t]*\/\/.*\n|^[ \t]*\n/gm;
 /** What is left over if a module does something that `joinModules` does not know. */
 const UNKNOWN = /^\s*(?:import|export)\b.*/m;
 
@@ -32,7 +34,7 @@ export function readPageDocument(): PageDocument {
       .filter((name) => name.endsWith(ending))
       .map((name) => [name.slice(0, -ending.length), withoutTypes(read(name), ending)]),
   );
-  const style = read('page.css');
+  const style = read('page.css').replace(COMMENT, '');
   const script = joinModules(modules, ENTRY);
   // Functions, because `$` has a meaning in a replacement text.
   const html = read('index.html')
@@ -55,7 +57,7 @@ export function joinModules(modules: ReadonlyMap<string, string>, entry: string)
     const source = modules.get(name);
     if (source === undefined) throw new Error(`there is no module ${name}`);
     for (const [, imported = ''] of source.matchAll(IMPORT)) add(imported);
-    parts.push(source.replace(IMPORT, '').replace(EXPORT, '').trim());
+    parts.push(source.replace(IMPORT, '').replace(EXPORT, '').replace(COMMENT, '').trim());
   };
   add(entry);
   const script = `${parts.join('\n')}\n`;
@@ -70,7 +72,7 @@ function withoutTypes(source: string, ending: string): string {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
-    return stripTypeScriptTypes(source).replace(/[ \t]+$/gm, '');
+    return stripTypeScriptTypes(source);
   } finally {
     process.emitWarning = emitWarning;
   }
