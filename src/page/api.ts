@@ -1,31 +1,5 @@
-import type { AlertKind } from '../contract/alert-kinds.ts';
-import type { FleetJson } from '../contract/fleet-summary.ts';
-import type { HostDetailsJson, HostSummaryJson, JobJson } from '../contract/host-details.ts';
-import type { HostState } from '../contract/host-state.ts';
-
-/** The answers of the API, as far as the page shows them, and the requests. */
-
-/** The worst first. */
-export const STATES = ['failed', 'never', 'overdue', 'offline', 'alerts', 'ok', 'pending'] as const;
-export type State = HostState;
-
-export type Fleet = FleetJson;
-export type Host = HostSummaryJson;
-export type HostDetails = HostDetailsJson;
-export type Alert = HostDetailsJson['alerts'][number];
-export type Job = JobJson;
-export type { AlertKind };
-
-export interface HostPage {
-  readonly hosts: readonly Host[];
-  readonly next: string | null;
-}
-
-/** Which hosts to list. No states means all. */
-export interface Filter {
-  readonly states: readonly State[];
-  readonly search: string;
-}
+import type { Filter, Fleet, Host, HostDetails, HostPage } from './model.ts';
+import { filterParameters } from './route.ts';
 
 /** Why there is no answer. `status` is 0 if the server could not be reached. */
 export class ApiError extends Error {
@@ -99,9 +73,8 @@ export class Api {
   }
 }
 
-function query({ states, search }: Filter, limit: number, after: string | null): URLSearchParams {
-  const parameters = new URLSearchParams(states.map((state) => ['state', state]));
-  if (search !== '') parameters.set('search', search);
+function query(filter: Filter, limit: number, after: string | null): URLSearchParams {
+  const parameters = filterParameters(filter);
   parameters.set('limit', String(limit));
   if (after !== null) parameters.set('after', after);
   return parameters;

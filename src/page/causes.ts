@@ -1,4 +1,5 @@
-import { type Api, ApiError, type Host } from './api.ts';
+import { type Api, ApiError } from './api.ts';
+import type { Host } from './model.ts';
 import { type Cause, causeIn } from './words.ts';
 
 /** So many hosts of the list get their cause. They are the worst, and the first to be seen. */

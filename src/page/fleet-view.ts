@@ -1,5 +1,5 @@
-import { type Fleet, STATES, type State } from './api.ts';
 import { button, byId, element, setClass, setText } from './dom.ts';
+import { type Fleet, STATES, type State } from './model.ts';
 import { number } from './units.ts';
 import { headline, openAlerts, runningJobs, STATE_NAMES } from './words.ts';
 

@@ -1,6 +1,6 @@
-import type { Host } from './api.ts';
 import type { Causes } from './causes.ts';
 import { byId, element, foreign, replaceIfChanged, setClass, setText } from './dom.ts';
+import type { Host } from './model.ts';
 import { hostFragment } from './route.ts';
 import { ago, bytes, count } from './units.ts';
 import { type Cause, type Reason, reasons, STATE_LABELS } from './words.ts';
@@ -89,11 +89,9 @@ export class HostList {
     this.#list.replaceChildren();
   }
 
-  /** Puts the focus on a host. @returns whether it is in the list */
-  focus(hostId: string | undefined): boolean {
-    const row = hostId === undefined ? undefined : this.#rows.get(hostId);
-    row?.link.focus({ preventScroll: true });
-    return row !== undefined;
+  /** Puts the focus on a host, if it is in the list. */
+  focus(hostId: string | undefined): void {
+    if (hostId !== undefined) this.#rows.get(hostId)?.link.focus({ preventScroll: true });
   }
 
   focusAt(index: number): void {

@@ -1,6 +1,6 @@
-import type { Alert, HostDetails, Job } from './api.ts';
 import { byId, element, foreign, replaceIfChanged, setText, timeElement } from './dom.ts';
 import { reasonNodes } from './host-list.ts';
+import type { Alert, HostDetails, Job } from './model.ts';
 import { ago, bytes, count, duration, moment, number } from './units.ts';
 import { alertName, causeIn, jobResult, lastLine, reasons, STATE_LABELS } from './words.ts';
 

@@ -1,4 +1,4 @@
-import { type Filter, STATES, type State } from './api.ts';
+import { type Filter, STATES, type State } from './model.ts';
 
 /** What the fragment of the address asks for. The browser never sends a fragment to the server. */
 export type Route =
@@ -24,11 +24,17 @@ export function parseRoute(fragment: string): Route {
 }
 
 /** The fragment of a list. */
-export function listFragment({ states, search }: Filter): string {
-  const parameters = new URLSearchParams(states.map((state) => ['state', state]));
-  if (search !== '') parameters.set('search', search);
-  const text = parameters.toString();
+export function listFragment(filter: Filter): string {
+  const text = filterParameters(filter).toString();
   return text === '' ? '#/' : `#/?${text}`;
+}
+
+/** A filter as parameters, which are the same in the fragment and in requests to the API. */
+export function filterParameters({ states, search }: Filter): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const state of states) parameters.append('state', state);
+  if (search !== '') parameters.set('search', search);
+  return parameters;
 }
 
 /** The fragment of a host. */

@@ -6,7 +6,7 @@ import {
   type Job,
   STATES,
   type State,
-} from './api.ts';
+} from './model.ts';
 import { ago, count, moment, number, span } from './units.ts';
 
 /*
@@ -160,7 +160,7 @@ export function needingAttention(states: Fleet['states']): number {
 const NAMED_KINDS = 2;
 
 /** `7: 4 backup, 2 check, 1 other`, the most frequent first; `none` */
-export function runningJobs(running: Fleet['running']): string {
+export function runningJobs(running: Readonly<Record<string, number>>): string {
   const kinds = Object.entries(running)
     .filter(([, jobs]) => jobs > 0)
     .sort(([, a], [, b]) => b - a);
