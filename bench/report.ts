@@ -25,6 +25,7 @@ const ORDER = [
   'memory',
   'disk',
   'postgres',
+  'api',
 ];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
@@ -52,6 +53,7 @@ const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   reports: ({ measure }) => measure === 'finished jobs a second',
   memory: ({ measure }) => measure === 'resident memory',
   postgres: ({ measure }) => measure === 'finished jobs a second',
+  api: ({ measure }) => measure === 'first page of GET /api/hosts',
 };
 
 const results = readdirSync(RESULTS)

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { api } from './api.ts';
 import { disk } from './disk.ts';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
@@ -28,6 +29,7 @@ const BENCHES: readonly BenchDefinition[] = [
   memory,
   disk,
   postgres,
+  api,
 ];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]

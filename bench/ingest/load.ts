@@ -22,7 +22,10 @@ export class IngestLoad {
     this.#agents = agents;
   }
 
-  static async connect({ port, tokens }: ServerProcess, sockets: number): Promise<IngestLoad> {
+  static async connect(
+    { port, tokens }: Pick<ServerProcess, 'port' | 'tokens'>,
+    sockets: number,
+  ): Promise<IngestLoad> {
     const agents: ReportingAgent[] = [];
     for (let n = 0; n < sockets; n++) {
       const socket = await AgentSocket.open(port, tokens[n]);

@@ -16,6 +16,10 @@ const HEADLINES: Readonly<Record<string, (row: Row) => boolean>> = {
     scenario.clients === 100 && measure === 'finished jobs a second' && contestant === 'ours, HTTP',
   postgres: ({ scenario, contestant }) =>
     scenario.batch === 1_000 && contestant === 'ours, one instance',
+  api: ({ scenario, measure, contestant }) =>
+    scenario.engine === 'SQLite' &&
+    measure === 'first page of GET /api/hosts' &&
+    contestant === 'no filter',
   memory: ({ scenario, measure, contestant }) =>
     isLarge(scenario) && measure === 'resident memory' && contestant === 'ours',
 };

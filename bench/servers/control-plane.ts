@@ -6,7 +6,7 @@ import type { Served, Start } from './protocol.ts';
 const AT_A_TIME = 500;
 
 /** The complete `restic-manager serve` with its own database and enrolled hosts. */
-export async function serve({ hosts, dataDir }: Start): Promise<Served> {
+export async function serve({ hosts, dataDir, databaseUrl, isFilled }: Start): Promise<Served> {
   if (dataDir === undefined) throw new Error('a control plane needs a data directory');
   const log = createLog('warn');
   const { url, store } = await startControlPlane({
@@ -16,7 +16,7 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
       access: { token: undefined, trustedCidrs: ['127.0.0.1'], trustedProxies: [] },
       metricsExclude: [],
       metricsShard: { index: 0, count: 1 },
-      databaseUrl: undefined,
+      databaseUrl,
       dataDir,
       agentThreads: 1,
       tls: undefined,
@@ -28,6 +28,8 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
       process.exit(1);
     },
   });
+  const port = Number(new URL(url).port);
+  if (isFilled) return { port };
   const tokens: string[] = [];
   const names = benchFleet(hosts).map(({ host }) => host);
   while (tokens.length < hosts) {
@@ -35,5 +37,5 @@ export async function serve({ hosts, dataDir }: Start): Promise<Served> {
     const added = await store.submit('addHosts', { hosts: next });
     tokens.push(...added.map(({ token }) => token));
   }
-  return { port: Number(new URL(url).port), tokens };
+  return { port, tokens };
 }

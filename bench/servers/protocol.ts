@@ -10,6 +10,10 @@ export interface Start {
   readonly watched?: boolean;
   /** Only for servers that accept agents: the data directory. */
   readonly dataDir?: string;
+  /** Only for the control plane: the PostgreSQL to use instead of a database in `dataDir`. */
+  readonly databaseUrl?: string;
+  /** Only for the control plane: the database has its hosts already. */
+  readonly isFilled?: boolean;
 }
 
 /**

@@ -46,13 +46,20 @@ export function stateRank(facts: StateFacts, nowMs: number): StateRank {
   if (facts.isPending) return 6;
   if (!facts.hasBackup) return 1;
   if (!facts.lastBackupSucceeded) return 0;
-  const { lastSuccessMs, backupIntervalSeconds } = facts;
+  if (nowMs > overdueAfterMs(facts)) return 2;
+  if (!facts.isOnline) return 3;
+  return facts.hasAlerts ? 4 : 5;
+}
+
+/** The time after which the last success is too old; NaN if there was none. */
+export function overdueAfterMs({
+  lastSuccessMs,
+  backupIntervalSeconds,
+}: Pick<StateFacts, 'lastSuccessMs' | 'backupIntervalSeconds'>): number {
   const allowedMs = Number.isNaN(backupIntervalSeconds)
     ? OVERDUE_WITHOUT_INTERVAL_MS
     : backupIntervalSeconds * 1_000 * OVERDUE_INTERVALS;
-  if (nowMs - lastSuccessMs > allowedMs) return 2;
-  if (!facts.isOnline) return 3;
-  return facts.hasAlerts ? 4 : 5;
+  return lastSuccessMs + allowedMs;
 }
 
 export function isHostState(value: string): value is HostState {

@@ -1,7 +1,7 @@
 import type { HostSummary } from '../contract/host-details.ts';
 import { HOST_STATES } from '../contract/host-state.ts';
 import { type HostPosition, type HostsQuery, searchable } from '../contract/queries.ts';
-import type { RosterPage } from './roster.ts';
+import { namePrefix, type RosterPage } from './roster.ts';
 
 /** A page of the list of hosts. */
 export interface HostsPage {
@@ -29,9 +29,12 @@ export function hostsPage(
   // One more than the page, to know whether it is the last.
   const best = new SmallestHosts(limit + 1);
   for (const page of pages) {
+    if (part !== '' && !page.mayContain(part)) continue;
+    const ranks = page.ranks(nowMs);
     for (let row = 0; row < page.length; row++) {
-      const rank = page.rank(row, nowMs);
+      const rank = ranks[row] as number;
       if (!wanted[rank] || (after !== undefined && rank < after.rank)) continue;
+      if (best.excludes(rank, page.prefix(row))) continue;
       const { host, hostId, searched } = page.texts(row);
       if (part !== '' && !searched.includes(part)) continue;
       if (after !== undefined && compare(rank, host, hostId, after) <= 0) continue;
@@ -73,9 +76,18 @@ function compareFound({ rank, host, hostId }: Found, other: Found): number {
 class SmallestHosts {
   readonly #heap: Found[] = [];
   readonly #limit: number;
+  /** Rank and prefix of the last host, once the heap is full. */
+  #topRank = Number.POSITIVE_INFINITY;
+  #topPrefix = Number.POSITIVE_INFINITY;
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** Whether the heap is full and no host with this rank and prefix belongs into it. */
+  excludes(rank: number, prefix: number): boolean {
+    if (rank !== this.#topRank) return rank > this.#topRank;
+    return prefix > this.#topPrefix;
   }
 
   offer(rank: number, host: string, hostId: string, page: RosterPage, row: number): void {
@@ -83,16 +95,25 @@ class SmallestHosts {
     if (heap.length < this.#limit) {
       heap.push({ rank, host, hostId, page, row });
       this.#rise(heap.length - 1);
+      if (heap.length === this.#limit) this.#noteTop();
       return;
     }
     const top = heap[0];
     if (top === undefined || compare(rank, host, hostId, top) >= 0) return;
     heap[0] = { rank, host, hostId, page, row };
     this.#sink();
+    this.#noteTop();
   }
 
   sorted(): Found[] {
     return [...this.#heap].sort(compareFound);
+  }
+
+  #noteTop(): void {
+    const top = this.#heap[0];
+    if (top === undefined) return;
+    this.#topRank = top.rank;
+    this.#topPrefix = namePrefix(top.host);
   }
 
   #rise(from: number): void {

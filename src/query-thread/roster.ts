@@ -1,6 +1,6 @@
 import { ALERT_KINDS, type AlertKind } from '../contract/alert-kinds.ts';
 import type { HostDetails, HostSummary } from '../contract/host-details.ts';
-import { HOST_STATES, stateRank } from '../contract/host-state.ts';
+import { HOST_STATES, overdueAfterMs, type StateFacts, stateRank } from '../contract/host-state.ts';
 import { searchable } from '../contract/queries.ts';
 import { INFO_FAMILY } from '../shared/families.ts';
 import {
@@ -35,6 +35,15 @@ export class RosterPage {
   readonly #repoSizes = new Float64Array(PAGE_ROWS);
   readonly #snapshots = new Float64Array(PAGE_ROWS);
   #texts: readonly Texts[] = [];
+  /** The searched names, with a line feed after each. No name contains one. */
+  #searched = '';
+  /** See `namePrefix`. */
+  readonly #prefixes = new Float64Array(PAGE_ROWS);
+  readonly #ranks = new Uint8Array(PAGE_ROWS);
+  /** The ranks are those from this time on … */
+  #ranksFromMs = Number.POSITIVE_INFINITY;
+  /** … until this one, when a host becomes overdue. */
+  #ranksUntilMs = Number.NEGATIVE_INFINITY;
 
   update(copy: PageCopy): void {
     const { page } = copy;
@@ -50,8 +59,25 @@ export class RosterPage {
       this.#snapshots[row] = page.double(SNAPSHOTS, row);
     }
     const textMark = page.familyMark(INFO_FAMILY);
-    if (textMark !== this.#textMark) this.#texts = textsOf(copy);
+    if (textMark !== this.#textMark) this.#setTexts(textsOf(copy));
     this.#textMark = textMark;
+    this.#ranksUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #setTexts(texts: readonly Texts[]): void {
+    this.#texts = texts;
+    this.#searched = texts.map(({ searched }) => `${searched}\n`).join('');
+    for (const [row, { host }] of texts.entries()) this.#prefixes[row] = namePrefix(host);
+  }
+
+  /** Whether a name may contain `part`. One look at a text is faster than one at each name. */
+  mayContain(part: string): boolean {
+    return this.#searched.includes(part);
+  }
+
+  /** See `namePrefix`. */
+  prefix(row: number): number {
+    return this.#prefixes[row] as number;
   }
 
   texts(row: number): Texts {
@@ -71,21 +97,32 @@ export class RosterPage {
     return (this.#apiBits[row] as number) & ALERT_BITS;
   }
 
-  /** Index of the host's state in `HOST_STATES`. */
-  rank(row: number, nowMs: number): number {
+  /** For each row the index of its state in `HOST_STATES`. */
+  ranks(nowMs: number): Uint8Array {
+    if (nowMs >= this.#ranksFromMs && nowMs <= this.#ranksUntilMs) return this.#ranks;
+    let until = Number.POSITIVE_INFINITY;
+    for (let row = 0; row < this.length; row++) {
+      const facts = this.#facts(row);
+      this.#ranks[row] = stateRank(facts, nowMs);
+      const overdueAfter = overdueAfterMs(facts);
+      if (overdueAfter >= nowMs && overdueAfter < until) until = overdueAfter;
+    }
+    this.#ranksFromMs = nowMs;
+    this.#ranksUntilMs = until;
+    return this.#ranks;
+  }
+
+  #facts(row: number): StateFacts {
     const flags = this.#flags[row] as number;
-    return stateRank(
-      {
-        isPending: this.isPending(row),
-        isOnline: (flags & FLAG_ONLINE) !== 0,
-        hasBackup: (flags & FLAG_HAS_BACKUP) !== 0,
-        lastBackupSucceeded: (flags & FLAG_BACKUP_SUCCEEDED) !== 0,
-        lastSuccessMs: this.#lastSuccessMs[row] as number,
-        backupIntervalSeconds: this.#intervalSeconds[row] as number,
-        hasAlerts: this.alertBits(row) !== 0,
-      },
-      nowMs,
-    );
+    return {
+      isPending: this.isPending(row),
+      isOnline: (flags & FLAG_ONLINE) !== 0,
+      hasBackup: (flags & FLAG_HAS_BACKUP) !== 0,
+      lastBackupSucceeded: (flags & FLAG_BACKUP_SUCCEEDED) !== 0,
+      lastSuccessMs: this.#lastSuccessMs[row] as number,
+      backupIntervalSeconds: this.#intervalSeconds[row] as number,
+      hasAlerts: this.alertBits(row) !== 0,
+    };
   }
 
   summary(row: number, nowMs: number): HostSummary {
@@ -96,7 +133,7 @@ export class RosterPage {
     return {
       hostId,
       host,
-      state: HOST_STATES[this.rank(row, nowMs)] ?? 'ok',
+      state: HOST_STATES[this.ranks(nowMs)[row] ?? 0] ?? 'ok',
       status: isPending ? 'pending' : this.isOnline(row) ? 'online' : 'offline',
       lastBackup:
         (flags & FLAG_HAS_BACKUP) === 0
@@ -123,6 +160,25 @@ export class RosterPage {
 
 function orUndefined(value: number | undefined): number | undefined {
   return Number.isNaN(value) ? undefined : value;
+}
+
+const PREFIX_UNITS = 7;
+const PREFIX_BASE = 128;
+
+/**
+ * The start of a name as one number. Names are sorted by UTF-16 code units, so a name with a lower number comes
+ * first, and most names can be compared without their texts. Up to seven code units count. The first one that is
+ * not ASCII counts as 127, and the units after it do not count.
+ */
+export function namePrefix(name: string): number {
+  let prefix = 0;
+  let isAscii = true;
+  for (let at = 0; at < PREFIX_UNITS; at++) {
+    const unit: number = isAscii ? name.charCodeAt(at) || 0 : 0;
+    isAscii = isAscii && unit < PREFIX_BASE - 1;
+    prefix = prefix * PREFIX_BASE + Math.min(unit, PREFIX_BASE - 1);
+  }
+  return prefix;
 }
 
 function kindsOf(bits: number): AlertKind[] {
@@ -206,16 +262,14 @@ const NO_TEXTS: Texts = {
   info: { agentVersion: '', resticVersion: '', os: '', arch: '' },
 };
 
-const decoder = new TextDecoder();
-
 function textsOf({ text, page, labelEnds, textEnds }: PageCopy): Texts[] {
-  const bytes = new Uint8Array(text.buffer);
+  const bytes = Buffer.from(text.buffer);
   const texts: Texts[] = [];
   for (let row = 0; row < page.rowCount; row++) {
     const start = row === 0 ? 0 : (textEnds[row - 1] as number);
     const labelEnd = labelEnds[row] as number;
-    const labels = decoder.decode(bytes.subarray(start, labelEnd));
-    const info = decoder.decode(bytes.subarray(labelEnd, textEnds[row]));
+    const labels = bytes.toString('utf8', start, labelEnd);
+    const info = bytes.toString('utf8', labelEnd, textEnds[row]);
     const [hostId = '', host = ''] = labelValues(labels);
     const searched = searchable(host);
     // Most names are in that form already, and then share its memory.
@@ -240,6 +294,7 @@ function infoOf(text: string): Info {
 
 /** The values of `name="value",…`, where `\`, `"` and newlines are escaped. */
 function labelValues(text: string): string[] {
+  if (!text.includes('\\')) return text.split('"').filter((_, index) => index % 2 === 1);
   return Array.from(text.matchAll(/="((?:[^"\\]|\\.)*)"/gs), ([, value = '']) =>
     value.replace(/\\(.)/gs, (_, escaped) => (escaped === 'n' ? '\n' : escaped)),
   );

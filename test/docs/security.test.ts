@@ -8,6 +8,7 @@ import {
   MAX_UNANSWERED,
   MAX_UNGREETED_PER_HOST,
 } from '../../src/loop/agents/limits.ts';
+import { MAX_WAITING_QUERIES } from '../../src/loop/doors/query-thread.ts';
 import { EVENTS } from '../../src/platform/event-log.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { REFUSALS } from '../../src/shared/server-stats.ts';
@@ -36,6 +37,7 @@ test.each([
   ['messages of a host in the store', MAX_IN_STORE],
   ['connections of a host without a hello', MAX_UNGREETED_PER_HOST],
   ['requests with an unknown token', MAX_LOOKUPS],
+  ['requests that wait for an answer', MAX_WAITING_QUERIES],
   ['bad messages of a connection', MAX_BAD_MESSAGES_PER_MINUTE],
   ['unfinished jobs of a host', MAX_UNFINISHED],
   ['jobs of a host, finished or not', MAX_REMEMBERED],

@@ -1,13 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { EVENTS } from '../../src/platform/event-log.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 import { SERVER_FAMILIES } from '../../src/shared/server-families.ts';
 import { readPage } from '../support/page.ts';
 import { finished, report } from '../support/reports.ts';
-import { Served } from '../support/serve.ts';
+import { cli, Served } from '../support/serve.ts';
 
 const page = readPage('docs/troubleshooting.md');
 const root = new URL('../../', import.meta.url);
@@ -51,7 +49,9 @@ test.each(messages())('the message %s exists', (message) => {
 });
 
 test('every event and family on the page exists', () => {
-  const events = [...page.matchAll(/`((?:agent|scrape|store)_[a-z_]+)`/g)].map(([, name]) => name);
+  const events = [...page.matchAll(/`((?:agent|api|scrape|store)_[a-z_]+)`/g)].map(
+    ([, name]) => name,
+  );
   expect(events.length).toBeGreaterThan(5);
   const settings = ['scrape_timeout', 'agent_threads'];
   for (const event of events) expect([...EVENTS, ...settings]).toContain(event);
@@ -63,14 +63,14 @@ test('every event and family on the page exists', () => {
   for (const family of families) expect(known).toContain(family);
 });
 
-test('the query of the page shows why a backup failed', async () => {
+test('the command of the page shows why a backup failed', async () => {
   const served = await Served.start();
   const { host_id: hostId, token } = await served.addHost('web-1');
   const failed = { status: 'failed', exit_code: 12, error: 'wrong password' };
   await report(served.url, token, [finished('good'), finished('bad', failed)]);
-  const [, query = ''] = /sqlite3 -readonly .*\n\s*"(SELECT[^"]*)"/.exec(page) ?? [];
-  const db = new DatabaseSync(join(served.dataDir, 'fleet.db'), { readOnly: true });
-  const rows = db.prepare(query.replace('HOST_ID', hostId)).all();
-  db.close();
-  expect(rows).toMatchObject([{ kind: 'backup', ...failed }]);
+  const [, command = ''] = /restic-manager (hosts show HOST_ID) --config/.exec(page) ?? [];
+  const args = command.replace('HOST_ID', hostId).split(' ');
+  const { code, stdout } = await cli(args, { RM_DATA_DIR: served.dataDir });
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/ backup +failed +12 +bad\n {4}wrong password\n/);
 });

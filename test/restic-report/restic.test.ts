@@ -3,8 +3,9 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
+import { askApi } from '../support/api.ts';
 import { needs } from '../support/programs.ts';
-import { Served } from '../support/serve.ts';
+import { cli, Served } from '../support/serve.ts';
 import { type Environment, ended, PROGRAMS, ReportingHost, SHELLS } from './rig.ts';
 
 interface Job {
@@ -94,6 +95,18 @@ needs('restic', ...PROGRAMS).describe('real restic', () => {
       expect(host.left).toEqual(['stats-at']);
     });
   }
+
+  test('why it failed is shown with the words of restic', async () => {
+    const { served, host, run } = await setUp();
+    await run(['init']);
+    await run(['backup', host.files], { RESTIC_PASSWORD: 'wrong' });
+    const [{ host_id }] = (await askApi(served.url, '/api/hosts?state=failed')).json.hosts;
+    const { jobs } = (await askApi(served.url, `/api/hosts/${host_id}`)).json;
+    expect(jobs[0]).toMatchObject({ kind: 'backup', status: 'failed', exit_code: 1 });
+    expect(jobs[0].error).toContain('wrong password');
+    const { stdout } = await cli(['hosts', 'show', host_id], { RM_DATA_DIR: served.dataDir });
+    expect(stdout).toMatch(/backup +failed +1 .*\n(.*\n)*? {4}.*wrong password/);
+  });
 
   test("the user's own output is the same, byte for byte, and so is JSON", async () => {
     const { host, run, direct } = await setUp();

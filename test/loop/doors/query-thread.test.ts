@@ -1,0 +1,85 @@
+import { expect, onTestFinished, test } from 'vitest';
+import type { Query } from '../../../src/contract/queries.ts';
+import { QueryThread } from '../../../src/loop/doors/query-thread.ts';
+import { STRUCTURE_VERSION, viewFleetBuffer } from '../../../src/shared/fleet-layout.ts';
+import { FleetTable } from '../../../src/shared/fleet-table.ts';
+import { SqliteEngine } from '../../../src/store-thread/sqlite/engine.ts';
+import { temporaryDirectory } from '../../support/serve.ts';
+
+const ID = '01JD8Z5N3V9Q4R7T2W6X8Y0A1B';
+const LIST: Query = { name: 'hosts', states: [], search: '', limit: 10, after: undefined };
+
+function setUp(options: { hasDatabase?: boolean } = {}) {
+  const dataDir = temporaryDirectory();
+  const createDatabase = () =>
+    SqliteEngine.open(dataDir, { serves: false, onForgottenJobs: () => {} }).close();
+  if (options.hasDatabase !== false) createDatabase();
+  const fleet = new FleetTable();
+  fleet.upsert({ hostId: ID, host: 'web', online: true });
+  const tables = [new FleetTable().buffer, fleet.buffer];
+  const thread = new QueryThread({ tables, dataDir, databaseUrl: undefined, version: '1' });
+  onTestFinished(() => thread.close());
+  const names = async () => {
+    const answer = await thread.ask(LIST);
+    if ('failed' in answer) return answer.failed;
+    const { hosts } = JSON.parse(Buffer.from(answer.json).toString());
+    return hosts.map(({ host }: { host: string }) => host);
+  };
+  return { thread, fleet, names, createDatabase };
+}
+
+test('starts with the first request', async () => {
+  const { thread, names } = setUp();
+  expect(thread.thread).toBeUndefined();
+  expect(await names()).toEqual(['web']);
+  expect(thread.thread).toBeDefined();
+});
+
+test('a thread that dies fails its requests, and the next one gets another thread', async () => {
+  const { thread, names } = setUp();
+  expect(await names()).toEqual(['web']);
+  const dying = thread.thread;
+  const waiting = [names(), names()];
+  await dying?.terminate();
+  for (const answer of await Promise.all(waiting))
+    expect(answer).toSatisfy((got: unknown) => {
+      // The answer may have been on its way.
+      return got === 'api_failed' || JSON.stringify(got) === '["web"]';
+    });
+  expect(await names()).toEqual(['web']);
+  expect(thread.thread).not.toBe(dying);
+});
+
+test('a thread that hangs is replaced, and its requests fail in time', async () => {
+  const { fleet, names, thread } = setUp();
+  expect(await names()).toEqual(['web']);
+  const { control } = viewFleetBuffer(fleet.buffer);
+  const hanging = thread.thread;
+  // The table looks as if its writer were in the middle of a change.
+  Atomics.add(control, STRUCTURE_VERSION, 1);
+  expect(await names()).toMatch(/api_too_late|api_failed/);
+  Atomics.add(control, STRUCTURE_VERSION, 1);
+  expect(await names()).toEqual(['web']);
+  expect(thread.thread).not.toBe(hanging);
+}, 20_000);
+
+test('a database that cannot be read fails what needs it, until it can be', async () => {
+  const { thread, names, createDatabase } = setUp({ hasDatabase: false });
+  expect(await thread.ask({ name: 'fleet' })).toMatchObject({
+    failed: 'api_failed',
+    message: expect.stringContaining('SQLite: '),
+  });
+  expect(await names()).toEqual(['web']);
+  createDatabase();
+  expect(await thread.ask({ name: 'fleet' })).toHaveProperty('json');
+  expect(await thread.ask({ name: 'host', hostId: ID })).toHaveProperty('json');
+});
+
+test('requests fail while it closes and afterwards', async () => {
+  const { thread, names } = setUp();
+  expect(await names()).toEqual(['web']);
+  const waiting = names();
+  await thread.close();
+  expect([['web'], 'api_failed']).toContainEqual(await waiting);
+  expect(await names()).toBe('api_failed');
+});
