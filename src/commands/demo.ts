@@ -42,7 +42,7 @@ Run a temporary control plane with simulated agents.
   --restic            add ${RESTIC_HOSTS.length} hosts with real repositories in a temporary directory, backed up by
                       restic-report; needs restic and curl
 
-Prints how to view the metrics and runs until Ctrl-C, then deletes its data. Ignores the settings of serve.`,
+Prints the address of the status page and how to view the metrics. Runs until Ctrl-C, then deletes its data. Ignores the settings of serve.`,
   async run(args) {
     const { values, positionals } = parseFlags(args, {
       hosts: { type: 'string', default: '100' },

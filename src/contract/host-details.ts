@@ -15,6 +15,7 @@ export interface HostSummary {
   readonly status: 'pending' | 'offline' | 'online';
   readonly lastBackup: { readonly finishedAtMs: number; readonly succeeded: boolean } | undefined;
   readonly lastSuccessMs: number | undefined;
+  readonly backupIntervalSeconds: number | undefined;
   readonly repoSizeBytes: number | undefined;
   readonly snapshotCount: number | undefined;
   /** Kinds of the open alerts, sorted. */
@@ -54,6 +55,7 @@ export interface HostSummaryJson {
   readonly last_backup_at: string | null;
   readonly last_backup_success: boolean | null;
   readonly last_success_at: string | null;
+  readonly backup_interval_seconds: number | null;
   readonly repo_size_bytes: number | null;
   readonly snapshot_count: number | null;
   readonly alerts: readonly AlertKind[];
@@ -117,6 +119,7 @@ function commonJson(host: Common) {
     last_backup_at: lastBackup === undefined ? null : isoTime(lastBackup.finishedAtMs),
     last_backup_success: lastBackup?.succeeded ?? null,
     last_success_at: lastSuccessMs === undefined ? null : isoTime(lastSuccessMs),
+    backup_interval_seconds: host.backupIntervalSeconds ?? null,
     repo_size_bytes: host.repoSizeBytes ?? null,
     snapshot_count: host.snapshotCount ?? null,
   };

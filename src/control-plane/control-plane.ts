@@ -298,6 +298,7 @@ async function startGated(
     dataDir: settings.dataDir,
     databaseUrl: settings.databaseUrl,
     version: packageVersion(),
+    jobs: jobs.buffer,
   });
   closers.push(() => queries.close());
   return {

@@ -22,8 +22,10 @@ export function introduction({ hosts, url, token, takenPort, restic }: Introduct
 agents of ${hosts} host${hosts === 1 ? '' : 's'}. They report hours of backups within seconds. Some jobs
 fail, and some hosts stay offline.${restic ? REAL_HOSTS : ''} Ctrl-C stops the demo and deletes its data.
 
-  ${metrics}${takenPort === undefined ? '' : `  (port ${takenPort} is in use)`}
+Open this in a browser to see which hosts need attention:
 
+  ${url}/#token=${token}
+${takenPort === undefined ? '' : `  (port ${takenPort} is in use)\n`}
 To view the metrics (add --compressed to get them as Prometheus does):
 
 curl -H 'Authorization: Bearer ${token}' ${quoted}

@@ -2,6 +2,7 @@ import type { TemplatedApp } from '../platform/uws.ts';
 import { type ApiOptions, mountApi } from './api/endpoint.ts';
 import { PendingResponse } from './http/pending-response.ts';
 import type { RequestBudget } from './http/request-budget.ts';
+import { mountPage } from './page/page-endpoint.ts';
 import { mountScrapeEndpoint, type ScrapeEndpointOptions } from './scrape/endpoint.ts';
 
 /** The routes that exist only if a gate is configured. */
@@ -16,7 +17,7 @@ export function mountRoutes(
   requests: RequestBudget,
   gated: GatedRoutes | undefined,
 ): void {
-  if (gated !== undefined) mountGatedRoutes(app, gated);
+  if (gated !== undefined) mountGatedRoutes(app, requests, gated);
   app.get('/healthz', (res, req) => {
     new PendingResponse(res, req, requests).send('200 OK', {}, 'ok');
   });
@@ -28,7 +29,12 @@ export function mountRoutes(
   });
 }
 
-function mountGatedRoutes(app: TemplatedApp, { scrape, api }: GatedRoutes): void {
+function mountGatedRoutes(
+  app: TemplatedApp,
+  requests: RequestBudget,
+  { scrape, api }: GatedRoutes,
+): void {
   mountScrapeEndpoint(app, scrape);
   mountApi(app, api);
+  mountPage(app, requests);
 }

@@ -34,7 +34,7 @@ export interface ScrapeResponse {
   cork(write: () => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  end(body: string, closeConnection: boolean): unknown;
+  end(body: string | Uint8Array<ArrayBuffer>, closeConnection: boolean): unknown;
   endWithoutBody(reportedLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
   tryEnd(chunk: Uint8Array, totalSize: number): [accepted: boolean, done: boolean];

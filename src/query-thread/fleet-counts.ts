@@ -1,33 +1,29 @@
-import { ALERT_KINDS, ALERT_SEVERITIES, type AlertKind } from '../contract/alert-kinds.ts';
-import { SEVERITIES, type Severity } from '../contract/host.ts';
-import { JOB_KINDS, type JobKind } from '../contract/jobs.ts';
+import { ALERT_KINDS, ALERT_SEVERITIES } from '../contract/alert-kinds.ts';
+import type { FleetJson } from '../contract/fleet-summary.ts';
+import { SEVERITIES } from '../contract/host.ts';
+import { HOST_STATES } from '../contract/host-state.ts';
+import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, seriesIndex } from '../contract/jobs.ts';
 import type { RosterPage } from './roster.ts';
 
-/** The answer to `GET /api/fleet`. */
-export interface FleetJson {
-  /** Without pending hosts, like `rm_hosts_total`. */
-  readonly hosts: number;
-  readonly online: number;
-  readonly pending: number;
-  /** Open alerts. */
-  readonly alerts: {
-    readonly by_severity: Readonly<Record<Severity, number>>;
-    readonly by_kind: Readonly<Record<AlertKind, number>>;
-  };
-  /** Jobs whose start was reported and whose finish was not. */
-  readonly running: Readonly<Record<JobKind, number>>;
+/** What the answer about the fleet is made of. */
+export interface FleetFacts {
+  readonly pages: readonly RosterPage[];
+  /** Running jobs by kind. */
+  readonly running: ReadonlyMap<string, number>;
+  /** From the job histogram. */
+  readonly jobCounts: Float64Array;
   readonly version: string;
+  readonly nowMs: number;
 }
 
-export function fleetJson(
-  pages: readonly RosterPage[],
-  running: ReadonlyMap<string, number>,
-  version: string,
-): FleetJson {
+export function fleetJson({ pages, running, jobCounts, version, nowMs }: FleetFacts): FleetJson {
   let [hosts, online, pending] = [0, 0, 0];
+  const byRank = HOST_STATES.map(() => 0);
   const byKind = zeros(ALERT_KINDS);
   for (const page of pages) {
     for (let row = 0; row < page.length; row++) {
+      const rank = page.rank(row, nowMs);
+      byRank[rank] = (byRank[rank] ?? 0) + 1;
       if (page.isPending(row)) {
         pending++;
         continue;
@@ -44,7 +40,30 @@ export function fleetJson(
   const runningByKind = zeros(JOB_KINDS);
   for (const kind of JOB_KINDS) runningByKind[kind] = running.get(kind) ?? 0;
   const alerts = { by_severity: bySeverity, by_kind: byKind };
-  return { hosts, online, pending, alerts, running: runningByKind, version };
+  const states = zeros(HOST_STATES);
+  for (const [rank, state] of HOST_STATES.entries()) states[state] = byRank[rank] ?? 0;
+  return {
+    hosts,
+    online,
+    pending,
+    states,
+    alerts,
+    running: runningByKind,
+    finished_jobs: finishedJobs(jobCounts),
+    version,
+    time: new Date(nowMs).toISOString(),
+  };
+}
+
+function finishedJobs(jobCounts: Float64Array): FleetJson['finished_jobs'] {
+  const finished = zeros(JOB_STATUSES);
+  for (const kind of JOB_KINDS) {
+    for (const status of JOB_STATUSES) {
+      const first = seriesIndex(kind, status) * BUCKET_COUNT;
+      for (const jobs of jobCounts.subarray(first, first + BUCKET_COUNT)) finished[status] += jobs;
+    }
+  }
+  return finished;
 }
 
 function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {

@@ -1,6 +1,7 @@
 import { detailsJson, summaryJson } from '../contract/host-details.ts';
 import { encodeCursor, type Query } from '../contract/queries.ts';
 import { RmError } from '../errors.ts';
+import type { JobHistogram } from '../shared/job-histogram.ts';
 import { fleetJson } from './fleet-counts.ts';
 import { hostsPage } from './hosts-page.ts';
 import type { Reads } from './reads.ts';
@@ -13,13 +14,15 @@ const COUNTING_SHARE = 1 / 20;
 export class Queries {
   readonly #roster: Roster;
   readonly #reads: Reads;
+  readonly #jobs: JobHistogram;
   readonly #version: string;
   #running: { readonly counts: Promise<ReadonlyMap<string, number>>; until: number } | undefined;
 
   /** @param version of this package */
-  constructor(roster: Roster, reads: Reads, version: string) {
+  constructor(roster: Roster, reads: Reads, jobs: JobHistogram, version: string) {
     this.#roster = roster;
     this.#reads = reads;
+    this.#jobs = jobs;
     this.#version = version;
   }
 
@@ -31,7 +34,13 @@ export class Queries {
     switch (query.name) {
       case 'fleet': {
         const running = await this.#countRunning();
-        return fleetJson(this.#roster.pages(), running, this.#version);
+        return fleetJson({
+          pages: this.#roster.pages(),
+          running,
+          jobCounts: this.#jobs.read().counts,
+          version: this.#version,
+          nowMs: Date.now(),
+        });
       }
       case 'hosts': {
         const { hosts, next } = hostsPage(this.#roster.pages(), query, Date.now());

@@ -2,6 +2,7 @@ import { constants, platform, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Query, QueryAnswer, QueryReply, QueryRequest } from '../contract/queries.ts';
 import { errorCode, messageOf } from '../errors.ts';
+import { JobHistogram } from '../shared/job-histogram.ts';
 import { Queries } from './queries.ts';
 import type { Reads } from './reads.ts';
 import { Roster } from './roster.ts';
@@ -14,6 +15,8 @@ export interface QueryThreadData {
   /** If it is set, the fleet is in this PostgreSQL, and not in `dataDir`. Contains the password. */
   readonly databaseUrl: string | undefined;
   readonly version: string;
+  /** The buffer of the job histogram. */
+  readonly jobs: SharedArrayBuffer;
 }
 
 /*
@@ -22,9 +25,9 @@ export interface QueryThreadData {
  */
 if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
-const { tables, dataDir, databaseUrl, version }: QueryThreadData = workerData;
+const { tables, dataDir, databaseUrl, version, jobs }: QueryThreadData = workerData;
 const reads = await openReads();
-const queries = new Queries(new Roster(tables), reads, version);
+const queries = new Queries(new Roster(tables), reads, JobHistogram.attach(jobs), version);
 const encoder = new TextEncoder();
 
 parentPort?.on('message', async (request: QueryRequest) => {

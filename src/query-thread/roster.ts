@@ -143,6 +143,7 @@ export class RosterPage {
               succeeded: (flags & FLAG_BACKUP_SUCCEEDED) !== 0,
             },
       lastSuccessMs: Number.isNaN(lastSuccessMs) ? undefined : lastSuccessMs,
+      backupIntervalSeconds: orUndefined(this.#intervalSeconds[row]),
       repoSizeBytes: (flags & FLAG_HAS_REPO_SIZE) === 0 ? undefined : this.#repoSizes[row],
       snapshotCount: isPending ? undefined : this.#snapshots[row],
       alerts: kindsOf(this.alertBits(row)),
@@ -155,6 +156,10 @@ export class RosterPage {
     const { os, arch } = this.texts(row).info;
     return { os: os || undefined, arch: arch || undefined };
   }
+}
+
+function orUndefined(value: number | undefined): number | undefined {
+  return Number.isNaN(value) ? undefined : value;
 }
 
 const PREFIX_UNITS = 7;

@@ -90,8 +90,8 @@ export class PendingResponse {
     this.#closesConnection = true;
   }
 
-  /** Sends a text. The response to a HEAD request has only its headers. */
-  send(status: string, headers: Headers, text: string): void {
+  /** Sends a text, or its bytes. The response to a HEAD request has only its headers. */
+  send(status: string, headers: Headers, text: string | Uint8Array<ArrayBuffer>): void {
     this.#respond(() => {
       this.#writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
       if (!this.#isHead) this.#res.end(text, this.#closesConnection);

@@ -6,10 +6,10 @@ import type { MountableApp, ScrapeRequest, ScrapeResponse } from '../../platform
 import { BodyReader } from '../../shared/body-layout.ts';
 import type { ScrapeCode } from '../../shared/server-stats.ts';
 import { CONTENT_TYPE } from '../../shared/text-format.ts';
+import { acceptsGzip } from '../http/accept-encoding.ts';
 import { type Headers, PendingResponse } from '../http/pending-response.ts';
 import type { RequestBudget } from '../http/request-budget.ts';
 import { sendBody } from '../http/send-body.ts';
-import { acceptsGzip } from './accept-encoding.ts';
 import type { RenderSource } from './render-source.ts';
 
 /** Counters that the endpoint updates. */

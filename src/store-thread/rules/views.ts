@@ -110,6 +110,7 @@ export function hostDetails(
     status,
     lastBackup,
     lastSuccessMs,
+    backupIntervalSeconds: agent?.backupIntervalSeconds,
     repoSizeBytes: record.repoSizeBytes,
     snapshotCount: isPending ? undefined : record.snapshotCount,
     agentVersion: knownText(agent?.agentVersion),

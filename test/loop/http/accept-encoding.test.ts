@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { acceptsGzip } from '../../../src/loop/scrape/accept-encoding.ts';
+import { acceptsGzip } from '../../../src/loop/http/accept-encoding.ts';
 
 it.each([
   ['gzip', true], // Prometheus

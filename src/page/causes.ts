@@ -1,0 +1,54 @@
+import { type Api, ApiError } from './api.ts';
+import type { Host } from './model.ts';
+import { type Cause, causeIn } from './words.ts';
+
+/** So many hosts of the list get their cause. They are the worst, and the first to be seen. */
+const MAX_CAUSES = 20;
+
+/**
+ * Why the worst hosts are in their state. The list of the API does not contain that, so this asks for their
+ * details, once for each new failure.
+ */
+export class Causes {
+  #known = new Map<string, Cause>();
+
+  of(host: Host): Cause | undefined {
+    return this.#known.get(keyOf(host));
+  }
+
+  /**
+   * Loads the causes that are not known yet, and forgets those of other hosts.
+   * @returns whether there are new ones
+   */
+  async load(hosts: readonly Host[], api: Api, signal: AbortSignal): Promise<boolean> {
+    const wanted = hosts.filter(hasCause).slice(0, MAX_CAUSES);
+    const missing = wanted.filter((host) => this.of(host) === undefined);
+    const found = await Promise.all(
+      missing.map(async (host) => [keyOf(host), await causeOf(host, api, signal)] as const),
+    );
+    const loaded = new Map(found);
+    this.#known = new Map(
+      wanted.map((host) => [keyOf(host), this.of(host) ?? loaded.get(keyOf(host)) ?? {}]),
+    );
+    return missing.length > 0;
+  }
+}
+
+function hasCause({ state }: Host): boolean {
+  return state === 'failed' || state === 'offline';
+}
+
+/** Another failure, or another alert, has another cause. */
+function keyOf({ host_id: hostId, last_backup_at: at, alerts }: Host): string {
+  return [hostId, at, ...alerts].join(' ');
+}
+
+async function causeOf({ host_id: hostId }: Host, api: Api, signal: AbortSignal): Promise<Cause> {
+  try {
+    return causeIn(await api.host(hostId, signal));
+  } catch (error) {
+    // The host was removed since the list was made.
+    if (error instanceof ApiError && error.status === 404) return {};
+    throw error;
+  }
+}
