@@ -169,8 +169,7 @@ async function visibility(
   for (let n = 0; n < (quick ? 20 : 400); n++) {
     const [[, job] = []] = finishes.next(1);
     if (job === undefined) continue;
-    const times = { startedAtMs: Date.now() - 1_000, finishedAtMs: Date.now() };
-    store(here, [['finishJob', { ...job, kind: 'backup', ...times }]]);
+    store(here, [['finishJob', { ...job, kind: 'backup' }]]);
     waiting.set(job.hostId, performance.now());
     await sleep(Math.random() * 60);
   }

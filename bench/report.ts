@@ -29,6 +29,7 @@ const ORDER = [
   'disk',
   'postgres',
   'api',
+  'page',
 ];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
@@ -66,6 +67,7 @@ const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   reports: ({ measure }) => measure === 'finished jobs a second',
   memory: ({ measure }) => measure === 'resident memory',
   postgres: ({ measure }) => measure === 'finished jobs a second',
+  page: ({ measure }) => measure === 'time to the first host on the status page',
   api: ({ measure }) => measure === 'first page of GET /api/hosts',
 };
 

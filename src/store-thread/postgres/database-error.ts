@@ -42,8 +42,9 @@ export function failureKind(error: unknown): FailureKind {
 
 /** Returns the code and message of an error, to be sent to another thread. */
 export function failureOf(error: unknown): Failure {
-  const message = error instanceof RmError ? error.message : `PostgreSQL: ${messageOf(error)}`;
-  const code = errorCode(error) ?? 'database_failed';
   const isUncertain = error instanceof DatabaseError && error.isUncertain;
+  const what = error instanceof RmError ? error.message : `PostgreSQL: ${messageOf(error)}`;
+  const message = isUncertain ? `${what}; the change may have been stored nevertheless` : what;
+  const code = errorCode(error) ?? 'database_failed';
   return { kind: failureKind(error), code, message, isUncertain };
 }

@@ -28,7 +28,11 @@ it.each([
 
 it('a commit without an answer is uncertain', () => {
   const failure = failureOf(new DatabaseError('lost', undefined, true));
-  expect(failure).toMatchObject({ kind: 'unavailable', isUncertain: true });
+  expect(failure).toMatchObject({
+    kind: 'unavailable',
+    isUncertain: true,
+    message: 'PostgreSQL: lost; the change may have been stored nevertheless',
+  });
 });
 
 it('an error of this program keeps its code and its message', () => {
