@@ -48,10 +48,12 @@ export class Served {
     this.#log = log;
   }
 
+  /** @param runBy a program with arguments that replaces itself by the command that follows them */
   static async start(
     variables: Variables = {},
     dataDir = temporaryDirectory(),
     atEnd: AtEnd = onTestFinished,
+    runBy: readonly string[] = [],
   ): Promise<Served> {
     const env: Record<string, string | undefined> = {
       ...ownVariables(),
@@ -60,7 +62,8 @@ export class Served {
       RM_METRICS_TOKEN: TOKEN,
       ...variables,
     };
-    const child = spawn(process.execPath, [CLI, 'serve'], {
+    const [program = process.execPath, ...args] = [...runBy, process.execPath, CLI, 'serve'];
+    const child = spawn(program, args, {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
