@@ -66,7 +66,7 @@ async function visits(browser: Browser, hosts: number, count: number): Promise<R
       const opened = await context.newPage();
       await opened.addInitScript(NOTE_FIRST_HOST);
       await opened.goto(`${url}/`);
-      await opened.waitForFunction('window.firstHostAt !== undefined');
+      await opened.locator('#hosts li').first().waitFor();
       times.push(await opened.evaluate<number>('window.firstHostAt'));
       const bytes = await opened.evaluate<number>(
         `performance.getEntriesByType('navigation')[0].transferSize`,
