@@ -21,8 +21,9 @@ export function fleetJson({ pages, running, jobCounts, version, nowMs }: FleetFa
   const byRank = HOST_STATES.map(() => 0);
   const byKind = zeros(ALERT_KINDS);
   for (const page of pages) {
+    const ranks = page.ranks(nowMs);
     for (let row = 0; row < page.length; row++) {
-      const rank = page.rank(row, nowMs);
+      const rank = ranks[row] as number;
       byRank[rank] = (byRank[rank] ?? 0) + 1;
       if (page.isPending(row)) {
         pending++;

@@ -3,6 +3,7 @@ import type { Query } from '../../../src/contract/queries.ts';
 import { QueryThread } from '../../../src/loop/doors/query-thread.ts';
 import { STRUCTURE_VERSION, viewFleetBuffer } from '../../../src/shared/fleet-layout.ts';
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
+import { JobHistogram } from '../../../src/shared/job-histogram.ts';
 import { SqliteEngine } from '../../../src/store-thread/sqlite/engine.ts';
 import { temporaryDirectory } from '../../support/serve.ts';
 
@@ -17,7 +18,8 @@ function setUp(options: { hasDatabase?: boolean } = {}) {
   const fleet = new FleetTable();
   fleet.upsert({ hostId: ID, host: 'web', online: true });
   const tables = [new FleetTable().buffer, fleet.buffer];
-  const thread = new QueryThread({ tables, dataDir, databaseUrl: undefined, version: '1' });
+  const jobs = JobHistogram.create().buffer;
+  const thread = new QueryThread({ tables, dataDir, databaseUrl: undefined, version: '1', jobs });
   onTestFinished(() => thread.close());
   const names = async () => {
     const answer = await thread.ask(LIST);
