@@ -146,6 +146,10 @@ for (const documented of [NGINX, HAPROXY, CADDY]) {
           headers: forwardedFor === undefined ? {} : { 'X-Forwarded-For': forwardedFor },
         });
       expect((await fetch(`${proxy.url}/healthz`)).status).toBe(200);
+      expect(await (await fetch(`${proxy.url}/`)).text(), 'the status page').toContain(
+        '<!doctype html>',
+      );
+      expect((await fetch(`${proxy.url}/api/fleet`)).status, 'not in the network').toBe(401);
       expect((await scrape()).status, 'its own address is not in the network').toBe(401);
       if (!documented.appends) {
         expect((await scrape('192.0.2.7')).status, 'the claim is replaced').toBe(401);
