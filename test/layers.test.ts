@@ -278,6 +278,18 @@ describe('threads', () => {
     expect(foreign).toEqual([]);
   });
 
+  it('the page, which runs in a browser, loads only its own files, and nothing loads them', () => {
+    const wrong = edges((from, to, typeOnly) =>
+      !typeOnly && (unit(from) === 'page') !== (unit(to) === 'page')
+        ? 'one of them is for a browser'
+        : undefined,
+    );
+    const packages = files
+      .filter((file) => unit(file) === 'page')
+      .flatMap((file) => importsOf(file).filter(({ outside }) => outside));
+    expect([...wrong, ...packages]).toEqual([]);
+  });
+
   it('what runs only in the main thread is loaded by no other', () => {
     const [, list = ''] =
       /run only in the main thread: ([^.]*\.ts[^:]*?)\. All others/s.exec(PAGE) ?? [];

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOST_STATES } from '../../src/contract/host-state.ts';
+import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { TestAgent } from '../support/agent.ts';
 import { allNames, askApi } from '../support/api.ts';
 import { NO_POSTGRES, PostgresServer } from '../support/postgres.ts';
@@ -203,6 +204,7 @@ function contract(
       last_backup_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       last_backup_success: true,
       last_success_at: one('ok').last_backup_at,
+      backup_interval_seconds: null,
       repo_size_bytes: 2 ** 40,
       snapshot_count: 7,
       alerts: [],
@@ -217,6 +219,7 @@ function contract(
       last_backup_at: null,
       last_backup_success: null,
       last_success_at: null,
+      backup_interval_seconds: null,
       repo_size_bytes: null,
       snapshot_count: null,
       alerts: [],
@@ -245,6 +248,12 @@ function contract(
       hosts: 12,
       online: 7,
       pending: 4,
+      states: Object.fromEntries(
+        HOST_STATES.map((state) => [
+          state,
+          Object.values(STATES).filter((other) => other === state).length,
+        ]),
+      ),
       alerts: {
         by_severity: { critical: 2, info: 0, warning: 3 },
         by_kind: {
@@ -258,9 +267,21 @@ function contract(
         },
       },
       running: { ...none, check: 1 },
+      finished_jobs: {
+        cancelled: expect.any(Number),
+        failed: expect.any(Number),
+        succeeded: expect.any(Number),
+      },
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     });
     const body = await given().served.scrape();
+    for (const [status, jobs] of Object.entries(json.finished_jobs)) {
+      const series = (kind: string) =>
+        `rm_job_duration_seconds_count{kind="${kind}",status="${status}"}`;
+      const counts = JOB_KINDS.map((kind) => sample(body, series(kind)) ?? Number.NaN);
+      expect(jobs, status).toBe(counts.reduce((sum, count) => sum + count));
+    }
     expect(sample(body, 'rm_hosts_total')).toBe(json.hosts);
     expect(sample(body, 'rm_hosts_online')).toBe(json.online);
     expect(sample(body, 'rm_hosts_pending')).toBe(json.pending);

@@ -117,7 +117,7 @@ async function startProxy(documented: Documented, upstream: string): Promise<Pro
   const proxy = spawn(pathOf(documented.program), args, { stdio: 'inherit' });
   onTestFinished(() => void proxy.kill('SIGKILL'));
   const url = `http://127.0.0.1:${port}`;
-  await eventually(async () => expect((await fetch(`${url}/nowhere`)).status).toBe(404));
+  await eventually(async () => expect((await fetch(url)).status).toBe(404));
   return { url, agentUrl: `ws://127.0.0.1:${port}/ws/agent`, directory };
 }
 
@@ -146,7 +146,10 @@ for (const documented of [NGINX, HAPROXY, CADDY]) {
           headers: forwardedFor === undefined ? {} : { 'X-Forwarded-For': forwardedFor },
         });
       expect((await fetch(`${proxy.url}/healthz`)).status).toBe(200);
-      expect((await fetch(`${proxy.url}/`)).headers.get('content-type')).toMatch('text/html');
+      expect(await (await fetch(`${proxy.url}/`)).text(), 'the status page').toContain(
+        '<!doctype html>',
+      );
+      expect((await fetch(`${proxy.url}/api/fleet`)).status, 'not in the network').toBe(401);
       expect((await scrape()).status, 'its own address is not in the network').toBe(401);
       if (!documented.appends) {
         expect((await scrape('192.0.2.7')).status, 'the claim is replaced').toBe(401);
@@ -156,9 +159,6 @@ for (const documented of [NGINX, HAPROXY, CADDY]) {
       const response = await scrape('192.0.2.7');
       expect(response.status).toBe(200);
       expect(sample(await response.text(), 'rm_hosts_online')).toBe(2);
-      const headers = { 'X-Forwarded-For': '192.0.2.7' };
-      const hosts = await fetch(`${proxy.url}/api/hosts?search=cron&limit=1`, { headers });
-      expect(await hosts.json()).toMatchObject({ hosts: [{ host: 'cron' }] });
       expect((await scrape('192.0.2.7:51234')).status, 'with a port').toBe(200);
       expect((await scrape('198.51.100.1')).status).toBe(401);
       expect((await scrape('192.0.2.7, 198.51.100.1')).status, 'a claim further left').toBe(401);
