@@ -40,7 +40,9 @@ for (const title of Object.keys(estimates[0] ?? {})) {
   console.log(`| ${[title, ...estimates.map((cells) => cells[title])].join(' | ')} |`);
 }
 console.log(`
-Assumptions: a database server with ${ASSUMED.coresOfDatabase} cores that are as fast as the one of the benchmarks. A host sends ${ASSUMED.writesPerHostAndDay} messages a day that are stored (two jobs that start and finish, and one \`repo.stats\`), and a sixth of them in the busiest hour. Agents of an instance that restarts connect to the others within ${ASSUMED.reconnectSeconds} s. Jobs are kept for ${DAYS_KEPT} days.`);
+Assumptions: a database server with ${ASSUMED.coresOfDatabase} cores that are as fast as the one of the benchmarks. A host sends ${ASSUMED.writesPerHostAndDay} messages a day that are stored (two jobs that start and finish, and one \`repo.stats\`), and a sixth of them in the busiest hour. Agents of an instance that restarts connect to the others within ${ASSUMED.reconnectSeconds} s. Jobs are kept for ${DAYS_KEPT} days.
+
+Not simulated: the handshakes of the agents. One agent loop is assumed for each ${AGENTS_PER_LOOP.toLocaleString('en')} agents, up to ${LIMITS.agentLoops} in an instance; \`npm run storm\` measured one loop.`);
 
 function estimate(fleet: Fleet): Record<string, string> {
   const { hosts, instances } = fleet;
@@ -67,7 +69,7 @@ function estimate(fleet: Fleet): Record<string, string> {
   };
   const [bottleneck = '', share = 0] = Object.entries(used).sort(([, a], [, b]) => b - a)[0] ?? [];
   return {
-    'agents of an instance': `${Math.round(agents).toLocaleString('en')} (${loops} loops)`,
+    'agents of an instance': `${Math.round(agents).toLocaleString('en')} (${loops} ${loops === 1 ? 'loop' : 'loops'})`,
     'messages stored/s': busy.writesPerSecond.toFixed(0),
     'commits/s': busy.commitsPerSecond.toFixed(0),
     'MB/s to the database': busy.mbPerSecond.toFixed(2),
@@ -78,7 +80,7 @@ function estimate(fleet: Fleet): Record<string, string> {
     'p99 meanwhile': `${restart.p99Ms} ms`,
     database: `${diskGb.toFixed(1)} GB`,
     'memory of an instance': `${Math.round(memoryMb).toLocaleString('en')} MB`,
-    'scrape of an instance': `${scrapeSeconds.toFixed(2)} s`,
+    'scrape of an instance': `${(scrapeSeconds * 1_000).toFixed(0)} ms`,
     'start of an instance': `${startSeconds.toFixed(0)} s`,
     'closest to its limit': `${bottleneck} (${(share * 100).toFixed(0)} %)`,
   };
