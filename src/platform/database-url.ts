@@ -4,7 +4,11 @@ export const DATABASE_URL_EXPECTED =
 
 /** More than the servers of one primary with its standbys. */
 const MAX_ADDRESSES = 16;
-const URL_PARTS = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
+/**
+ * An `@` that is not encoded may only end the password. Elsewhere it would be the sign of a password that has a `/` or
+ * `?`, and part of it would be taken for a host, which is logged.
+ */
+const URL_PARTS = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^@?#]*)?(\?[^@#]*)?$/;
 
 /** The servers in a `database_url`. */
 export interface DatabaseUrl {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { ulid } from 'ulid';
+import { monotonicFactory } from 'ulid';
 import type { HostDetails } from '../contract/host-details.ts';
 import { checkHostName, checkHostNames } from '../contract/host-name.ts';
 import type { Answer, Operation, Request } from '../contract/operations.ts';
@@ -22,6 +22,9 @@ export type AdministrationName =
 type Handlers = {
   readonly [N in AdministrationName]: (request: Request<N>, changes: Changes) => Answer<N>;
 };
+
+/** Hosts that are added together are listed in this order, because lists are sorted by id. */
+const nextHostId = monotonicFactory();
 
 /**
  * Enrols, renames, removes and lists hosts, and replaces their tokens. The database stores only the
@@ -69,7 +72,7 @@ export class Administration {
     checkHostNames(hosts);
     const added = hosts.map((host) => {
       const token = newHostToken();
-      return { hostId: ulid(), host, token, tokenDigest: digestOf(token) };
+      return { hostId: nextHostId(), host, token, tokenDigest: digestOf(token) };
     });
     this.#engine.addHosts(added);
     return added.map(({ hostId, host, token, tokenDigest }) => {

@@ -40,6 +40,12 @@ export interface BatchesOptions {
 /** Minimum pause between two questions about uncertain commits. Each needs a commit, which may hang. */
 const RESOLVE_PAUSE_MS = 1_000;
 
+/**
+ * Maximum number of unwritten goodbyes that are written before a transaction. After an outage of the database there may be
+ * one for each host, and one transaction must not take too long.
+ */
+const GOODBYES_STEP = 1_000;
+
 /** What one client sent in one turn of its loop. */
 interface Message {
   readonly client: Client;
@@ -293,7 +299,7 @@ export class Batches {
    */
   #transact<T>(work: (changes: Changes) => T): T {
     const { engine, presence } = this.#options;
-    const goodbyes = presence.unwritten;
+    const goodbyes = presence.unwritten.slice(0, GOODBYES_STEP);
     if (goodbyes.length > 0) {
       const reports = goodbyes.map((goodbye) => ['goodbye', goodbye] as const);
       this.#commitAndPublish((changes) => applyReports(engine, reports, changes));

@@ -17,7 +17,7 @@ const PRUNE_POLL_MS = 60_000;
  * job would be counted twice.
  */
 const JOBS_KEPT_MS = 30 * 24 * 60 * 60 * 1_000;
-/** Number of hosts that one transaction marks as silent, or alerts as offline. */
+/** Number of hosts that one transaction marks as silent, marks online again, or alerts as offline. */
 const HOSTS_STEP = 500;
 const STEP_PAUSE_MS = 100;
 const CLOCK_POLL_MS = 60 * 60 * 1_000;
@@ -82,9 +82,10 @@ export class Housekeeping {
     }
     if (engine.isCurrent) batches.resolveUncertain();
     // Also what was read before it failed: the next call does not return it again.
-    if (changes.areNone) return;
-    publisher.publishFollowed(changes, engine.now());
-    this.#confirmChanges();
+    if (!changes.areNone) {
+      publisher.publishFollowed(changes, engine.now());
+      this.#confirmChanges();
+    }
     this.#resumeConnections();
   }
 
@@ -94,11 +95,17 @@ export class Housekeeping {
     if (engine.hasUnconfirmedChanges) batches.background(() => engine.confirmChanges());
   }
 
-  /** Marks hosts online again that another instance has marked offline although they are connected. */
+  /**
+   * Marks hosts online again that another instance has marked offline although they are connected, a limited number at a
+   * time.
+   */
   #resumeConnections(): void {
     const { presence, batches } = this.#options;
-    const reports = presence.toResume.map((request) => ['resume', request] as const);
-    if (reports.length === 0 || batches.report(reports)) presence.noteResumed();
+    const hosts = presence.toResume(HOSTS_STEP);
+    if (hosts.length === 0) return;
+    if (batches.report(hosts.map((request) => ['resume', request] as const))) {
+      presence.noteResumed(hosts);
+    }
   }
 
   /**

@@ -152,19 +152,24 @@ export class Presence {
     return own;
   }
 
-  /** Hosts that another instance has marked offline, although they have a connection to this instance. */
-  get toResume(): { hostId: string; connection: number }[] {
+  /**
+   * Some hosts that another instance has marked offline, although they have a connection to this instance.
+   * @param limit maximum number
+   */
+  toResume(limit: number): { hostId: string; connection: number }[] {
     const taken: { hostId: string; connection: number }[] = [];
     for (const hostId of this.#toResume) {
+      if (taken.length >= limit) break;
       const connection = this.#connections.get(hostId);
-      if (connection !== undefined) taken.push({ hostId, connection });
+      if (connection === undefined) this.#toResume.delete(hostId);
+      else taken.push({ hostId, connection });
     }
     return taken;
   }
 
   /** To be called after the transaction that marked these hosts online was committed. */
-  noteResumed(): void {
-    this.#toResume.clear();
+  noteResumed(hosts: readonly { readonly hostId: string }[]): void {
+    for (const { hostId } of hosts) this.#toResume.delete(hostId);
   }
 
   /** Remembers a goodbye that could not be written. */

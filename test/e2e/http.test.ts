@@ -182,11 +182,13 @@ describe('with a token', () => {
     expect(connection.text).toMatch(/^HTTP\/1\.1 405 [\s\S]*\nHTTP\/1\.1 200 OK\r\n/);
   });
 
-  test('healthz needs no token, an unknown path has no content', async () => {
+  test('healthz and the status page need no token, an unknown path has no content', async () => {
     const { url } = served();
     const health = await ask(`${url}/healthz`);
     expect([health.status, health.body.toString()]).toEqual([200, 'ok']);
-    for (const path of ['/', '/metrics/', '/metricsx', '/Metrics', '/ws']) {
+    const page = await ask(`${url}/`);
+    expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    for (const path of ['/index.html', '/metrics/', '/metricsx', '/Metrics', '/ws']) {
       expect((await ask(url + path, { headers: BEARER })).status, path).toBe(404);
     }
   });

@@ -40,6 +40,8 @@ describe('database_url', () => {
     'postgres:///fleet',
     'postgres://rm:pa@ss@db/fleet',
     'postgres://rm:pa/ss@db/fleet',
+    'postgres://rm:123/secret@db/fleet', // else 123 would be a port, and the secret a part of the database
+    'postgres://rm:123?secret@db/fleet',
     'postgres://db:port/fleet',
     'postgres://db:70000/fleet',
     'postgres://a,,b/fleet',

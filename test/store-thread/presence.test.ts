@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Presence } from '../../src/store-thread/presence.ts';
+import { OFFLINE } from './rules/record.ts';
 
 const AT = Date.UTC(2026, 0, 2);
 
@@ -101,4 +102,20 @@ it('a host that is removed leaves nothing behind', () => {
   expect(['a', 'b', 'c'].filter((hostId) => presence.isOnline(hostId))).toEqual([]);
   expect(presence.offlineFor(0, 10)).toEqual([]);
   expect(presence.connectionOf('a')).toBeUndefined();
+});
+
+describe('hosts that another instance has marked offline', () => {
+  it('are marked online again so many at a time, and those that have left meanwhile are not', () => {
+    const offline = (hostId: string) => ({ ...OFFLINE, hostId });
+    for (const [connection, hostId] of ['a', 'b', 'c'].entries()) {
+      presence.connect(hostId, connection);
+      expect(presence.follow(offline(hostId), AT)).toBeUndefined();
+    }
+    presence.disconnect('a', 0);
+    const first = presence.toResume(1);
+    expect(first).toEqual([{ hostId: 'b', connection: 1 }]);
+    expect(presence.toResume(1), 'until it is noted').toEqual(first);
+    presence.noteResumed(first);
+    expect(presence.toResume(10)).toEqual([{ hostId: 'c', connection: 2 }]);
+  });
 });

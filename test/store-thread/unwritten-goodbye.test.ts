@@ -118,3 +118,29 @@ describe('an agent that leaves while the disk is full', () => {
     expect(rig.presence.unwritten).toEqual([]);
   });
 });
+
+it('after an outage the goodbyes of a large fleet are written in several transactions', () => {
+  vi.useFakeTimers({ now: AT });
+  const engine = new FillingEngine(openInMemory(), undefined, {
+    serves: true,
+    onForgottenJobs: () => {},
+  });
+  const rig = new StoreRig(engine);
+  const names = Array.from({ length: 2_500 }, (_, n) => `host-${n}`);
+  const hosts = rig.submit('addHosts', { hosts: names });
+  const connections = hosts.map(({ hostId }) => ({ hostId, connection: rig.hello(hostId) }));
+  engine.isFull = true;
+  rig.submitAll(connections.map((goodbye) => ['goodbye', goodbye] as const));
+  engine.isFull = false;
+  const offline = () => [...engine.hosts()].filter(({ status }) => status === 'offline').length;
+  expect(offline()).toBe(0);
+  const seen = new Set<number>();
+  for (let second = 0; second < 5; second++) {
+    vi.advanceTimersByTime(SECOND);
+    seen.add(offline());
+  }
+  expect([...seen]).toEqual([1_000, 2_000, 2_500]);
+  rig.close();
+  engine.close();
+  vi.useRealTimers();
+});

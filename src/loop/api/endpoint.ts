@@ -2,6 +2,7 @@ import { allForwardedFor } from '../../access/client-address.ts';
 import type { Gate, GateRefusal } from '../../access/gate.ts';
 import { isUlid } from '../../contract/host.ts';
 import type { Query, QueryFailureCode } from '../../contract/queries.ts';
+import { messageOf } from '../../errors.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../../platform/uws.ts';
 import type { ApiCode, ApiRefusal } from '../../shared/server-stats.ts';
 import { type Headers, PendingResponse } from '../http/pending-response.ts';
@@ -116,11 +117,14 @@ class ApiRequest {
       return this.#refuseInJson(400, 'bad_parameter', error.message);
     }
     if (query.name === 'host' && !isUlid(query.hostId)) return this.#refuseHost();
-    void source.ask(query).then((answer) => {
-      if ('json' in answer) this.#send(answer.json, method === 'head');
-      else if (answer.failed === 'no_such_host') this.#refuseHost();
-      else this.#fail(answer.failed, answer.message);
-    });
+    source
+      .ask(query)
+      .then((answer) => {
+        if ('json' in answer) this.#send(answer.json, method === 'head');
+        else if (answer.failed === 'no_such_host') this.#refuseHost();
+        else this.#fail(answer.failed, answer.message);
+      })
+      .catch((error) => this.#fail('api_failed', messageOf(error)));
   }
 
   #send(json: Uint8Array, isHead: boolean): void {

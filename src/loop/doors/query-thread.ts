@@ -52,7 +52,11 @@ export class QueryThread {
       return failure('too_many_requests', `${MAX_WAITING_QUERIES} requests are waiting`);
     }
     const id = this.#requests++;
-    this.#thread ??= this.#start();
+    try {
+      this.#thread ??= this.#start();
+    } catch (error) {
+      return failure('api_failed', `the query thread cannot start: ${messageOf(error)}`);
+    }
     const thread = this.#thread;
     return new Promise((resolve) => {
       const timer = setTimeout(() => {

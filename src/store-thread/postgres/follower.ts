@@ -37,7 +37,9 @@ export class Follower {
   #connection = 0;
   /** The host up to which the hosts were read again; undefined if all were. */
   #reloadAfter: string | undefined;
-  #lastReadAt = Number.NEGATIVE_INFINITY;
+  #lastPollAt = Number.NEGATIVE_INFINITY;
+  /** The time of the database up to which everything was read. It also passes while this machine sleeps. */
+  #readUntilMs = 0;
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
@@ -47,8 +49,10 @@ export class Follower {
   start(): void {
     const { session, tokens } = this.#parts;
     this.#connection = session.connection;
-    this.#snapshot = this.#readSnapshot();
-    this.#lastReadAt = performance.now();
+    const { snapshot, nowMs } = this.#readSnapshot();
+    this.#snapshot = snapshot;
+    this.#readUntilMs = nowMs;
+    this.#lastPollAt = performance.now();
     this.#reloadAfter = undefined;
     this.#known = new KnownTokens();
     for (const token of tokens.all()) this.#known.set(token);
@@ -62,12 +66,11 @@ export class Follower {
   /** Adds to `changes` what other processes have committed since the last call. */
   follow(changes: Changes): void {
     const now = performance.now();
-    if (now - this.#lastReadAt < MIN_PAUSE_MS) return;
-    const { session } = this.#parts;
-    const hasMissed = now - this.#lastReadAt > READ_WITHIN_MS;
-    this.#lastReadAt = now;
-    if (hasMissed || this.#connection !== session.connection) this.#beginReload(changes);
-    else this.#poll(changes);
+    if (now - this.#lastPollAt < MIN_PAUSE_MS) return;
+    this.#lastPollAt = now;
+    if (this.#connection !== this.#parts.session.connection || !this.#poll(changes)) {
+      this.#beginReload(changes);
+    }
     if (this.#reloadAfter !== undefined) this.#reload(changes);
   }
 
@@ -84,30 +87,38 @@ export class Follower {
     for (const token of tokens) this.#known.set(token);
   }
 
-  #poll(changes: Changes): void {
+  /** @returns false if changes may have been missed, or are too many: then everything must be read */
+  #poll(changes: Changes): boolean {
     const { session, hosts, hostChanges, tokens } = this.#parts;
     const since = this.#snapshot ?? '';
     const read = session.reading(() => {
-      const snapshot = this.#readSnapshot();
+      const { snapshot, nowMs } = this.#readSnapshot();
+      if (nowMs - this.#readUntilMs > READ_WITHIN_MS) return undefined;
       const hostIds = hostChanges.since(since);
+      if (hostIds.size > HOSTS_PAGE) return undefined;
       return {
         snapshot,
+        nowMs,
         tokens: tokens.changedSince(since),
         hosts: hostIds.size === 0 ? [] : hosts.some([...hostIds]),
       };
     });
+    if (read === undefined) return false;
     for (const token of read.tokens) this.#known.follow(token, changes);
     for (const host of read.hosts) changes.followed.push(host);
     this.#snapshot = read.snapshot;
+    this.#readUntilMs = read.nowMs;
+    return true;
   }
 
   #beginReload(changes: Changes): void {
     const { session, tokens } = this.#parts;
     const { connection } = session;
     // Before anything is read. So changes that are committed in the meantime may be read twice, but not missed.
-    const snapshot = this.#readSnapshot();
+    const { snapshot, nowMs } = this.#readSnapshot();
     this.#known.followAll([...tokens.all()], changes);
     this.#snapshot = snapshot;
+    this.#readUntilMs = nowMs;
     this.#connection = connection;
     this.#reloadAfter = '';
   }
@@ -121,12 +132,12 @@ export class Follower {
     } while (this.#reloadAfter !== undefined && performance.now() < endAt);
   }
 
-  #readSnapshot(): string {
+  #readSnapshot(): { snapshot: string; nowMs: number } {
     const { session, clock } = this.#parts;
     const [[snapshot, nowMs] = ['', 0]] = session.rows<[string, number]>(
       `SELECT pg_current_snapshot()::text, ${NOW_MS}`,
     );
     clock.set(nowMs);
-    return snapshot;
+    return { snapshot, nowMs };
   }
 }
