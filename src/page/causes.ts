@@ -28,7 +28,10 @@ export class Causes {
     );
     const loaded = new Map(found);
     this.#known = new Map(
-      wanted.map((host) => [keyOf(host), this.of(host) ?? loaded.get(keyOf(host)) ?? {}]),
+      wanted.flatMap((host) => {
+        const cause = this.of(host) ?? loaded.get(keyOf(host));
+        return cause === undefined ? [] : [[keyOf(host), cause]];
+      }),
     );
     return missing.length > 0;
   }
@@ -43,12 +46,16 @@ function keyOf({ host_id: hostId, last_backup_at: at, alerts }: Host): string {
   return [hostId, at, ...alerts].join(' ');
 }
 
-async function causeOf({ host_id: hostId }: Host, api: Api, signal: AbortSignal): Promise<Cause> {
+/** @returns undefined if there was no answer: then the list does without, until the next attempt */
+async function causeOf(
+  { host_id: hostId }: Host,
+  api: Api,
+  signal: AbortSignal,
+): Promise<Cause | undefined> {
   try {
     return causeIn(await api.host(hostId, signal));
   } catch (error) {
-    // The host was removed since the list was made.
-    if (error instanceof ApiError && error.status === 404) return {};
+    if (error instanceof ApiError) return undefined;
     throw error;
   }
 }
