@@ -7,6 +7,8 @@ import { Changes } from '../src/store-thread/changes.ts';
 import { Session } from '../src/store-thread/postgres/session.ts';
 import { NO_POSTGRES, PostgresServer } from '../test/support/postgres-server.ts';
 import { Finishes, insertOnly, openEngine, store } from './postgres/batches.ts';
+import { costs } from './postgres/costs.ts';
+import { starts } from './postgres/starts.ts';
 import type { BenchDefinition, BenchOptions } from './support/bench.ts';
 import { benchFleet } from './support/fleet.ts';
 import { type Measured, type Row, rowsOf } from './support/result.ts';
@@ -31,6 +33,8 @@ export const postgres: BenchDefinition = {
       for (const batch of BATCHES) rows.push(...(await oneInstance(url, hostIds, batch, options)));
       rows.push(...(await severalInstances(url, hostIds, options)));
       rows.push(...(await visibility(url, hostIds, options)));
+      rows.push(...(await costs(server, url, hostIds, options)));
+      rows.push(...(await starts(server, options)));
       const deadlocks = server.sql(
         'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
         url,
@@ -165,8 +169,7 @@ async function visibility(
   for (let n = 0; n < (quick ? 20 : 400); n++) {
     const [[, job] = []] = finishes.next(1);
     if (job === undefined) continue;
-    const times = { startedAtMs: Date.now() - 1_000, finishedAtMs: Date.now() };
-    store(here, [['finishJob', { ...job, kind: 'backup', ...times }]]);
+    store(here, [['finishJob', { ...job, kind: 'backup' }]]);
     waiting.set(job.hostId, performance.now());
     await sleep(Math.random() * 60);
   }

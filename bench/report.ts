@@ -13,6 +13,9 @@ import type { ResultFile, Row } from './support/result.ts';
 const RESULTS = new URL('./results/', import.meta.url);
 const DOCS = new URL('../docs/', import.meta.url);
 const PAGE = new URL('benchmarks.md', DOCS);
+/** Contains the output of `npm run simulation` between two marks. */
+const SCALING = new URL('scaling.md', DOCS);
+const SIMULATION = /(<!-- Written by `npm run bench:report`.*?-->\n).*?(\n<!-- end -->)/s;
 const PLOTS = new URL('benchmarks/', DOCS);
 
 const ORDER = [
@@ -26,6 +29,7 @@ const ORDER = [
   'disk',
   'postgres',
   'api',
+  'page',
 ];
 
 /** The output of a command that passes or fails, rather than compares contestants. */
@@ -41,6 +45,16 @@ const JUDGED = [
     command:
       'for threads in 1 3; do npm run --silent storm -- --threads $threads; done > bench/results/storm.txt',
   },
+  {
+    name: 'instances',
+    question: 'What do three instances on one PostgreSQL do with 30,000 agents?',
+    command: 'npm run --silent instances > bench/results/instances.txt',
+  },
+  {
+    name: 'failover',
+    question: 'What happens when the primary of PostgreSQL fails?',
+    command: 'npm run --silent failover > bench/results/failover.txt',
+  },
 ] as const;
 
 /** The rows of each bench that are plotted: those that answer its question most directly. */
@@ -53,6 +67,7 @@ const PLOTTED: Readonly<Record<string, (row: Row) => boolean>> = {
   reports: ({ measure }) => measure === 'finished jobs a second',
   memory: ({ measure }) => measure === 'resident memory',
   postgres: ({ measure }) => measure === 'finished jobs a second',
+  page: ({ measure }) => measure === 'time to the first host on the status page',
   api: ({ measure }) => measure === 'first page of GET /api/hosts',
 };
 
@@ -72,7 +87,13 @@ if (results.length === 0 || quick !== undefined) {
 
 mkdirSync(PLOTS, { recursive: true });
 writeFileSync(PAGE, `${page(results).join('\n')}\n`);
-console.log(`wrote ${fileURLToPath(PAGE)}`);
+const estimates = readFileSync(new URL('simulation.md', RESULTS), 'utf8').trim();
+const scaling = readFileSync(SCALING, 'utf8');
+writeFileSync(
+  SCALING,
+  scaling.replace(SIMULATION, (_, begin, end) => `${begin}\n${estimates}\n${end}`),
+);
+for (const written of [PAGE, SCALING]) console.log(`wrote ${fileURLToPath(written)}`);
 
 function page(results: readonly ResultFile[]): string[] {
   return [
@@ -111,7 +132,8 @@ function page(results: readonly ResultFile[]): string[] {
     'npm run bench -- --json bench/results   # all of them, half an hour',
     'npm run bench -- scrape --hosts 1000    # one of them',
     ...JUDGED.map(({ command }) => command),
-    'npm run bench:report                    # writes this page',
+    'npm run --silent simulation > bench/results/simulation.md   # from the results of the benchmarks',
+    'npm run bench:report                    # writes this page, and the estimates in scaling.md',
     'npm run bench:compare -- main scrape    # compares with another revision',
     '```',
   ];

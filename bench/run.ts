@@ -8,6 +8,7 @@ import { disk } from './disk.ts';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { observe } from './observe.ts';
+import { page } from './page.ts';
 import { postgres } from './postgres.ts';
 import { render } from './render.ts';
 import { reports } from './reports.ts';
@@ -30,6 +31,7 @@ const BENCHES: readonly BenchDefinition[] = [
   disk,
   postgres,
   api,
+  page,
 ];
 
 const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no-peers]

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { shardOf } from '../src/contract/shard.ts';
 import { createMetrics, type MetricsOptions } from '../src/index.ts';
 import { uws } from '../src/platform/uws.ts';
 import { ask } from './support/http.ts';
+import { ulidOf } from './support/ulid.ts';
 
 const HEADERS = { Authorization: 'Bearer secret' };
 
@@ -61,6 +63,50 @@ test('families that an embedder excludes are not in its body', async () => {
   const body = (await ask(url, { headers: HEADERS })).body.toString();
   expect(body).toContain('# TYPE rm_hosts_online gauge\n');
   expect(body).not.toMatch(/rm_hosts_pending|rm_host_info/);
+});
+
+test('a body shows the shard, the version and the commit that its embedder chooses', async () => {
+  const { metrics, url } = await embedded({
+    shard: { index: 2, count: 3 },
+    buildInfo: { version: '1.2.3', commit: 'abc' },
+  });
+  const hostIds = Array.from({ length: 30 }, (_, n) => ulidOf(n));
+  for (const hostId of hostIds) metrics.fleet.upsert({ hostId, host: 'web', online: true });
+  const body = (await ask(url, { headers: HEADERS })).body.toString();
+  const shown = [...body.matchAll(/^rm_host_agent_online\{host_id="(\w+)"/gm)].map(([, id]) => id);
+  expect(shown.length).toBeGreaterThan(0);
+  expect(shown).toEqual(hostIds.filter((hostId) => shardOf(hostId, 3) === 2));
+  expect(body).toContain('\nrm_shard{shard="2",shards="3"} 1\n');
+  expect(body).toContain('\nrm_build_info{version="1.2.3",commit="abc",node_version="');
+});
+
+test.each([
+  [{ shard: { index: 3, count: 3 } }, 'shard: must have index and count'],
+  [{ shard: { index: 0, count: 1_001 } }, 'shard: must have index and count'],
+  [{ buildInfo: { version: '1' } }, 'buildInfo: must have version and commit'],
+  [{ buildInfo: { commit: '1' } }, 'buildInfo: must have version and commit'],
+])('createMetrics refuses %j', (options, message) => {
+  expect(() => createMetrics({ gates: {}, ...(options as object) })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_settings',
+      message: expect.stringContaining(message),
+    }),
+  );
+});
+
+test('closed metrics end their thread, and do not keep the process of their embedder alive', () => {
+  const program = `
+    process.on('worker', (worker) => worker.on('exit', () => console.log('thread ended')));
+    const { createMetrics } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))});
+    const metrics = createMetrics({ gates: { token: 'secret' } });
+    await metrics.close();
+    console.log('closed');`;
+  const args = ['--input-type=module', '-e', program];
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    timeout: 20_000,
+    encoding: 'utf8',
+  });
+  expect([status, stdout]).toEqual([0, 'thread ended\nclosed\n']);
 });
 
 test('createMetrics names every error in its options at once', () => {

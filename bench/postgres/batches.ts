@@ -6,7 +6,6 @@ import { applyReports } from '../../src/store-thread/reports.ts';
 import { jobTable } from '../support/jobs.ts';
 
 const JOBS = jobTable();
-const AT = Date.UTC(2026, 0, 2);
 
 export type Finish = Operation<'finishJob'>;
 
@@ -31,7 +30,9 @@ export class Finishes {
         ms: 1,
       };
       const hostId = this.#hostIds[Math.floor(Math.random() * this.#hostIds.length)] ?? '';
-      const times = { startedAtMs: AT - ms, finishedAtMs: AT + n };
+      // Now, because a finish that is older than the last one of its host changes nothing of the host.
+      const finishedAtMs = Date.now();
+      const times = { startedAtMs: finishedAtMs - ms, finishedAtMs };
       return [
         'finishJob',
         { hostId, jobId: `${this.#prefix}-${n}`, kind, status, exitCode: 0, ...times },
@@ -68,7 +69,7 @@ export function insertOnly(session: Session, finishes: readonly Finish[]): void 
       jobs.map(({ status }) => status),
       jobs.map(({ finishedAtMs }) => finishedAtMs),
       jobs.map(() => 0),
-      jobs.map(() => AT),
+      jobs.map(({ finishedAtMs }) => finishedAtMs),
     ),
   );
 }

@@ -34,9 +34,13 @@ export interface Exit {
   readonly ms: number;
 }
 
+/** Settings as environment variables. */
+type Variables = Readonly<Record<string, string>>;
+
 /** Must be removed when this process ends. */
 interface Running {
   readonly dataDir: string;
+  readonly variables: Variables;
   readonly process: ChildProcess;
   readonly commands: Set<ChildProcess>;
 }
@@ -68,19 +72,21 @@ export class SoakServer {
     this.died.catch(() => {});
   }
 
-  static async start(threads: number): Promise<SoakServer> {
+  /** @param settings further settings, as environment variables */
+  static async start(threads: number, settings: Variables = {}): Promise<SoakServer> {
     const dataDir = mkdtempSync(join(tmpdir(), 'restic-manager-soak-'));
+    const variables = { RM_DATA_DIR: dataDir, ...settings };
     const child = spawn(process.execPath, [...FLAGS, '--import', GC_ON_REQUEST, CLI, 'serve'], {
       env: {
         ...ownVariables(),
         RM_LISTEN: '127.0.0.1:0',
-        RM_DATA_DIR: dataDir,
         RM_METRICS_TOKEN: METRICS_TOKEN,
         RM_AGENT_THREADS: String(threads),
+        ...variables,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const server = { dataDir, process: child, commands: new Set<ChildProcess>() };
+    const server = { dataDir, variables, process: child, commands: new Set<ChildProcess>() };
     process.once('exit', () => cleanUp(server));
     const stderr: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => stderr.push(line));
@@ -146,7 +152,7 @@ export class SoakServer {
 
   #hosts(args: readonly string[], input: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const env = { ...ownVariables(), RM_DATA_DIR: this.dataDir };
+      const env = { ...ownVariables(), ...this.#running.variables };
       const command = execFile(
         process.execPath,
         [CLI, 'hosts', ...args],

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
  * protocol allows.
  */
 const TEXT = 0x81;
+const CLOSE = 0x88;
 const MASKED = 0x80;
 const HELLO = JSON.stringify({
   type: 'hello',
@@ -16,6 +17,10 @@ const HELLO = JSON.stringify({
 export class AgentSocket {
   /** Called with each message of the server after the first. */
   onMessage: (text: string) => void = () => {};
+  /** Called when the server closes the socket. */
+  onClose: () => void = () => {
+    throw new Error('the server closed the socket of an agent');
+  };
   readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
   #closed = false;
@@ -24,10 +29,11 @@ export class AgentSocket {
     this.#socket = socket;
     socket.on('error', () => {});
     socket.on('close', () => {
-      if (!this.#closed) throw new Error('the server closed the socket of an agent');
+      if (!this.#closed) this.onClose();
     });
   }
 
+  /** @throws Error if the server cannot be reached, or refuses the connection */
   static async open(port: number, token = 'none'): Promise<AgentSocket> {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });
     await once(socket, 'connect');
@@ -35,8 +41,15 @@ export class AgentSocket {
       `GET /ws/agent HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
         `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer ${token}\r\n\r\n`,
     );
-    const [head] = (await once(socket, 'data')) as [Buffer];
-    if (!head.toString('latin1').startsWith('HTTP/1.1 101')) throw new Error(head.toString());
+    const refused = once(socket, 'close').then(() => {
+      throw new Error('the server closed the connection without an answer');
+    });
+    const [head] = (await Promise.race([once(socket, 'data'), refused])) as [Buffer];
+    refused.catch(() => {});
+    if (!head.toString('latin1').startsWith('HTTP/1.1 101')) {
+      socket.destroy();
+      throw new Error(head.toString());
+    }
     const agent = new AgentSocket(socket);
     socket.on('data', (bytes) => agent.#receive(bytes));
     return agent;
@@ -79,6 +92,7 @@ export class AgentSocket {
       if (rest.length < head) break;
       const length = short < 126 ? short : rest.readUInt16BE(2);
       if (rest.length < head + length) break;
+      if (opcode === CLOSE) return void this.#socket.destroy();
       if (opcode !== TEXT) throw new Error(`a frame of kind ${opcode} from the server`);
       this.onMessage(rest.toString('utf8', head, head + length));
       rest = rest.subarray(head + length);

@@ -111,12 +111,11 @@ export function compileGate(rules: AccessRules): Gate | undefined {
       const secret = new SecretToken(token);
       if (secrets[0]?.secret.equals(secret)) return;
       const now = performance.now();
-      const previous = secrets.map(({ secret, until }) => ({
+      const previous = secrets.slice(0, MAX_PREVIOUS_TOKENS).map(({ secret, until }) => ({
         secret,
         until: Math.min(until, now + overlapMs),
       }));
-      const stillValid = previous.filter(({ until }) => until > now).slice(0, MAX_PREVIOUS_TOKENS);
-      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...stillValid];
+      secrets = [{ secret, until: Number.POSITIVE_INFINITY }, ...previous];
     },
   };
 }

@@ -15,6 +15,12 @@ const KEEP_ALIVE_MS = 5_000;
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const READ_ONLY = '25006';
 const SHUTDOWNS: readonly string[] = ['57P01', '57P02', '57P03'];
+/**
+ * The function of the server whose warnings say that the wait for a synchronous standby was ended: the transaction is
+ * committed, but it may not have been replicated. The text depends on the language of the server, and the
+ * SQLSTATE is that of other warnings too. https://www.postgresql.org/docs/current/protocol-error-fields.html
+ */
+const WAIT_FOR_STANDBY = 'SyncRepWaitForLSN';
 
 /** Types whose text the store thread does not want as `pg` returns it. Numbers are those of `pg_type`. */
 const INT8 = 20;
@@ -27,6 +33,15 @@ const TYPES: pg.CustomTypesConfig = {
   },
 } as pg.CustomTypesConfig;
 
+/** The answer to some statements. */
+export interface ConnectionAnswer {
+  /** The results of the statements that succeeded. */
+  readonly results: StatementResult[];
+  readonly error: StatementError | undefined;
+  /** The server's message that a synchronous standby may not have the commit among the statements. */
+  readonly unreplicated: string | undefined;
+}
+
 export interface ConnectionEvents {
   onConnected(number: number): void;
   onDisconnected(): void;
@@ -36,13 +51,17 @@ export interface ConnectionEvents {
 
 /**
  * One connection to the primary. If it is lost, this connects again: it tries the servers in turn until it
- * finds one that is not a standby.
+ * finds one that is not a standby. If a server did not answer, it tries the others first: a server that was
+ * the primary, and is no longer, may not know that.
  */
 export class Connection {
   readonly #addresses: readonly string[];
   readonly #events: ConnectionEvents;
   #client: pg.Client | undefined;
   #number = 0;
+  /** Index of the server to try first. */
+  #first = 0;
+  #unreplicated: string | undefined;
   #isClosed = false;
 
   constructor(addresses: readonly string[], events: ConnectionEvents) {
@@ -55,15 +74,14 @@ export class Connection {
   }
 
   /** Runs the statements on the connection with this number. Never throws. */
-  async run(
-    number: number,
-    statements: readonly Statement[],
-  ): Promise<{ results: StatementResult[]; error: StatementError | undefined }> {
+  async run(number: number, statements: readonly Statement[]): Promise<ConnectionAnswer> {
     const results: StatementResult[] = [];
     const client = this.#client;
     if (client === undefined || number !== this.#number) {
-      return { results, error: { message: 'the connection was lost', state: undefined } };
+      const error = { message: 'the connection was lost', state: undefined };
+      return { results, error, unreplicated: undefined };
     }
+    this.#unreplicated = undefined;
     // Sent together. Within a transaction the server ignores all statements after one that fails.
     const answers = await Promise.allSettled(
       statements.map(({ text, values }) => {
@@ -76,17 +94,21 @@ export class Connection {
         const error = errorOf(answer.reason);
         // This server accepts no further writes, but another one may.
         if (error.state === READ_ONLY || SHUTDOWNS.includes(error.state ?? '')) this.abort(number);
-        return { results, error };
+        return { results, error, unreplicated: this.#unreplicated };
       }
       results.push(resultOf(answer.value));
     }
-    return { results, error: undefined };
+    return { results, error: undefined, unreplicated: this.#unreplicated };
   }
 
-  /** Ends the connection with this number without a goodbye, and makes a new one. */
+  /**
+   * Ends the connection with this number without a goodbye, and makes a new one: to another server, if one of them is
+   * a primary.
+   */
   abort(number: number): void {
     if (number !== this.#number || this.#client === undefined) return;
     const client = this.#client;
+    this.#first = (this.#first + 1) % this.#addresses.length;
     this.#lose(client);
     // This makes a statement fail that still waits for the server.
     destroy(client);
@@ -112,9 +134,12 @@ export class Connection {
   async #connect(): Promise<void> {
     for (let pauseMs = FIRST_PAUSE_MS; !this.#isClosed; ) {
       const reasons: string[] = [];
-      for (const address of this.#addresses) {
+      for (const index of this.#order()) {
+        const address = this.#addresses[index] as string;
         try {
-          return this.#use(await connectTo(address));
+          const client = await connectTo(address);
+          this.#first = index;
+          return this.#use(client);
         } catch (error) {
           reasons.push(`${placeOf(address)}: ${messageOf(error)}`);
         }
@@ -125,8 +150,16 @@ export class Connection {
     }
   }
 
+  #order(): number[] {
+    const { length } = this.#addresses;
+    return Array.from({ length }, (_, index) => (this.#first + index) % length);
+  }
+
   #use(client: pg.Client): void {
     if (this.#isClosed) return destroy(client);
+    client.on('notice', ({ routine, message }) => {
+      if (routine === WAIT_FOR_STANDBY) this.#unreplicated = message;
+    });
     client.on('error', () => this.#lose(client));
     client.on('end', () => this.#lose(client));
     this.#client = client;

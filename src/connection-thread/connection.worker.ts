@@ -27,8 +27,8 @@ port.on('message', async (request: ConnectionRequest) => {
   } else if ('abort' in request) {
     connection.abort(request.abort);
   } else {
-    const { results, error } = await connection.run(request.connection, request.statements);
-    send({ run: request.run, results, error });
+    const answer = await connection.run(request.connection, request.statements);
+    send({ run: request.run, ...answer });
   }
 });
 connection.open();

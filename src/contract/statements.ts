@@ -52,6 +52,8 @@ export type ConnectionMessage =
       /** The results of the statements that succeeded. */
       readonly results: readonly StatementResult[];
       readonly error: StatementError | undefined;
+      /** The server's message that a synchronous standby may not have the commit among the statements. */
+      readonly unreplicated: string | undefined;
     }
   /** No server could be reached. */
   | { readonly unreachable: string }

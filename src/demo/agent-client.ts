@@ -116,7 +116,6 @@ export class AgentClient {
     clearInterval(this.#heartbeat);
     if (this.#welcomed) this.#options.onPresence(false);
     this.#welcomed = false;
-    if (!this.#shouldConnect) return;
     const pause = this.#retryMs * between(0.5, 1);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
     setTimeout(() => {

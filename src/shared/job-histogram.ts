@@ -90,7 +90,6 @@ export class JobHistogram {
   writer(): JobWriter {
     const shard = Atomics.add(this.#words, WRITERS_CLAIMED, 1);
     if (shard >= MAX_WRITERS) {
-      Atomics.sub(this.#words, WRITERS_CLAIMED, 1);
       throw new RmError(
         'too_many_writers',
         `writer(): all ${MAX_WRITERS} shards are claimed; claim one per thread and keep the writer`,

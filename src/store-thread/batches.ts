@@ -8,7 +8,7 @@ import type { Client, Clients } from './clients.ts';
 import type { Engine, Failure } from './engine.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
-import { applyReports, isReport, type Report } from './reports.ts';
+import { applyReports, isReport, lockHosts, type Report } from './reports.ts';
 import type { StoreHealth } from './store-health.ts';
 import { UncertainCommits } from './uncertain-commits.ts';
 
@@ -37,6 +37,9 @@ export interface BatchesOptions {
   readonly onLost: (what: string) => void;
 }
 
+/** Minimum pause between two questions about uncertain commits. Each needs a commit, which may hang. */
+const RESOLVE_PAUSE_MS = 1_000;
+
 /** What one client sent in one turn of its loop. */
 interface Message {
   readonly client: Client;
@@ -55,14 +58,14 @@ export class Batches {
   #lockedSince: number | undefined;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #resolvedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: BatchesOptions) {
     this.#options = options;
-    this.#uncertain = new UncertainCommits(options.engine, options.clients);
+    this.#uncertain = new UncertainCommits(options.clients);
   }
 
   receive(client: Client, operations: readonly Operation[]): void {
-    if (this.#isClosed) return;
     this.#waiting.push({ client, operations });
     if (this.#retry === undefined) this.#run();
     // The operations wait for the lock. A goodbye is shown at once anyway.
@@ -103,9 +106,18 @@ export class Batches {
     this.#isClosed = true;
   }
 
-  /** To be called when the database can be reached. */
+  /** Asks the database about uncertain commits. To be called when it can be reached. */
   resolveUncertain(): void {
-    this.#uncertain.resolve();
+    const finishes = this.#uncertain.next();
+    if (finishes.length === 0) return;
+    const now = performance.now();
+    if (now - this.#resolvedAt < RESOLVE_PAUSE_MS) return;
+    this.#resolvedAt = now;
+    let stored: readonly (boolean | undefined)[] = [];
+    const isDone = this.background(() => {
+      stored = this.#options.engine.haveFinished(finishes);
+    });
+    if (isDone) this.#uncertain.resolve(finishes, stored);
   }
 
   /**
@@ -199,18 +211,17 @@ export class Batches {
   ): readonly Outcome[] | Failure {
     let applied: readonly Outcome[] = [];
     try {
-      return work((outcomes) => {
+      const outcomes = work((outcomes) => {
         applied = outcomes;
         return outcomes;
       });
+      this.#uncertain.noteCommitted(operations, outcomes);
+      return outcomes;
     } catch (error) {
       const failure = this.#options.engine.failure(error);
-      if (failure.uncertain !== undefined) {
-        this.#uncertain.add(failure.uncertain, operations, applied);
-      }
       if (failure.kind === 'locked') return failure;
       if (failure.kind === 'operation') return this.#commitEach(operations);
-      return this.#failUnavailable(operations, failure);
+      return this.#failUnavailable(operations, failure, applied);
     }
   }
 
@@ -231,17 +242,29 @@ export class Batches {
         return [{ failure }];
       }
     };
+    let applied: readonly Outcome[] = [];
     try {
-      return this.#transact((changes) =>
-        operations.flatMap((operation) => applyOne(operation, changes)),
-      );
+      const outcomes = this.#transact((changes) => {
+        lockHosts(engine, operations.filter(isReport));
+        applied = operations.flatMap((operation) => applyOne(operation, changes));
+        return applied;
+      });
+      this.#uncertain.noteCommitted(operations, outcomes);
+      return outcomes;
     } catch (error) {
       const failure = engine.failure(error);
-      return failure.kind === 'locked' ? failure : this.#failUnavailable(operations, failure);
+      if (failure.kind === 'locked') return failure;
+      return this.#failUnavailable(operations, failure, applied);
     }
   }
 
-  #failUnavailable(operations: readonly Operation[], failure: Failure): readonly Outcome[] {
+  /** @param applied the outcomes of the operations if their transaction was committed nevertheless */
+  #failUnavailable(
+    operations: readonly Operation[],
+    failure: Failure,
+    applied: readonly Outcome[],
+  ): readonly Outcome[] {
+    if (failure.isUncertain) this.#uncertain.add(operations, applied);
     this.#options.health.failed(failure.message);
     return this.#failAll(operations, failure);
   }
@@ -265,28 +288,31 @@ export class Batches {
   }
 
   /**
-   * Runs `work` in a transaction that also writes the goodbyes that could not be written before.
-   * Publishes the changes after the commit.
+   * Runs `work` in a transaction. Before that, it writes the goodbyes that could not be written before, in a
+   * transaction of their own: a transaction must lock all its hosts at once, so that instances cannot deadlock.
    */
   #transact<T>(work: (changes: Changes) => T): T {
-    const { engine, presence, health, stats } = this.#options;
+    const { engine, presence } = this.#options;
     const goodbyes = presence.unwritten;
+    if (goodbyes.length > 0) {
+      const reports = goodbyes.map((goodbye) => ['goodbye', goodbye] as const);
+      this.#commitAndPublish((changes) => applyReports(engine, reports, changes));
+      presence.noteWritten(goodbyes);
+    }
+    return this.#commitAndPublish(work);
+  }
+
+  /** Runs `work` in a transaction, and publishes the changes after the commit. */
+  #commitAndPublish<T>(work: (changes: Changes) => T): T {
+    const { engine, health, stats } = this.#options;
     const wasFailing = health.isFailing;
     const writtenBefore = wasFailing ? engine.rowsWritten() : 0;
     const startedAt = performance.now();
     const { result, changes } = engine.transaction(() => {
       const changes = new Changes();
-      if (goodbyes.length > 0) {
-        applyReports(
-          engine,
-          goodbyes.map((goodbye) => ['goodbye', goodbye]),
-          changes,
-        );
-      }
       return { result: work(changes), changes };
     });
     stats?.commitDuration(performance.now() - startedAt);
-    if (goodbyes.length > 0) presence.noteWritten(goodbyes);
     // A transaction that only reads also succeeds on a full disk, so it proves nothing.
     if (wasFailing && engine.rowsWritten() > writtenBefore) health.worked();
     this.checkFiles();

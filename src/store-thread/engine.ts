@@ -1,7 +1,7 @@
 import type { ReportedJob } from '../contract/last-jobs.ts';
 import type { EnrolledHost } from '../contract/operations.ts';
 import type { Changes } from './changes.ts';
-import type { Named, Rows } from './rows.ts';
+import type { JobName, Named, Rows } from './rows.ts';
 import type { HostRecord } from './rules/records.ts';
 
 /**
@@ -18,11 +18,8 @@ export interface Failure {
   readonly code: string;
   /** Contains the database's own message. */
   readonly message: string;
-  /**
-   * Set if the transaction may still have been committed: its id for `isCommitted`. The kind is then
-   * `unavailable`.
-   */
-  readonly uncertain?: string | undefined;
+  /** Whether the transaction may still have been committed. The kind is then `unavailable`. */
+  readonly isUncertain?: boolean;
 }
 
 /** `create`: a database that does not exist is created. `must_exist`: that is an error. */
@@ -73,8 +70,12 @@ export interface Engine {
   attempt<T>(work: () => T): T;
   /** Classifies an error that a method of the engine threw. */
   failure(error: unknown): Failure;
-  /** Returns whether the transaction of an uncertain failure was committed; undefined while that is unknown. */
-  isCommitted(uncertain: string): boolean | undefined;
+  /**
+   * Returns whether a transaction of this process has stored the first finish of each job; undefined while that is
+   * unknown, because another transaction holds the lock of the host. To be called within a transaction: what this
+   * returns is certain when that is committed.
+   */
+  haveFinished(jobs: readonly JobName[]): readonly (boolean | undefined)[];
   /** Number of rows written so far, by all statements. */
   rowsWritten(): number;
   /**

@@ -62,6 +62,17 @@ export function applyReports(
   return answers;
 }
 
+/**
+ * Locks the hosts that the reports name. To be called before several calls of `applyReports` in one transaction, so that
+ * it locks all its hosts at once: otherwise instances could deadlock.
+ */
+export function lockHosts(engine: Engine, reports: readonly Report[]): void {
+  const { hostIds } = namedIn(reports);
+  const hosts = new Named();
+  for (const hostId of hostIds) hosts.hostIds.add(hostId);
+  engine.load(hosts);
+}
+
 function namedIn(reports: readonly Report[]): Named {
   const named = new Named();
   for (const [, request] of reports) {

@@ -8,10 +8,14 @@ export interface Changed<Row> {
   readonly after: Row;
 }
 
-/** A job that a report names. A start contains the other two fields, and so do most finishes. */
-export interface NamedJob {
+/** Identifies a job. Agents choose the job ids, so an id is unique only within its host. */
+export interface JobName {
   readonly hostId: string;
   readonly jobId: string;
+}
+
+/** A job that a report names. A start contains the other two fields, and so do most finishes. */
+export interface NamedJob extends JobName {
   readonly kind?: JobKind | undefined;
   readonly startedAtMs?: number | undefined;
 }
@@ -67,7 +71,7 @@ function changed<Row>(rows: ReadonlyMap<string, Changed<Row>>): Changed<Row>[] {
   return [...rows.values()].filter(({ before, after }) => before !== after);
 }
 
-/** Unique without a separator, because all host ids have the same length. */
-function jobKey(hostId: string, jobId: string): string {
+/** The key of a job in a map. Unique without a separator, because all host ids have the same length. */
+export function jobKey(hostId: string, jobId: string): string {
   return hostId + jobId;
 }

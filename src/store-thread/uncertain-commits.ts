@@ -1,60 +1,91 @@
 import type { FinishedJob, Operation, Outcome } from '../contract/operations.ts';
 import type { Clients } from './clients.ts';
-import type { Engine } from './engine.ts';
+import { type JobName, jobKey } from './rows.ts';
 
-/** Maximum number of commits in memory. Beyond it the oldest is dropped. */
-const MAX_REMEMBERED = 1_000;
+/** Maximum number of finishes in memory. Beyond it the oldest are dropped. */
+export const MAX_UNCERTAIN = 100_000;
+/** Maximum number of finishes that one question to the database names. */
+const STEP = 1_000;
 
-interface UncertainCommit {
-  /** Id of the transaction, for `isCommitted` of the engine. */
-  readonly id: string;
-  /** The jobs whose first finish it stored, if it was committed. */
-  readonly finished: readonly FinishedJob[];
+/** A finish that is counted if the transaction that stored it was committed. */
+export interface UncertainFinish extends JobName {
+  readonly job: FinishedJob;
 }
 
 /**
- * Transactions for which the store does not know whether they were committed, because it lost the
- * connection to the database during the commit. Their operations have failed for the agents. If such a
- * transaction was committed, its jobs are stored, and an agent that repeats a finish gets the answer for a
- * repetition. So a loop observes these jobs as soon as the database answers.
+ * The first finishes in transactions for which the store does not know whether they were committed, for example because
+ * it lost the connection to the database during the commit. Their operations have failed for the agents. If such a
+ * transaction was committed, its jobs are stored, and an agent that repeats a finish gets the answer for a repetition.
+ * So a loop observes these jobs as soon as the database says that this process has stored their finish.
  */
 export class UncertainCommits {
-  readonly #engine: Engine;
   readonly #clients: Clients;
-  #commits: UncertainCommit[] = [];
+  /** In the order of the last question about them. */
+  readonly #finishes = new Map<string, UncertainFinish>();
 
-  constructor(engine: Engine, clients: Clients) {
-    this.#engine = engine;
+  constructor(clients: Clients) {
     this.#clients = clients;
   }
 
   /** @param outcomes the outcomes of the operations if the transaction was committed, in their order */
-  add(id: string, operations: readonly Operation[], outcomes: readonly Outcome[]): void {
-    const finished = operations.flatMap((operation, index) => {
-      const job = firstFinish(operation, outcomes[index]);
-      return job === undefined ? [] : [job];
-    });
-    if (finished.length === 0) return;
-    this.#commits.push({ id, finished });
-    if (this.#commits.length > MAX_REMEMBERED) this.#commits.shift();
+  add(operations: readonly Operation[], outcomes: readonly Outcome[]): void {
+    for (const finish of firstFinishes(operations, outcomes)) {
+      this.#finishes.set(jobKey(finish.hostId, finish.jobId), finish);
+    }
+    for (const key of this.#finishes.keys()) {
+      if (this.#finishes.size <= MAX_UNCERTAIN) return;
+      this.#finishes.delete(key);
+    }
   }
 
-  /** Asks the database about each transaction. To be called when it can be reached again. */
-  resolve(): void {
-    for (const commit of [...this.#commits]) {
-      const isCommitted = this.#engine.isCommitted(commit.id);
-      if (isCommitted === undefined) continue;
-      this.#commits = this.#commits.filter((other) => other !== commit);
-      if (isCommitted) this.#clients.observe(commit.finished);
+  /**
+   * To be called after each commit: if a finish is the first one of its job now, an uncertain transaction has not
+   * stored it.
+   */
+  noteCommitted(operations: readonly Operation[], outcomes: readonly Outcome[]): void {
+    if (this.#finishes.size === 0) return;
+    for (const { hostId, jobId } of firstFinishes(operations, outcomes)) {
+      this.#finishes.delete(jobKey(hostId, jobId));
     }
+  }
+
+  /** Some finishes to ask the database about; empty if none is uncertain. */
+  next(): readonly UncertainFinish[] {
+    return [...this.#finishes.values()].slice(0, STEP);
+  }
+
+  /** @param stored for each finish, whether this process has stored it; undefined if that is still unknown */
+  resolve(finishes: readonly UncertainFinish[], stored: readonly (boolean | undefined)[]): void {
+    const found: FinishedJob[] = [];
+    for (const [index, finish] of finishes.entries()) {
+      const key = jobKey(finish.hostId, finish.jobId);
+      this.#finishes.delete(key);
+      if (stored[index] === undefined) this.#finishes.set(key, finish);
+      else if (stored[index]) found.push(finish.job);
+    }
+    if (found.length > 0) this.#clients.observe(found);
   }
 }
 
-function firstFinish(operation: Operation, outcome: Outcome | undefined): FinishedJob | undefined {
+function firstFinishes(
+  operations: readonly Operation[],
+  outcomes: readonly Outcome[],
+): UncertainFinish[] {
+  return operations.flatMap((operation, index) => {
+    const finish = firstFinish(operation, outcomes[index]);
+    return finish === undefined ? [] : [finish];
+  });
+}
+
+function firstFinish(
+  operation: Operation,
+  outcome: Outcome | undefined,
+): UncertainFinish | undefined {
   if (operation[0] !== 'finishJob' || outcome === undefined || !('answer' in outcome))
     return undefined;
   const { answer } = outcome;
   if (typeof answer !== 'object' || answer === null || !('first' in answer)) return undefined;
   if (!answer.first) return undefined;
-  return { kind: answer.kind, status: operation[1].status, durationMs: answer.durationMs };
+  const { hostId, jobId, status } = operation[1];
+  return { hostId, jobId, job: { kind: answer.kind, status, durationMs: answer.durationMs } };
 }

@@ -141,9 +141,14 @@ describe('a small fleet', () => {
     },
   );
 
-  test('asks for the token', async () => {
-    const { demo } = startDemo(['--hosts', '1', '--listen', '127.0.0.1:0']);
+  // Not every system can connect to the address on which it listens then.
+  test.each([
+    ['0.0.0.0', '127.0.0.1'],
+    ['[::]', '[::1]'],
+  ])('that listens on %s is shown at %s, and asks for the token', async (all, loopback) => {
+    const { demo } = startDemo(['--hosts', '1', '--listen', `${all}:0`]);
     const [url] = await demo.output(/http:\S+\/metrics/);
+    expect(new URL(url).hostname).toBe(loopback);
     expect((await fetch(url)).status).toBe(401);
   });
 });

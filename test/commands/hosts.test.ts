@@ -37,3 +37,12 @@ test.each([
   expect((await changed).code).toBe(0);
   expect(unread(served.dataDir)).toBe(0);
 });
+
+test('hosts add does not wait for ever for a server that hangs, because nobody else can print the token', async () => {
+  const served = await Served.start();
+  process.kill(served.pid, 'SIGSTOP');
+  onTestFinished(() => void process.kill(served.pid, 'SIGCONT'));
+  // A command that does not end is killed.
+  const { code, stdout } = await cli(['hosts', 'add', 'web'], { RM_DATA_DIR: served.dataDir });
+  expect([code, JSON.parse(stdout).host]).toEqual([0, 'web']);
+});

@@ -148,6 +148,11 @@ describe('a secret is never shown', () => {
     ['a bracket', {}, `metrics_token: ${SECRET}\nlisten: [\n`],
     ['the token alone', {}, `${SECRET}\n`],
     ['the token in a list', {}, `- metrics_token: ${SECRET}\n`],
+    [
+      'the token in place of a file',
+      { RM_METRICS_TOKEN: SECRET, RM_TLS_CERT_FILE: SECRET, RM_TLS_KEY_FILE: SECRET },
+    ],
+    ['a line that was indented into another setting', {}, `log_level: |\n  info\n  ${SECRET}\n`],
   ])('%s', (_, env, yaml) => {
     const shown = everything(env, yaml);
     expect(shown).not.toContain(SECRET);
@@ -165,6 +170,11 @@ describe('a secret is never shown', () => {
   ])('%s', (_, yaml) => {
     expect(everything({}, yaml)).not.toContain(SECRET);
   });
+});
+
+it('a long key is not shown, because the token may be in it', () => {
+  const words = 'correct-horse-battery-staple';
+  expect(everything({}, `metrics_token-${words}: x\n`)).not.toContain(words);
 });
 
 describe('a token that is in another setting by mistake is not shown', () => {
@@ -195,4 +205,18 @@ describe('the password of the database', () => {
     expect(shown).toHaveLength(1);
     expect(shown.join()).not.toContain(SECRET);
   });
+
+  const NO_URL = `host=db password=${SECRET}`;
+
+  it.each<[string, Environment, string]>([
+    ['in the environment', { RM_DATABASE_URL: NO_URL, RM_LISTEN: NO_URL }, ''],
+    ['in the file', {}, `database_url: ${NO_URL}\nlisten: ${NO_URL}\n`],
+  ])(
+    'does not show where the same text is in another setting, though it is no URL: %s',
+    (_, env, yaml) => {
+      const shown = errors(env, yaml);
+      expect(shown).toHaveLength(2);
+      expect(shown.join()).not.toContain(SECRET);
+    },
+  );
 });

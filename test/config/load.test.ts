@@ -329,6 +329,8 @@ describe('a bad value', () => {
     '[]:8080',
     '[::1:8080',
     '[fe80::1%eth0]:8080',
+    '[127.0.0.1]:8080',
+    '[1:2]:8080',
     'http://127.0.0.1:8080',
     '127.0.0.1:8080/metrics',
     '10.0.0.0/8:80',
@@ -552,5 +554,11 @@ describe('YAML that is nested too deeply is refused, not parsed', () => {
     ['keys', `${'? '.repeat(20_000)}x\n`],
   ])('in %s', (_, yaml) => {
     expect(errors({ RM_CONFIG: file(yaml) })[0]).toMatch(/nested more than 16 levels/);
+  });
+
+  it('more than 16 levels are too deep', () => {
+    const listen = (levels: number) => `listen: ${'['.repeat(levels)}${']'.repeat(levels)}\n`;
+    expect(errors({}, listen(16))).toEqual(['rm.yaml: listen: must be HOST:PORT, not a list']);
+    expect(errors({}, listen(17))[0]).toMatch(/nested more than 16 levels/);
   });
 });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { asLabel, checkHostName, hostNameError, labelError } from '../../src/contract/host-name.ts';
+import {
+  asLabel,
+  checkHostName,
+  checkHostNames,
+  hostNameError,
+  labelError,
+} from '../../src/contract/host-name.ts';
 import { BAD_NAMES } from '../support/bad-names.ts';
 
 describe('the name of a host', () => {
@@ -42,4 +48,24 @@ describe('what an agent says about itself', () => {
 
 it('every unsafe character of a label is replaced, not only the first', () => {
   expect(asLabel('a\u0000b\u202ec\nd')).toBe('a\ufffdb\ufffdc\ufffdd');
+});
+
+it('of several names the first wrong one is told by its number and its first 40 characters', () => {
+  const messageOf = (names: string[]) => {
+    try {
+      checkHostNames(names);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return undefined;
+  };
+  expect(messageOf(['web', 'mail'])).toBeUndefined();
+  expect(messageOf(['a\n'])).toBe('host name: must not contain control characters');
+  expect(messageOf(['web', 'a\n', 'b\n'])).toBe(
+    'host name 2 ("a\\n"): must not contain control characters',
+  );
+  const long = '🗄'.repeat(300);
+  expect(messageOf(['web', long])).toBe(
+    `host name 2 ("${'🗄'.repeat(40)}"…): must have 1 to 255 characters, not 300`,
+  );
 });

@@ -100,6 +100,24 @@ test('nothing but a hello is sent before the welcome', async () => {
   expect(await receive()).toMatchObject({ type: 'heartbeat' });
 });
 
+test('a heartbeat is sent as often as the server asks for it, in seconds', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const connecting = nextConnection(server);
+  client.connect();
+  const { receive, send } = await connecting;
+  await receive();
+  send('welcome', WELCOME);
+  while (presence.at(-1) !== true) await setImmediate();
+  vi.advanceTimersByTime(29_999);
+  void client.report('repo.stats', {});
+  expect((await receive()).type).toBe('repo.stats');
+  vi.advanceTimersByTime(1);
+  expect((await receive()).type).toBe('heartbeat');
+});
+
 test('the heartbeats of a connection end with it', async () => {
   const { server, url } = await startServer();
   const { client, presence } = clientOf(url);
@@ -162,4 +180,19 @@ test('an agent that was welcomed is back within a second, however often it was c
     expect(vi.getTimerCount(), `cut off ${round + 1} times`).toBe(0);
   }
   await connecting;
+});
+
+test('an agent that cannot connect tries again, at least every 30 seconds', async () => {
+  const { server, url } = await startServer();
+  await new Promise((resolve) => server.close(resolve));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { client, presence } = clientOf(url);
+  client.connect();
+  for (let tries = 1; tries <= 10; tries++) {
+    while (vi.getTimerCount() === 0) await setImmediate();
+    vi.advanceTimersByTime(tries === 1 ? 1_000 : 30_000);
+    expect(vi.getTimerCount(), `after ${tries} tries`).toBe(0);
+  }
+  expect(presence, 'it was never connected').toEqual([]);
 });

@@ -12,6 +12,7 @@ test.each([1, 100, 18_000])('fits 80 columns with %d hosts', (hosts) => {
     restic: false,
   });
   for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  expect(text).toContain(hosts === 1 ? 'agents of 1 host. ' : `agents of ${hosts} hosts. `);
 });
 
 test('an IPv6 address is quoted for the shell', () => {

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { progressLine, showProgress } from '../../src/demo/progress.ts';
@@ -63,4 +64,22 @@ test('what is no terminal gets a line every ten seconds, until it is stopped', (
   stop();
   vi.advanceTimersByTime(60_000);
   expect(lines).toHaveLength(2);
+});
+
+test('a terminal gets the line anew each second and when its size changes, until it is stopped', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const shown: string[] = [];
+  const write = (text: string) => shown.push(text);
+  const terminal = Object.assign(new EventEmitter(), { isTTY: true, columns: 80, write });
+  const stop = showProgress(terminal as unknown as NodeJS.WriteStream, () => progress);
+  vi.advanceTimersByTime(2_000);
+  terminal.columns = 30;
+  terminal.emit('resize');
+  const wide = `\r${progressLine(progress, 80)}\x1b[K`;
+  expect(shown).toEqual([wide, wide, wide, `\r${progressLine(progress, 30)}\x1b[K`]);
+  stop();
+  vi.advanceTimersByTime(60_000);
+  terminal.emit('resize');
+  expect(shown.slice(4)).toEqual(['\n']);
 });

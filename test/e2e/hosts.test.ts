@@ -232,6 +232,18 @@ describe('output that cannot be written', () => {
     expect(await listed(dataDir)).toMatchObject([{ host: 'before' }]);
   });
 
+  test('of hosts token is an error that says to run it again, because the old token is dead', async () => {
+    const dataDir = temporaryDirectory();
+    const { host_id: id } = await add(dataDir, 'web');
+    const { status, stderr } = full(dataDir, `token ${id}`);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^restic-manager: [^\n]*the old one no longer works; run this command again/,
+      ),
+    ]);
+  });
+
   test('because its reader is gone, as with head, is no error', async () => {
     const dataDir = temporaryDirectory();
     await add(dataDir, 'web');

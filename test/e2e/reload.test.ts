@@ -157,7 +157,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
         expect(await scrapeStatus(served, 'good-token')).toBe(200);
         expect(await scrapeStatus(served, 'new-token')).toBe(401);
       }
-      expect(served.log).toContain('is not the key of the certificate');
+      expect(served.log).toMatch(/"faults":\["[^"]*is not the key of the certificate/);
       expect(served.log).not.toContain('a secret');
     },
   );
@@ -174,7 +174,9 @@ withCertificate.test(
     const tls = `tls_cert_file: ${certificate.cert}\ntls_key_file: ${certificate.key}\n`;
     writeFileSync(config, `${common}${networks}`);
     const unset = { RM_LISTEN: '', RM_DATA_DIR: '', RM_METRICS_TOKEN: '' };
-    const served = await Served.start({ ...unset, RM_CONFIG: config }, directory);
+    // `serve` is followed by the flag.
+    const withFlag = ['sh', '-c', 'exec "$@" --config "$0"', config];
+    const served = await Served.start(unset, directory, undefined, withFlag);
     expect((await ask(served.metricsUrl)).status).toBe(200);
     writeFileSync(config, `${common}${networks}${tls}metrics_token: new\nagent_threads: 2\n`);
     await reload(served, 'reloaded');

@@ -1,17 +1,15 @@
 import { expect, test } from 'vitest';
 import { interpolate } from '../../grafana/interpolate.ts';
-import { tableOf } from '../../grafana/preview/table.ts';
 import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
 import { needs } from '../support/programs.ts';
 import { Prometheus, type RangeSeries } from '../support/prometheus.ts';
 import { cli, eventually, Served, TOKEN } from '../support/serve.ts';
-import { DASHBOARD, panel, type Query, queries } from './committed.ts';
+import { DASHBOARD, type Query } from './committed.ts';
 import { BACKUP_MS, CHECK_MS, enrol, type Host, STORIES, tell } from './fleet.ts';
+import { chosen, table, values } from './shown.ts';
 
 const ONE = { instance: 'one:8080' };
-const chosen = (instance: readonly string[] | 'all', host: readonly string[] | 'all' = 'all') =>
-  queries({ instance, host, window: '1h', rangeSeconds: 3600 });
 const OF_ONE = chosen([ONE.instance]);
 
 /** Linear within the bucket of 30 to 60 s, and that of 300 to 1800 s. */
@@ -35,7 +33,7 @@ needs('prometheus').describe('dashboard', () => {
     const now = Date.now();
     await tell(served, hosts, now);
     await eventually(async () => {
-      expect(await table(prometheus, now)).toEqual([
+      expect(await table(prometheus, OF_ONE, now)).toEqual([
         'new-01 | never backed up | online | never | never | none yet | unknown | 0 | 0 | 1.0.0 | unknown',
         'db-01 | failed | online | 20 min ago | 2 days ago | failed | 223.5 GiB | 7 | 1 | 1.0.0 | 0.18.1',
         'gone-01 | failed | online | 12 hours ago | never | failed | 8.2 TiB | 99 | 1 | 1.0.0 | unknown',
@@ -72,7 +70,7 @@ needs('prometheus').describe('dashboard', () => {
 
     await cli(['hosts', 'remove', idOf(hosts, 'gone-01')], { RM_DATA_DIR: served.dataDir });
     await eventually(async () => {
-      const shown = await table(prometheus, now);
+      const shown = await table(prometheus, OF_ONE, now);
       expect(shown.filter((row) => row.startsWith('gone'))).toEqual([]);
       expect(shown).toHaveLength(TOTAL - 1);
       expect(await values(prometheus, OF_ONE)).toEqual({
@@ -103,7 +101,7 @@ needs('prometheus').describe('dashboard', () => {
         // Counts of the hour before; that they end does not change how long jobs took.
         ['Job duration p95 A', [`backup ${BACKUP_P95}`, `check ${CHECK_P95}`]],
       ]);
-      expect(await table(prometheus, now)).toEqual([]);
+      expect(await table(prometheus, OF_ONE, now)).toEqual([]);
     });
     const again = await Served.start({ RM_LISTEN: address }, served.dataDir);
     const back = await TestAgent.online(again.agentUrl, tokenOf(hosts, 'web-01'));
@@ -233,32 +231,6 @@ needs('prometheus').describe('dashboard', () => {
     );
   });
 });
-
-/** What the panels beside the table show now, by panel and query: values, with the legend if there is one. */
-async function values(prometheus: Prometheus, of: readonly Query[]) {
-  const shown: Record<string, (number | string)[]> = {};
-  for (const { panel, refId, expr } of of) {
-    if (panel === 'Hosts') continue;
-    shown[`${panel} ${refId}`] = (await prometheus.query(expr))
-      .map(({ labels: { host, kind, severity }, value }) => {
-        const rounded = Number(value.toPrecision(12));
-        const legend = host ?? kind ?? severity;
-        return legend === undefined ? rounded : `${legend} ${rounded}`;
-      })
-      .sort();
-  }
-  return shown;
-}
-
-/** The rows of the table as their words. */
-async function table(prometheus: Prometheus, nowMs: number): Promise<string[]> {
-  const frames = new Map<string, Awaited<ReturnType<Prometheus['query']>>>();
-  for (const { panel, refId, expr } of OF_ONE) {
-    if (panel === 'Hosts') frames.set(String(refId), await prometheus.query(expr));
-  }
-  const { rows } = tableOf(panel('Hosts'), frames, nowMs);
-  return rows.map((cells) => cells.map(({ text }) => text).join(' | '));
-}
 
 /** What the variables that ask Prometheus offer. */
 async function variableValues(prometheus: Prometheus) {

@@ -27,6 +27,11 @@ describe('database_url', () => {
     expect(parseDatabaseUrl(url)).toEqual({ addresses, place });
   });
 
+  it('may have 16 hosts', () => {
+    const hosts = Array.from({ length: 16 }, (_, n) => `db-${n}`);
+    expect(parseDatabaseUrl(`postgres://${hosts}/fleet`)?.addresses).toHaveLength(16);
+  });
+
   it.each([
     '',
     'fleet',

@@ -27,7 +27,7 @@ describe('an event that strangers can cause as often as they like', () => {
     for (let n = 0; n < 10; n++) log.warn('scrape_refused', { n }, 'refused');
     vi.advanceTimersByTime(59 * SECOND);
     log.warn('scrape_refused', { n: 10 }, 'refused');
-    vi.advanceTimersByTime(2 * SECOND);
+    vi.advanceTimersByTime(1 * SECOND);
     log.warn('scrape_refused', { n: 11 }, 'refused');
     vi.advanceTimersByTime(61 * SECOND);
     log.warn('scrape_refused', { n: 12 }, 'refused');

@@ -52,6 +52,10 @@ test('names the user, the path that is closed, and its owner', () => {
   chmodSync(join(open, 'a'), 0o444);
   expect(problem(join(open, 'a'), 'read')).toBe('undefined');
   expect(problem(join(open, 'a'), 'write')).toMatch(/^user \S+ cannot write \S+\/a, which/);
+  expect(problem(join(directoryWith(0o711, 'a'), 'a'), 'read'), 'enter, not list').toBe(
+    'undefined',
+  );
+  expect(problem(join(directoryWith(0o744, 'a'), 'a'), 'read')).toMatch(/cannot enter/);
   const readOnly = directoryWith(0o555);
   expect(problem(join(readOnly, 'new', 'a'), 'write')).toMatch(
     new RegExp(`^user \\S+ cannot create files in ${readOnly}, which`),

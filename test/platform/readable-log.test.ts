@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { readableLine } from '../../src/platform/readable-log.ts';
 
 /** Without colours. */
@@ -24,6 +24,21 @@ test('a line has the time of day, the level, the message and the fields', () => 
   );
 });
 
+test('a value that could be taken for two fields is quoted', () => {
+  const line = JSON.stringify({ level: 'info', time: at, host: 'web', file: 'a=b', msg: 'x' });
+  expect(plain(line)).toBe('03:04:05 INFO  x  host=web file="a=b"\n');
+});
+
+test.each([
+  ['1', false],
+  ['', true],
+])('with NO_COLOR=%j a line has colours: %s', (value, isColoured) => {
+  vi.stubEnv('NO_COLOR', value);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const line = readableLine(JSON.stringify({ level: 'warn', time: at, msg: 'x' }));
+  expect(line.includes('\u001b[33mWARN')).toBe(isColoured);
+});
+
 test('an error is followed by its stack', () => {
   const err = { type: 'Error', message: 'gone', stack: 'Error: gone\n    at somewhere' };
   expect(plain(JSON.stringify({ level: 'fatal', time: at, err, msg: 'exiting' }))).toBe(
@@ -32,7 +47,10 @@ test('an error is followed by its stack', () => {
 });
 
 test('an error may be anything', () => {
-  for (const err of [null, 'gone', { message: 'gone' }, 7]) {
+  expect(plain(JSON.stringify({ level: 'error', time: at, err: null, msg: 'x' }))).toBe(
+    '03:04:05 ERROR x\n',
+  );
+  for (const err of ['gone', { message: 'gone' }, 7]) {
     expect(() =>
       readableLine(JSON.stringify({ level: 'error', time: at, err, msg: 'x' })),
     ).not.toThrow();

@@ -34,6 +34,12 @@ test.each([
     /too old: the build for Node 24 needs glibc 2\.38, and this system has 2\.36; use Node 22, or a newer system/,
   ],
   [
+    'a system that is too old, and on which the older build for Node 22 is missing',
+    {},
+    TOO_OLD,
+    /the build for Node 22 is not installed.* with Node 22, run npm ci/,
+  ],
+  [
     'a build that was installed by another Node',
     { node: '24.2.0', glibc: '2.41' },
     NOT_FOUND,

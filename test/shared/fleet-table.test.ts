@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
 import { hostNameError } from '../../src/contract/host-name.ts';
+import { HOST_FAMILIES } from '../../src/shared/families.ts';
 import {
   PAGE_BYTES,
   PAGE_COUNT,
@@ -206,6 +207,29 @@ describe('unchanged pages', () => {
     after.forEach((copy, at) => {
       expect(copy).toBe(before[at]);
     });
+  });
+
+  it('come back as the same copy when a host goes offline that is so already', () => {
+    const table = fleetOf(1);
+    expect(table.setOnline(ulidOf(0), false)).toBe(true);
+    const reader = new CopyingReader(table.buffer);
+    const [before] = reader.read();
+    expect(table.setOnline(ulidOf(0), false)).toBe(true);
+    expect(reader.read()[0]).toBe(before);
+    expect(table.setOnline(ulidOf(0), true)).toBe(true);
+    expect(reader.read()[0]).not.toBe(before);
+    expect(table.setOnline(ulidOf(1), true), 'there is no such host').toBe(false);
+  });
+
+  it('with another version of an agent have other rows of rm_host_info, and the rest as before', () => {
+    const table = fleetOf(1);
+    const reader = new CopyingReader(table.buffer);
+    const marks = () => HOST_FAMILIES.map((_, family) => reader.read()[0]?.page.familyMark(family));
+    const before = marks();
+    table.upsert({ ...hostOf(0, 0), agentVersion: '99.0' });
+    const after = marks();
+    const changed = HOST_FAMILIES.filter((_, family) => before[family] !== after[family]);
+    expect(changed.map(({ name }) => name)).toEqual(['rm_host_info']);
   });
 
   it.each<[string, Partial<Host>]>([

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Publisher } from '../../src/store-thread/publisher.ts';
 import { openInMemory } from '../../src/store-thread/sqlite/database.ts';
 import { SqliteEngine } from '../../src/store-thread/sqlite/engine.ts';
 import { AT, StoreRig } from './store-rig.ts';
@@ -14,7 +15,10 @@ class FailingEngine extends SqliteEngine {
   isLocked = false;
   isFull = false;
 
+  transactions = 0;
+
   override transaction<T>(work: () => T): T {
+    this.transactions++;
     if (this.isLocked) throw failed(SQLITE_BUSY, 'database is locked');
     return super.transaction(() => {
       const before = this.rowsWritten();
@@ -109,4 +113,38 @@ describe('while the disk is full', () => {
       'the database can be written again',
     ]);
   });
+});
+
+it('what waited for the lock is stored in several transactions, of some 1,000 operations each', () => {
+  engine.isLocked = true;
+  const job = { hostId, kind: 'backup', startedAtMs: AT } as const;
+  for (let message = 0; message < 10; message++) {
+    const operations = Array.from({ length: 300 }, (_, n) => {
+      return ['startJob', { ...job, jobId: `${message}-${n}` }] as const;
+    });
+    expect(rig.submitAll(operations)).toEqual([]);
+  }
+  engine.isLocked = false;
+  engine.transactions = 0;
+  vi.advanceTimersByTime(10);
+  expect(engine.transactions).toBe(3);
+  expect(rig.received()).toHaveLength(10);
+});
+
+it('what was committed is answered, though it cannot be shown', () => {
+  vi.spyOn(Publisher.prototype, 'publish').mockImplementationOnce(() => {
+    throw new Error('cannot be shown');
+  });
+  expect(start()).toEqual([{ answer: 'recorded' }]);
+  expect(rig.logged).toEqual(['an operation failed unexpectedly']);
+});
+
+it('what is accepted after the store was closed is neither stored nor answered', () => {
+  rig.batches.close();
+  expect(start()).toEqual([]);
+  expect(
+    engine
+      .load({ hostIds: new Set(), jobs: [{ hostId, jobId: `${jobs}` }] })
+      .job(hostId, `${jobs}`),
+  ).toBeUndefined();
 });

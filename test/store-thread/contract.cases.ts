@@ -897,6 +897,31 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: true });
       });
 
+      it('tells of tokens and removals in it, though another operation failed', () => {
+        const [replaced, removed] = [rig.online('web'), rig.online('mail')];
+        rig.submit('seen', { hostId: rig.enrol('cron') });
+        const last = loops - 1;
+        rig.received(last);
+        const bad = { hostId: replaced, jobId: 'bad', kind: 'backup', startedAtMs: AT } as const;
+        rig.submitAll(
+          [
+            ['replaceToken', { hostId: replaced }],
+            ['removeHost', { hostId: removed }],
+            ['finishJob', { ...bad, status: 'failed', finishedAtMs: AT + 0.5 }],
+          ],
+          // `submitAll` leaves what follows the outcomes to be read, and reads the rest.
+          last === 0 ? 0 : last - 1,
+        );
+        expect(rig.host('mail')).toBeUndefined();
+        if (last === 0) return;
+        expect(rig.received(last)).toContainEqual({
+          tokenChanges: {
+            removed: [removed, replaced],
+            added: [[replaced, expect.any(Uint8Array)]],
+          },
+        });
+      });
+
       it('leaves nothing in the database of an operation that failed half-way', () => {
         const hostId = rig.online('web');
         const job = { hostId, jobId: 'half', kind: 'check', startedAtMs: AT } as const;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openDatabase } from '../../src/store-thread/sqlite/database.ts';
+import { openDatabase, openInMemory } from '../../src/store-thread/sqlite/database.ts';
 import { SqliteEngine } from '../../src/store-thread/sqlite/engine.ts';
 import type { HostChange } from '../../src/store-thread/sqlite/host-changes.ts';
 import { temporaryDirectory } from '../support/serve.ts';
@@ -67,4 +67,22 @@ describe('what a command changes', () => {
     rig.close();
     engine.close();
   });
+});
+
+it('many old jobs are forgotten within a second, in steps between which others get in', () => {
+  vi.useFakeTimers({ now: AT });
+  const db = openInMemory();
+  const engine = new SqliteEngine(db, undefined, { serves: true, onForgottenJobs: () => {} });
+  engine.addHost(HOST_ID, 'web', Buffer.from('digest'));
+  db.exec(`INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at)
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1600)
+    SELECT '${HOST_ID}', n, 'check', 0, 0 FROM numbers`);
+  const left = () => db.prepare('SELECT count(*) AS jobs FROM jobs').get()?.jobs;
+  const rig = new StoreRig(engine);
+  expect(left()).toBe(1_100);
+  vi.advanceTimersByTime(1_000);
+  expect(left()).toBe(0);
+  rig.close();
+  engine.close();
+  vi.useRealTimers();
 });

@@ -1,9 +1,8 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { Operation, Outcome } from '../../src/contract/operations.ts';
 import { Clients } from '../../src/store-thread/clients.ts';
-import type { Engine } from '../../src/store-thread/engine.ts';
-import { UncertainCommits } from '../../src/store-thread/uncertain-commits.ts';
+import { MAX_UNCERTAIN, UncertainCommits } from '../../src/store-thread/uncertain-commits.ts';
 
 const OPERATIONS: readonly Operation[] = [
   ['repoStats', { hostId: 'h', snapshotCount: 1 }],
@@ -18,26 +17,79 @@ const OUTCOMES: readonly Outcome[] = [
   { answer: 'job_conflict' },
 ];
 
+const FIRST = [{ kind: 'check', status: 'failed', durationMs: 7 }];
+
+function withLoop(): { commits: UncertainCommits; observed: () => unknown[] } {
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  const clients = new Clients();
+  clients.add(0, { port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) }, []);
+  receiveMessageOnPort(port2); // the tokens
+  const observed = () => {
+    const received: unknown[] = [];
+    for (let next = receiveMessageOnPort(port2); next; next = receiveMessageOnPort(port2)) {
+      received.push(next.message);
+    }
+    return received;
+  };
+  return { commits: new UncertainCommits(clients), observed };
+}
+
 it.each<[string, (boolean | undefined)[], number]>([
   ['was committed', [true], 1],
   ['was not', [false], 0],
   ['is found to be committed later', [undefined, undefined, true], 1],
 ])('the first finishes of a transaction are observed once if it %s', (_, answers, times) => {
-  const { port1, port2 } = new MessageChannel();
-  const clients = new Clients();
-  clients.add(0, { port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) }, []);
-  receiveMessageOnPort(port2); // the tokens
-  const left = [...answers];
-  const engine = { isCommitted: () => left.shift() } as unknown as Engine;
-  const commits = new UncertainCommits(engine, clients);
-  commits.add('77', OPERATIONS, OUTCOMES);
-  for (let n = 0; n < 5; n++) commits.resolve();
-  const received: unknown[] = [];
-  for (let next = receiveMessageOnPort(port2); next; next = receiveMessageOnPort(port2)) {
-    received.push(next.message);
+  const { commits, observed } = withLoop();
+  commits.add(OPERATIONS, OUTCOMES);
+  for (const stored of answers) {
+    const finishes = commits.next();
+    expect(finishes.map(({ jobId }) => jobId)).toEqual(['first']);
+    commits.resolve(finishes, [stored]);
   }
-  const finished = [{ kind: 'check', status: 'failed', durationMs: 7 }];
-  expect(received).toEqual(Array.from({ length: times }, () => ({ finished })));
-  expect(left, 'it is not asked for again').toEqual([]);
-  port1.close();
+  expect(observed()).toEqual(Array.from({ length: times }, () => ({ finished: FIRST })));
+  expect(commits.next(), 'it is not asked for again').toEqual([]);
+});
+
+it('a finish that is repeated and is the first one again is not observed a second time', () => {
+  const { commits, observed } = withLoop();
+  commits.add(OPERATIONS, OUTCOMES);
+  commits.add(OPERATIONS, OUTCOMES);
+  expect(commits.next()).toHaveLength(1);
+  commits.noteCommitted(OPERATIONS, OUTCOMES);
+  expect(commits.next()).toEqual([]);
+  expect(observed()).toEqual([]);
+});
+
+it('no more than a limited number of finishes is remembered', () => {
+  const { commits } = withLoop();
+  const finishes = Array.from(
+    { length: MAX_UNCERTAIN + 1 },
+    (_, n): Operation => [
+      'finishJob',
+      { hostId: 'h', jobId: `${n}`, status: 'failed', finishedAtMs: 9 },
+    ],
+  );
+  const first: Outcome = { answer: { first: true, kind: 'check', durationMs: 7 } };
+  commits.add(
+    finishes,
+    Array.from(finishes, () => first),
+  );
+  expect(commits.next()[0]?.jobId).toBe('1');
+});
+
+// The first loop is that of the main thread, which serves no agents if there are others.
+it('a loop that serves agents observes the finishes', () => {
+  const loops = [new MessageChannel(), new MessageChannel()] as const;
+  const clients = new Clients();
+  for (const [loop, { port1, port2 }] of loops.entries()) {
+    onTestFinished(() => port1.close());
+    clients.add(loop, { port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) }, []);
+    receiveMessageOnPort(port2); // the tokens
+  }
+  const commits = new UncertainCommits(clients);
+  commits.add(OPERATIONS, OUTCOMES);
+  commits.resolve(commits.next(), [true]);
+  expect(receiveMessageOnPort(loops[0].port2)).toBeUndefined();
+  expect(receiveMessageOnPort(loops[1].port2)?.message).toEqual({ finished: FIRST });
 });

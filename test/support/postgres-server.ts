@@ -43,9 +43,7 @@ export class PostgresServer {
 
   /** @param settings lines of `postgresql.conf` */
   static async start(settings: readonly string[] = []): Promise<PostgresServer> {
-    const directory = mkdtempSync(join(tmpdir(), 'restic-manager-postgres-'));
-    chmodSync(directory, 0o755);
-    if (isRoot()) chownSync(directory, NOBODY, NOGROUP);
+    const directory = newDirectory();
     const server = new PostgresServer(directory, await freePort());
     const data = join(directory, 'data');
     server.#program('initdb', [
@@ -58,6 +56,25 @@ export class PostgresServer {
       '--locale=C',
     ]);
     server.#settings = settings;
+    server.run();
+    return server;
+  }
+
+  /**
+   * Copies the server to another port, and starts the copy. The copy is like a standby that has received what is committed now
+   * and that is then promoted.
+   */
+  copy(port: number): PostgresServer {
+    const directory = newDirectory();
+    const server = new PostgresServer(directory, port);
+    const data = join(directory, 'data');
+    const from = ['--host=127.0.0.1', `--port=${this.port}`, '--username=rm'];
+    server.#program('pg_basebackup', [
+      ...from,
+      `--pgdata=${data}`,
+      '--checkpoint=fast',
+      '--no-sync',
+    ]);
     server.run();
     return server;
   }
@@ -142,6 +159,13 @@ export class PostgresServer {
     });
     if (status !== 0) throw new Error(`${name} failed`, { cause: error });
   }
+}
+
+function newDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'restic-manager-postgres-'));
+  chmodSync(directory, 0o755);
+  if (isRoot()) chownSync(directory, NOBODY, NOGROUP);
+  return directory;
 }
 
 const NOBODY = 65_534;

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { Administration } from '../../src/store-thread/administration.ts';
 import { Changes } from '../../src/store-thread/changes.ts';
+import { PostgresEngine } from '../../src/store-thread/postgres/engine.ts';
 import { SqliteEngine } from '../../src/store-thread/sqlite/engine.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
@@ -30,14 +31,17 @@ export class Served {
   readonly metricsUrl: string;
   readonly #process: ChildProcess;
   readonly #log: string[];
+  readonly #databaseUrl: string | undefined;
 
   private constructor(
     dataDir: string,
+    databaseUrl: string | undefined,
     lines: readonly string[],
     process: ChildProcess,
     log: string[],
   ) {
     this.dataDir = dataDir;
+    this.#databaseUrl = databaseUrl;
     this.url = lines[0]?.replace('listening on ', '') ?? '';
     this.metricsUrl = lines[1]?.replace('metrics on ', '') ?? `${this.url}/metrics`;
     this.#process = process;
@@ -68,7 +72,7 @@ export class Served {
     child.stderr.on('data', (chunk) => log.push(String(chunk)));
     const wanted = env.RM_METRICS_LISTEN ? 2 : 1;
     const lines = await firstLines(child, wanted, log);
-    return new Served(dataDir, lines, child, log);
+    return new Served(dataDir, env.RM_DATABASE_URL, lines, child, log);
   }
 
   get pid(): number {
@@ -107,7 +111,7 @@ export class Served {
   }
 
   async addHost(host: string): Promise<AddedHost> {
-    const [added] = await enrol(this.dataDir, [host]);
+    const [added] = await enrol(this.dataDir, [host], this.#databaseUrl);
     if (added === undefined) throw new Error('no host was added');
     return added;
   }
@@ -181,8 +185,15 @@ export function addHosts(dataDir: string, count: number): Promise<AddedHost[]> {
  * Enrols hosts as `hosts add` does, but in the process of the test: for many tests, starting another
  * one was half of the work.
  */
-async function enrol(dataDir: string, hosts: readonly string[]): Promise<AddedHost[]> {
-  const engine = SqliteEngine.open(dataDir, { serves: false, onForgottenJobs: () => {} });
+async function enrol(
+  dataDir: string,
+  hosts: readonly string[],
+  databaseUrl?: string,
+): Promise<AddedHost[]> {
+  const onForgottenJobs = () => {};
+  const engine = databaseUrl
+    ? PostgresEngine.open(databaseUrl, { serves: undefined, onForgottenJobs })
+    : SqliteEngine.open(dataDir, { serves: false, onForgottenJobs });
   try {
     const administration = new Administration(engine);
     const enrolled = engine.transaction(() =>

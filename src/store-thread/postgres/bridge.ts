@@ -17,6 +17,8 @@ export interface BridgeAnswer {
   /** The results of the statements that succeeded. */
   readonly results: readonly StatementResult[];
   readonly error: StatementError | undefined;
+  /** The server's message that a synchronous standby may not have the commit among the statements. */
+  readonly unreplicated: string | undefined;
 }
 
 /**
@@ -85,7 +87,7 @@ export class Bridge {
       if (!inTime) {
         this.#post({ abort: connection });
         const message = `no answer from the database within ${Math.round(limitMs)} ms`;
-        return { results: [], error: { message, state: undefined } };
+        return { results: [], error: { message, state: undefined }, unreplicated: undefined };
       }
       const leftMs = Math.max(endAt - performance.now(), 0);
       inTime = Atomics.wait(this.#signal, Signal.messages, messages, leftMs) !== 'timed-out';

@@ -5,14 +5,17 @@ import type { Failure, FailureKind } from '../engine.ts';
 export class DatabaseError extends Error {
   /** SQLSTATE, if the server reported the error; undefined if the connection was lost. */
   readonly state: string | undefined;
-  /** The id of a transaction that may have been committed, because the answer to its commit was lost. */
-  readonly uncertain: string | undefined;
+  /**
+   * Whether the transaction may have been committed: the answer to its commit was lost, or the server has committed
+   * it, but a synchronous standby may not have it.
+   */
+  readonly isUncertain: boolean;
 
-  constructor(message: string, state: string | undefined, uncertain?: string) {
+  constructor(message: string, state: string | undefined, isUncertain = false) {
     super(message);
     this.name = 'DatabaseError';
     this.state = state;
-    this.uncertain = uncertain;
+    this.isUncertain = isUncertain;
   }
 }
 
@@ -39,8 +42,9 @@ export function failureKind(error: unknown): FailureKind {
 
 /** Returns the code and message of an error, to be sent to another thread. */
 export function failureOf(error: unknown): Failure {
-  const message = error instanceof RmError ? error.message : `PostgreSQL: ${messageOf(error)}`;
+  const isUncertain = error instanceof DatabaseError && error.isUncertain;
+  const what = error instanceof RmError ? error.message : `PostgreSQL: ${messageOf(error)}`;
+  const message = isUncertain ? `${what}; the change may have been stored nevertheless` : what;
   const code = errorCode(error) ?? 'database_failed';
-  const uncertain = error instanceof DatabaseError ? error.uncertain : undefined;
-  return { kind: failureKind(error), code, message, uncertain };
+  return { kind: failureKind(error), code, message, isUncertain };
 }

@@ -10,7 +10,7 @@ import { RmError } from '../../errors.ts';
 import { DATABASE_URL_EXPECTED, parseDatabaseUrl } from '../../platform/database-url.ts';
 import type { Changes } from '../changes.ts';
 import type { Engine, Failure, Missing, NewHost } from '../engine.ts';
-import { type Named, type NamedJob, Rows } from '../rows.ts';
+import { type JobName, type Named, type NamedJob, Rows } from '../rows.ts';
 import type { HostRecord } from '../rules/records.ts';
 import { DatabaseClock } from './database-clock.ts';
 import { failureOf, isDuplicate } from './database-error.ts';
@@ -171,8 +171,24 @@ export class PostgresEngine implements Engine {
     return failureOf(error);
   }
 
-  isCommitted(uncertain: string): boolean | undefined {
-    return this.#session.isCommitted(uncertain);
+  /**
+   * A transaction holds the locks of its hosts until it has ended, also when its connection is lost. So if this gets
+   * the lock of a host, all transactions that wrote its jobs have ended.
+   */
+  haveFinished(jobs: readonly JobName[]): readonly (boolean | undefined)[] {
+    const hostIds = [...new Set(jobs.map(({ hostId }) => hostId))];
+    const [free, there] = this.#session.runAll([
+      this.#hosts.tryLock(hostIds),
+      this.#hosts.exist(hostIds),
+    ]);
+    const locked = new Set(free?.rows.flat());
+    const existing = new Set(there?.rows.flat());
+    const [found] = this.#session.runAll([this.#jobs.selectOwnFinished(jobs)]);
+    const own = new Set(found?.rows.map(([place]) => Number(place) - 1));
+    return jobs.map(({ hostId }, index) => {
+      if (locked.has(hostId)) return own.has(index);
+      return existing.has(hostId) ? undefined : false;
+    });
   }
 
   rowsWritten(): number {

@@ -86,10 +86,31 @@ export class Hosts {
     this.#instance = instance;
   }
 
-  /** The statement that locks these hosts and returns their rows, for `record`. */
+  /**
+   * The statement that locks these hosts and returns their rows, for `record`. A row lock is written to the WAL. So a
+   * transaction with repeated reports, which writes nothing else, also waits for the synchronous standby when it
+   * commits. Then the standby has what it has read.
+   */
   lock(hostIds: readonly string[]): Statement {
     return {
       text: `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id FOR UPDATE`,
+      values: [hostIds],
+    };
+  }
+
+  /** The statement that locks those of these hosts that no other transaction has locked, and returns their ids. */
+  tryLock(hostIds: readonly string[]): Statement {
+    return {
+      text: `SELECT host_id FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id
+        FOR UPDATE SKIP LOCKED`,
+      values: [hostIds],
+    };
+  }
+
+  /** The statement that returns the ids of those of these hosts that exist. */
+  exist(hostIds: readonly string[]): Statement {
+    return {
+      text: 'SELECT host_id FROM hosts WHERE host_id = ANY ($1::text[])',
       values: [hostIds],
     };
   }

@@ -1,6 +1,6 @@
 import type { JobKind, JobStatus } from '../../contract/jobs.ts';
 import type { SqlScalar, Statement } from '../../contract/statements.ts';
-import type { Changed } from '../rows.ts';
+import type { Changed, JobName } from '../rows.ts';
 import type { JobEnd, JobRecord } from '../rules/records.ts';
 import type { Session } from './session.ts';
 import { storable } from './text.ts';
@@ -64,7 +64,7 @@ export class Jobs {
   }
 
   /** The statement that returns the columns of these jobs that the rules need, for `record`. */
-  select(named: readonly { readonly hostId: string; readonly jobId: string }[]): Statement {
+  select(named: readonly JobName[]): Statement {
     return {
       text: `SELECT n.place, j.kind, j.started_at, j.status, j.finished_at
         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (host_id, job_id, place)
@@ -73,14 +73,26 @@ export class Jobs {
     };
   }
 
+  /** The statement that returns the places of those of these jobs that this instance has finished, from 1. */
+  selectOwnFinished(named: readonly JobName[]): Statement {
+    return {
+      text: `SELECT n.place
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (host_id, job_id, place)
+        JOIN jobs j ON j.host_id = n.host_id AND j.job_id = n.job_id
+        WHERE j.status IS NOT NULL AND j.instance = $3::bigint`,
+      values: [
+        named.map(({ hostId }) => hostId),
+        named.map(({ jobId }) => storable(jobId)),
+        this.#instance,
+      ],
+    };
+  }
+
   /**
    * Converts a row of `select`.
    * @param named the argument of `select`
    */
-  record(
-    columns: readonly unknown[],
-    named: readonly { readonly hostId: string; readonly jobId: string }[],
-  ): JobRecord | undefined {
+  record(columns: readonly unknown[], named: readonly JobName[]): JobRecord | undefined {
     const [place, kind, startedAtMs, status, finishedAtMs] = columns as Row;
     const name = named[place - 1];
     const finish = status === null || finishedAtMs === null ? undefined : { status, finishedAtMs };

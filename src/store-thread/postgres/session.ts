@@ -8,10 +8,6 @@ const TRANSACTION_LIMIT_MS = 3_000;
 const STATEMENT_LIMIT_MS = 2_500;
 /** How long the server keeps the locks of an instance that was stopped within a transaction. */
 const IDLE_LIMIT_MS = 3_000;
-/** How long to wait for a new connection, to ask about a commit whose answer was lost. */
-const RESOLVE_LIMIT_MS = 1_000;
-const RESOLVE_PAUSE_MS = 20;
-const RESOLVE_TRIES = 25;
 const START_LIMIT_MS = 10_000;
 
 /**
@@ -24,8 +20,7 @@ const BEGIN = `BEGIN;
   SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS};
   SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
   SELECT set_config('synchronous_commit', 'on', true)
-  WHERE current_setting('synchronous_commit') IN ('off', 'local');
-  SELECT pg_current_xact_id()::text`;
+  WHERE current_setting('synchronous_commit') IN ('off', 'local')`;
 /** All reads of it see the same state. */
 const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`;
@@ -44,8 +39,6 @@ interface Transaction {
   readonly isReading: boolean;
   /** The server learns of the transaction with its first statement. */
   hasBegun: boolean;
-  /** Its id at the server. */
-  id: string | undefined;
   /** Statements that are sent with the next ones. */
   deferred: Statement[];
 }
@@ -78,7 +71,10 @@ export class Session {
     return this.#rowsWritten;
   }
 
-  /** Runs `work` in one transaction. Its writes are on disk when this returns, and undone if it throws. */
+  /**
+   * Runs `work` in one transaction. Its writes are on disk when this returns, and on that of the synchronous standby if
+   * there is one. They are undone if it throws, unless the error is uncertain.
+   */
   transaction<T>(work: () => T, limitMs = TRANSACTION_LIMIT_MS): T {
     return this.#within(work, { isReading: false, limitMs });
   }
@@ -143,20 +139,6 @@ export class Session {
     else this.#transaction.deferred.push(...statements);
   }
 
-  /**
-   * Asks whether a transaction was committed. Returns undefined if there is no answer, or if the transaction
-   * is still in progress because the server has not noticed yet that its connection is lost.
-   */
-  isCommitted(id: string): boolean | undefined {
-    const { connection } = this;
-    if (connection === 0) return undefined;
-    const statement = { text: 'SELECT pg_xact_status($1::xid8)', values: [id] };
-    const { results } = this.#bridge.run(connection, [statement], RESOLVE_LIMIT_MS);
-    const status = results[0]?.rows[0]?.[0];
-    if (status === 'committed') return true;
-    return status === 'aborted' ? false : undefined;
-  }
-
   close(): void {
     this.#bridge.close();
   }
@@ -172,7 +154,6 @@ export class Session {
       endAt,
       isReading,
       hasBegun: false,
-      id: undefined,
       deferred: [],
     };
     this.#transaction = transaction;
@@ -188,32 +169,24 @@ export class Session {
     }
   }
 
+  /**
+   * Nothing asks the server later whether the transaction was committed (`pg_xact_status`). After a failover another
+   * transaction may have its id. And a server that says that it was committed may be a primary that no standby
+   * follows any more.
+   */
   #commit(transaction: Transaction): void {
     if (transaction.isReading) return void this.#send(transaction, [{ text: COMMIT }]);
-    const { results, error } = this.#send(transaction, [{ text: COMMIT }]);
-    if (error === undefined) {
-      if (results.at(-1)?.command === 'COMMIT') return;
-      throw new DatabaseError('the server rolled the transaction back', '40000');
+    const { results, error, unreplicated } = this.#send(transaction, [{ text: COMMIT }]);
+    if (unreplicated !== undefined) {
+      // So everything is read again: it may contain the writes of this transaction.
+      this.#bridge.abort(transaction.connection);
+      throw new DatabaseError(unreplicated, undefined, true);
     }
-    if (!isLost(error) || transaction.id === undefined) throw error;
-    const isCommitted = this.#resolve(transaction.id);
-    if (isCommitted) return;
-    const uncertain = isCommitted === undefined ? transaction.id : undefined;
-    throw new DatabaseError(error.message, undefined, uncertain);
-  }
-
-  /**
-   * Asks over a new connection whether a transaction was committed. Returns undefined if there is no answer
-   * in time.
-   */
-  #resolve(id: string): boolean | undefined {
-    if (!this.#bridge.waitForConnection(RESOLVE_LIMIT_MS)) return undefined;
-    for (let tries = 0; tries < RESOLVE_TRIES; tries++) {
-      const isCommitted = this.isCommitted(id);
-      if (isCommitted !== undefined) return isCommitted;
-      sleep(RESOLVE_PAUSE_MS);
+    if (error !== undefined) {
+      throw isLost(error) ? new DatabaseError(error.message, undefined, true) : error;
     }
-    return undefined;
+    if (results.at(-1)?.command === 'COMMIT') return;
+    throw new DatabaseError('the server rolled the transaction back', '40000');
   }
 
   #rollBack(transaction: Transaction): void {
@@ -226,26 +199,25 @@ export class Session {
   #send(
     transaction: Transaction,
     statements: readonly Statement[],
-  ): { results: readonly StatementResult[]; error: DatabaseError | undefined } {
+  ): {
+    results: readonly StatementResult[];
+    error: DatabaseError | undefined;
+    unreplicated: string | undefined;
+  } {
     const { connection, endAt, hasBegun, deferred, isReading } = transaction;
     const begin = hasBegun ? [] : [{ text: isReading ? BEGIN_READING : BEGIN }];
     transaction.hasBegun = true;
     transaction.deferred = [];
     const leftMs = Math.max(endAt - performance.now(), 1);
     const all = [...begin, ...deferred, ...statements];
-    const { results, error } = this.#bridge.run(connection, all, leftMs);
-    if (!hasBegun) transaction.id = results[0]?.rows[0]?.[0] as string | undefined;
+    const { results, error, unreplicated } = this.#bridge.run(connection, all, leftMs);
     for (const { command, count } of results) {
       if (WRITES.includes(command)) this.#rowsWritten += count;
     }
-    return { results, error: error && new DatabaseError(error.message, error.state) };
+    return { results, error: error && new DatabaseError(error.message, error.state), unreplicated };
   }
 }
 
 function isLost(error: unknown): boolean {
   return error instanceof DatabaseError && error.state === undefined;
-}
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, ms);
 }

@@ -139,8 +139,8 @@ export class SqliteEngine implements Engine {
   }
 
   /** No failure of SQLite is uncertain. */
-  isCommitted(): boolean {
-    return false;
+  haveFinished(): readonly boolean[] {
+    return [];
   }
 
   rowsWritten(): number {

@@ -54,3 +54,11 @@ describe('the share of a connection in one turn of the loop', () => {
     }
   });
 });
+
+it('a connection that has left is not greeted any more', () => {
+  connection.greet();
+  expect(connection.left(), 'it was greeted').toBe(true);
+  connection.greet();
+  expect([connection.state, connection.isGreeted]).toEqual(['closed', false]);
+  expect(connection.left()).toBe(false);
+});

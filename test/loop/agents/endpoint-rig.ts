@@ -13,6 +13,8 @@ import { uws } from '../../../src/platform/uws.ts';
 import { allocateFleetBuffer } from '../../../src/shared/fleet-layout.ts';
 import {
   CELL,
+  MESSAGE_TYPES,
+  type MessageType,
   REFUSALS,
   type Refusal,
   ServerStats,
@@ -103,9 +105,18 @@ export class EndpointRig {
 
   /** How often something was refused for this reason. */
   refused(reason: Refusal): number {
+    return this.#counted(CELL.refusals + REFUSALS.indexOf(reason));
+  }
+
+  /** How many messages of this type were received. */
+  received(type: MessageType): number {
+    return this.#counted(CELL.messages + MESSAGE_TYPES.indexOf(type));
+  }
+
+  #counted(cell: number): number {
     const cells = new Float64Array(STATS_CELLS);
     this.#stats.read(cells);
-    return cells[CELL.refusals + REFUSALS.indexOf(reason)] ?? 0;
+    return cells[cell] ?? 0;
   }
 
   /** Enrols a host; @returns its token */

@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
+import { MAX_MESSAGE_BYTES } from '../../../src/loop/agents/protocol.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask, RawConnection } from '../../support/http.ts';
 import { eventually } from '../../support/serve.ts';
@@ -17,6 +18,7 @@ describe('a token that the loop does not know', () => {
     await expect(TestAgent.connect(rig.agentUrl, 'rmh_nobody-has-this-one')).rejects.toThrow('401');
     const answer = await ask(rig.url, { headers: HEADERS });
     expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+    expect(rig.refused('unauthorized')).toBe(2);
   });
 
   test('is looked up however many were looked up before', async () => {
@@ -40,6 +42,7 @@ describe('a token that the loop does not know', () => {
       const answer = await ask(rig.url, { headers: HEADERS });
       expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
     });
+    expect(rig.refused('too_many_connections')).toBeGreaterThan(0);
     for (const raw of held) raw.vanish();
     vi.restoreAllMocks();
   });
@@ -52,6 +55,65 @@ describe('a token that the loop does not know', () => {
     const answer = await ask(rig.url, { headers: HEADERS });
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
     expect(answer.headers).not.toHaveProperty('www-authenticate');
+    expect(rig.refused('store_unavailable')).toBe(2);
+    expect(rig.refused('unauthorized')).toBe(0);
+  });
+});
+
+describe('a request of an agent that is no WebSocket', () => {
+  test('is told to upgrade', async () => {
+    const rig = await EndpointRig.start();
+    const headers = { Authorization: `Bearer ${await rig.enrol('web')}` };
+    const answer = await ask(rig.url, { headers });
+    expect([answer.status, answer.headers.upgrade]).toEqual([426, 'websocket']);
+  });
+
+  test('with a body is refused, though it asks for the upgrade', async () => {
+    const rig = await EndpointRig.start();
+    const raw = await RawConnection.open(rig.url);
+    const headers = [
+      `Authorization: Bearer ${await rig.enrol('web')}`,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+      'Content-Length: 2',
+    ];
+    raw.send('GET', '/ws/agent', headers, '{}');
+    await raw.until(({ text }) => text.includes('\r\n\r\n'));
+    expect(raw.text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(rig.endpoint.connectionCount).toBe(0);
+  });
+});
+
+describe('a message that is refused', () => {
+  test('is counted by its type, or as another one if it cannot be read', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    agent.sendRaw(Buffer.from('{"type":"heartbeat"}'));
+    agent.sendRaw(' '.repeat(MAX_MESSAGE_BYTES + 1));
+    agent.sendRaw('no JSON');
+    agent.send('nonsense', {});
+    agent.send('job.finished', { job_id: 'unknown', ...FINISH }, 'finish');
+    for (let n = 0; n < 5; n++) await agent.receive('error');
+    expect(rig.received('other')).toBe(4);
+    expect(rig.received('hello')).toBe(1);
+    expect(rig.received('heartbeat')).toBe(0);
+    expect(rig.received('job.finished')).toBe(1);
+    expect(rig.refused('bad_message')).toBe(3);
+    expect(rig.refused('unknown_type')).toBe(1);
+    expect(rig.refused('unknown_job')).toBe(1);
+  });
+
+  test('because no hello came before it is told so by its id, and counted once', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    agent.send('heartbeat', { sent_at: '2026-01-02T03:04:05Z' }, 'early');
+    const { payload } = await agent.receive('error');
+    expect(payload).toMatchObject({ code: 'hello_required', id: 'early' });
+    expect(rig.received('heartbeat')).toBe(1);
+    expect(rig.received('other')).toBe(0);
+    expect(rig.refused('hello_required')).toBe(1);
   });
 });
 
@@ -65,9 +127,9 @@ describe('a hello', () => {
     }
     const unlock = rig.lockDatabase();
     agent.hello();
-    agent.hello();
+    agent.send('hello', { protocol_version: 1, agent_version: '1', hostname: 'x' }, 'second');
     const { payload } = await agent.receive('error');
-    expect(payload.code).toBe('bad_message');
+    expect(payload).toMatchObject({ code: 'bad_message', id: 'second' });
     expect(payload.message).toMatch(/wait for the welcome/);
     unlock();
     await agent.receive('welcome');
@@ -96,6 +158,15 @@ describe('a hello', () => {
 });
 
 describe('a connection that has said hello', () => {
+  test('stays open when a later hello is refused', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    agent.hello({ protocol_version: 2 });
+    expect((await agent.receive('error')).payload.code).toBe('protocol_too_new');
+    await agent.report('repo.stats', {}, 'stats');
+    expect(rig.refused('bad_hello')).toBe(0);
+  });
+
   test('is told why it is closed: its token was replaced, or its host removed', async () => {
     const rig = await EndpointRig.start();
     const replaced = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
@@ -109,6 +180,19 @@ describe('a connection that has said hello', () => {
 
 // What it would say next is a hello, with a token that is good no more.
 describe('a connection that has not said hello', () => {
+  test('is closed after 10 seconds, also if it has said something else', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    vi.advanceTimersByTime(9_000);
+    agent.send('heartbeat', { sent_at: '2026-01-02T03:04:05Z' });
+    await agent.receive('error');
+    expect(agent.isClosed).toBe(false);
+    vi.advanceTimersByTime(2_000);
+    expect(await agent.closed).toEqual({ code: 4001, reason: 'no hello in time' });
+  });
+
   test('is closed when the token that it was opened with is replaced', async () => {
     const rig = await EndpointRig.start();
     const token = await rig.enrol('web');

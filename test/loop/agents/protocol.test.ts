@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   ackMessage,
   errorMessage,
+  type Hello,
   parseAgentMessage,
   welcomeMessage,
 } from '../../../src/loop/agents/protocol.ts';
@@ -256,6 +257,15 @@ describe('good messages', () => {
       expect(parse({ type: 'hello', payload })).toMatchObject({ agent: { hostname: read } });
     }
   });
+
+  it.each(['agent_version', 'hostname', 'restic_version', 'os', 'arch'])(
+    'a long %s is cut at its end, so that it can be a label',
+    (field) => {
+      const payload = { ...goodPayload('hello'), [field]: `${'a'.repeat(300)}z\ud83d` };
+      const { agent } = parse({ type: 'hello', payload }) as Hello;
+      expect(Object.values(agent)).toContain('a'.repeat(255));
+    },
+  );
 
   it('the first moment of the year 2000 is a time that a job can have', () => {
     const payload = { ...goodPayload('job.started'), started_at: '2000-01-01T00:00:00Z' };

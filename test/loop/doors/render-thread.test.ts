@@ -26,8 +26,8 @@ beforeEach(() => {
 });
 
 /** Renders a body that has hardly a byte in common with the one before. */
-async function renderAnew(round: number) {
-  for (let host = 0; host < HOSTS; host++) {
+async function renderAnew(round: number, hosts = HOSTS) {
+  for (let host = 0; host < hosts; host++) {
     fleet.upsert({ hostId: hostId(host), host: `${round}-${hostName(host)}`, online: true });
   }
   return thread.render(['identity']);
@@ -55,4 +55,20 @@ test('a body that was given back takes no memory: it is never asked for, nor is 
     body.release();
   }
   expect(asked).toEqual([]);
+});
+
+test('readers that keep a few megabytes are not asked, though that is many times a small body', async () => {
+  const asked: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const body = await renderAnew(round, 300);
+    body.onRevoked = () => asked.push(round);
+  }
+  expect(asked).toEqual([]);
+});
+
+test('renders leave no listeners behind', async () => {
+  await thread.warmUp();
+  const listeners = thread.threads[0]?.listenerCount('exit');
+  for (let n = 0; n < 20; n++) (await thread.render(['identity'])).release();
+  expect(thread.threads[0]?.listenerCount('exit')).toBe(listeners);
 });

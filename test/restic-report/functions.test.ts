@@ -1,0 +1,322 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { needs } from '../support/programs.ts';
+import { temporaryDirectory } from '../support/serve.ts';
+import { SCRIPT, SHELLS } from './rig.ts';
+
+/** The script without its last line, which runs it. */
+const FUNCTIONS = readFileSync(SCRIPT, 'utf8').replace(/\nmain "\$@"\s*$/, '\n');
+
+for (const { program, command } of SHELLS) {
+  needs(program).describe(`under ${command.join(' ')}`, () => functionsUnder(command));
+}
+
+function functionsUnder(shell: readonly string[]): void {
+  /** Runs lines behind the functions of the script. @returns what they print */
+  function call(lines: string, directory = temporaryDirectory()): string {
+    const file = join(directory, 'script');
+    const state = "work='' has_spool='' interval='' spool='' took=0 notes='' unspooled=''";
+    writeFileSync(file, `${FUNCTIONS}\n${state}\n${lines}\n`);
+    const [sh = '', ...args] = shell;
+    const env = { PATH: process.env.PATH, TZ: 'America/New_York' };
+    const { stdout, stderr } = spawnSync(sh, [...args, file], { encoding: 'utf8', env });
+    expect(stderr).toBe('');
+    return stdout;
+  }
+
+  it('an interval is a whole number of seconds, minutes, hours, days or weeks, up to a year', () => {
+    const texts = {
+      '3600': '3600',
+      '90s': '90',
+      '90m': '5400',
+      '24h': '86400',
+      '7d': '604800',
+      '2w': '1209600',
+      '366d': '31622400',
+      '31622400': '31622400',
+      '31622401': 'note',
+      '367d': 'note',
+      '0': 'note',
+      '010': 'note',
+      '1.5h': 'note',
+      h: 'note',
+      '24H': 'note',
+      '-5': 'note',
+      daily: 'note',
+      '999999999': 'note',
+    };
+    const lines = Object.keys(texts).map(
+      (text) =>
+        `notes='' RESTIC_REPORT_INTERVAL='${text}'; read_interval; printf '%s\\n' "\${notes:+note}\${interval}"`,
+    );
+    expect(call(lines.join('\n')).trim().split('\n')).toEqual(Object.values(texts));
+  });
+
+  it('queries to skip are named in any order, with commas or spaces', () => {
+    const cases = {
+      summary: '10',
+      'stats,summary': '11',
+      'summary stats': '11',
+      stat: '00',
+      nostats: '00',
+      '': '00',
+    };
+    const lines = Object.keys(cases).map(
+      (text) =>
+        `RESTIC_REPORT_SKIP='${text}'; for q in summary stats; do if skips $q; then printf 1; else printf 0; fi; done; echo`,
+    );
+    expect(call(lines.join('\n')).trim().split('\n')).toEqual(Object.values(cases));
+  });
+
+  it('a value loses the white space around it, and the line end of another system', () => {
+    const lines = `printf '<%s>\\n' "$(trim "  a b$TAB $CARRIAGE_RETURN")" "$(trim '')" "$(trim "$TAB x")"`;
+    expect(call(lines)).toBe('<a b>\n<>\n<x>\n');
+  });
+
+  it('a text becomes the inside of a JSON string, without control characters and passwords', () => {
+    const text = String.raw`one\ttab "quoted" back\\slash\r\n\033[31mred\001\177 sftp://user:hidden@host/x ü`;
+    const inside = call(`printf '${text}' | json_text`);
+    expect(JSON.parse(`"${inside}"`)).toBe(
+      'one\ttab "quoted" back\\slash\n\n[31mred sftp://user:***@host/x ü',
+    );
+  });
+
+  it('a finish has an exit code, an error and a summary only if there are some', () => {
+    const finish = (...rest: string[]) =>
+      JSON.parse(
+        call(
+          `finish_message id backup failed START END ${rest.map((text) => `'${text}'`).join(' ')}`,
+        ),
+      );
+    const payload = {
+      job_id: 'id',
+      kind: 'backup',
+      status: 'failed',
+      started_at: 'START',
+      finished_at: 'END',
+    };
+    expect(finish('', '', '')).toEqual({ id: 'id', type: 'job.finished', payload });
+    expect(finish('1', 'no', '"bytes_added":7').payload).toEqual({
+      ...payload,
+      exit_code: 1,
+      error: 'no',
+      summary: { bytes_added: 7 },
+    });
+  });
+
+  it('a hello has what restic says of itself, or else what the system says', () => {
+    const hello = (version: string) => {
+      const directory = temporaryDirectory();
+      const restic = `restic='${join(directory, 'restic')}'; printf '#!/bin/sh\\necho "${version}"\\n' >"$restic"; chmod +x "$restic"`;
+      return JSON.parse(call(`${restic}; interval=90; hello_message`, directory)).payload;
+    };
+    expect(hello('restic 0.18.0 compiled with go1.24.1 on freebsd/arm64')).toMatchObject({
+      protocol_version: 1,
+      restic_version: '0.18.0',
+      os: 'freebsd',
+      arch: 'arm64',
+      backup_interval_seconds: 90,
+    });
+    const other = hello('borg 1.4 on freebsd/arm64');
+    expect(other).not.toHaveProperty('restic_version');
+    expect(other.os).toBe('linux');
+  });
+
+  /** What `ask_snapshots` finds in the answer of restic, about a run that began at 10:00 UTC. */
+  function summaryOf(
+    snapshots: object[] | null,
+    settings = '',
+    started = '2026-03-01T10:00:00.500Z',
+  ) {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'answer'), `${JSON.stringify(snapshots)}\n`);
+    const fake = `ask_restic() { cat '${join(directory, 'answer')}'; }`;
+    const lines = `${fake}; started=${started} at_host='' snapshots='' summary=''\n${settings}\nask_snapshots; printf '%s|%s' "$snapshots" "$summary"`;
+    return call(lines, directory);
+  }
+
+  it.each([
+    ['2026-03-01T10:00:01Z', true],
+    ['2026-03-01T12:00:01.123456789+02:00', true],
+    ['2026-03-01T05:00:01-05:00', true],
+    ['2026-02-28T23:30:01-10:30', true],
+    ['2026-03-01T10:00:00Z', false],
+    ['2026-03-01T11:59:59+02:00', false],
+    ['2026-03-01T04:59:59-05:00', false],
+    ['2026-02-28T23:59:59Z', false],
+  ])('a snapshot of %s is of a run that began at 10:00:00.5 UTC: %s', (time, isOfThisRun) => {
+    const id = 'a'.repeat(64);
+    const found = summaryOf([{ time, hostname: 'web', id, short_id: 'aaaaaaaa' }], 'at_host=web');
+    expect(found).toBe(isOfThisRun ? `1|"snapshot_id":"${id}"` : '1|');
+  });
+
+  it('the last snapshot of this host is meant, with what it added after compression', () => {
+    const at = (second: number, hostname: string, id: string) => ({
+      time: `2026-03-01T10:00:${second}Z`,
+      hostname,
+      summary: {
+        backup_start: `2026-03-01T10:00:${second}Z`,
+        data_added: 9,
+        data_added_packed: second,
+      },
+      id,
+      short_id: id,
+    });
+    const all = [at(20, 'web', 'aa'), at(30, 'web', 'bb'), at(40, 'mail', 'cc')];
+    expect(summaryOf(all, 'RESTIC_HOST=web')).toBe('3|"snapshot_id":"bb","bytes_added":30');
+    expect(summaryOf(all, 'RESTIC_HOST=web at_host=mail')).toBe(
+      '3|"snapshot_id":"cc","bytes_added":40',
+    );
+    expect(summaryOf(all, 'at_host=other')).toBe('3|');
+    expect(summaryOf(null)).toBe('0|');
+    expect(summaryOf([])).toBe('0|');
+  });
+
+  it('the size of the repository is asked for once a day, and when it may have changed much', () => {
+    const spool = temporaryDirectory();
+    const due = (kind: string) =>
+      `kind=${kind}; if stats_are_due; then echo ${kind}; else echo -; fi`;
+    const at = (age: number) => `echo $(($(seconds) - ${age})) >"$spool/stats-at"`;
+    const lines = [
+      `spool='${spool}' has_spool=1`,
+      due('init'),
+      due('backup'), // after an init the repository was empty
+      due('backup'),
+      due('check'),
+      due('forget'),
+      due('prune'),
+      at(86_300),
+      due('backup'),
+      at(86_400),
+      due('backup'),
+      due('backup'),
+    ];
+    expect(call(lines.join('\n')).trim().split('\n')).toEqual([
+      'init',
+      'backup',
+      '-',
+      '-',
+      'forget',
+      'prune',
+      '-',
+      'backup',
+      '-',
+    ]);
+  });
+
+  it('a process is known by its start, because its number may be used again', () => {
+    const lines = `
+      alive() { if is_alive "$@"; then echo yes; else echo no; fi; }
+      alive $$ "$(start_of $$)"; alive $$ ''; alive $$ 1; alive 4194305 ''; alive x ''; alive '' ''`;
+    expect(call(lines).trim().split('\n')).toEqual(['yes', 'yes', 'no', 'no', 'no', 'no']);
+  });
+
+  it('messages are spooled in their order, also beyond the ninth', () => {
+    const spool = join(temporaryDirectory(), 'spool');
+    mkdirSync(spool);
+    writeFileSync(join(spool, '000000000008.job'), 'x\n');
+    const lines = `spool='${spool}' has_spool=1; for n in 1 2 3; do spool_add job "message $n"; done; spool_add stats four`;
+    call(lines);
+    expect(readdirSync(spool).sort()).toEqual([
+      '000000000008.job',
+      '000000000009.job',
+      '000000000010.job',
+      '000000000011.job',
+      '000000000012.stats',
+    ]);
+    expect(readFileSync(join(spool, '000000000010.job'), 'utf8')).toBe('message 2\n');
+  });
+
+  it('a request has at most so many messages and bytes, but one message in any case', () => {
+    const spool = join(temporaryDirectory(), 'spool');
+    mkdirSync(spool);
+    for (let n = 1; n <= 5; n++) {
+      writeFileSync(join(spool, `00000000000${n}.job`), `{"id":"${n}","payload":{}}\n`);
+    }
+    const lines = `spool='${spool}' _locked=1 _hello=hello
+      build_batch 3; echo $batch
+      BATCH_BYTES=60; build_batch 200; echo $batch
+      BATCH_BYTES=1; build_batch 200; echo $batch`;
+    const files = call(lines).trim().split('\n');
+    expect(files.map((line) => line.split(' ').length)).toEqual([3, 2, 1]);
+    expect(files[0]).toBe('000000000001.job 000000000002.job 000000000003.job');
+  });
+
+  it('each answer of a server and each error of curl is explained', () => {
+    const statuses: [status: number, text: string][] = [
+      [301, 'redirects to another URL'],
+      [401, 'does not know the token'],
+      [403, 'a proxy in front of the server refused'],
+      [404, 'has no /agent/messages'],
+      [407, 'a proxy in front of the server refused'],
+      [429, 'cannot accept reports now (429)'],
+      [500, 'HTTP status 500'],
+      [502, 'the proxy in front of the server cannot reach it'],
+      [503, 'cannot accept reports now (503)'],
+      [504, 'the proxy in front of the server cannot reach it'],
+    ];
+    const errors: [code: number, text: string][] = [
+      [3, 'is not a URL'],
+      [5, 'cannot resolve the name of the proxy'],
+      [6, 'cannot resolve the host name'],
+      [7, 'cannot connect to'],
+      [28, 'did not answer in time'],
+      [35, 'use https:// if the server has TLS'],
+      [52, 'use https:// if the server has TLS'],
+      [60, 'is not trusted: set RESTIC_REPORT_CA_FILE'],
+      [77, 'does not contain PEM certificates'],
+      [92, 'curl failed: curl: (92)'],
+    ];
+    const lines = [
+      ...statuses.map(([status]) => `status=${status} answer=''; explain; echo`),
+      ...errors.map(([code]) => `status=000 answer='curl: (${code}) why'; explain; echo`),
+    ];
+    const explained = call(`shown_url=http://x\n${lines.join('\n')}`)
+      .trim()
+      .split('\n');
+    expect(explained).toEqual(
+      [...statuses, ...errors].map(([, text]) => expect.stringContaining(text)),
+    );
+  });
+
+  it('a command that takes too long is ended, also where there is no timeout', () => {
+    const lines = `
+      exec 2>/dev/null # a shell may say that it has ended the program
+      limited 5 sh -c 'exit 7'; echo $?
+      timeout() { return 127; }
+      limited 5 sh -c 'exit 7'; echo $?
+      limited 0 sleep 60; echo $(($? > 128))`;
+    expect(call(lines)).toBe('7\n7\n1\n');
+  });
+
+  it.each([
+    ['', 1, 'RESTIC_REPORT_URL is not set'],
+    ['ftp://x', 1, 'must begin with http:// or https://, not ftp://x'],
+    ['ftp://me:hidden@x', 1, 'not ftp://me:***@x'],
+    ['http://', 1, 'must begin with'],
+    ['https://x/ws/agent', 0, 'https://x'],
+    ['https://x/agent/messages//', 0, 'https://x'],
+  ])('the address %j', (url, code, shown) => {
+    const lines = `conf=x file_problem=''; RESTIC_REPORT_URL='${url}' RESTIC_REPORT_TOKEN=t HOME=/x
+      check_settings; echo "$? $problem$url"`;
+    const found = call(lines);
+    expect(found.startsWith(`${code} `)).toBe(true);
+    expect(found).toContain(shown);
+    if (code === 1) expect(found.split(`$`)[0]?.replace(url, '')).not.toContain('hidden');
+  });
+
+  it.each([
+    ['rmh_abc-_.~+/=', ''],
+    [' rmh_abc\t', ''],
+    ['', 'neither RESTIC_REPORT_TOKEN nor RESTIC_REPORT_TOKEN_FILE is set'],
+    ['rmh_...', 'is the example from the documentation'],
+    ['"rmh_abc"', 'invalid characters'],
+    ['two words', 'invalid characters'],
+  ])('the token %j', (token, problem) => {
+    const lines = `conf=x file_problem=''; RESTIC_REPORT_URL=http://x RESTIC_REPORT_TOKEN='${token}' HOME=/x
+      check_settings; printf '%s' "$problem"`;
+    expect(call(lines)).toEqual(problem === '' ? '' : expect.stringContaining(problem));
+  });
+}
