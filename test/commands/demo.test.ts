@@ -222,7 +222,7 @@ describe('a port that is taken', () => {
     await occupy(8080);
     const { demo } = startDemo(['--hosts', '1']);
     await demo.output(
-      /^ {2}http:\/\/127\.0\.0\.1:(?!8080\b)\d+\/metrics {2}\(port 8080 is in use\)$/m,
+      /^ {2}http:\/\/127\.0\.0\.1:(?!8080\b)\d+\/#token=\S+\n {2}\(port 8080 is in use\)$/m,
     );
     expect(await demo.end('SIGINT')).toBe(0);
   });
@@ -230,7 +230,8 @@ describe('a port that is taken', () => {
   test('is not spoken of if another port was asked for', async () => {
     const { demo } = startDemo(['--hosts', '1', '--listen', '127.0.0.1:0']);
     await demo.output(/^curl/m);
-    expect(demo.stdout).toMatch(/^ {2}http:\/\/127\.0\.0\.1:\d+\/metrics$/m);
+    expect(demo.stdout).toMatch(/^ {2}http:\/\/127\.0\.0\.1:\d+\/#token=\S+$/m);
+    expect(demo.stdout).not.toContain('is in use');
     expect(await demo.end('SIGINT')).toBe(0);
   });
 

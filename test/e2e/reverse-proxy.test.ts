@@ -117,7 +117,7 @@ async function startProxy(documented: Documented, upstream: string): Promise<Pro
   const proxy = spawn(pathOf(documented.program), args, { stdio: 'inherit' });
   onTestFinished(() => void proxy.kill('SIGKILL'));
   const url = `http://127.0.0.1:${port}`;
-  await eventually(async () => expect((await fetch(url)).status).toBe(404));
+  await eventually(async () => expect((await fetch(`${url}/nowhere`)).status).toBe(404));
   return { url, agentUrl: `ws://127.0.0.1:${port}/ws/agent`, directory };
 }
 
