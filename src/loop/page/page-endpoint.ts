@@ -8,15 +8,30 @@ import { type PageDocument, readPageDocument } from './document.ts';
 /** The best compression: the page is compressed once, at the start. */
 const GZIP_LEVEL = 9;
 
-/**
- * Mounts the status page at `/`. The page has no data and no gate: its script asks the API, which has the
- * gates of `/metrics`. Reads the page now, and serves it from memory.
- */
-export function mountPage(app: TemplatedApp, requests: RequestBudget): void {
+interface Answers {
+  readonly plain: Buffer<ArrayBuffer>;
+  readonly gzip: Buffer<ArrayBuffer>;
+  readonly headers: Headers;
+}
+
+let answers: Answers | undefined;
+
+/** Makes them once in each thread: it takes some 50 ms, and a new certificate needs a new app. */
+function answersOfThisThread(): Answers {
+  if (answers !== undefined) return answers;
   const document = readPageDocument();
   const plain = Buffer.from(document.html);
   const gzip = gzipSync(plain, { level: GZIP_LEVEL });
-  const headers = pageHeaders(document);
+  answers = { plain, gzip, headers: pageHeaders(document) };
+  return answers;
+}
+
+/**
+ * Mounts the status page at `/`. The page has no data and no gate: its script asks the API, which has the
+ * gates of `/metrics`. Reads the page at the first call in a thread, and serves it from memory.
+ */
+export function mountPage(app: TemplatedApp, requests: RequestBudget): void {
+  const { plain, gzip, headers } = answersOfThisThread();
   const gzipHeaders = { ...headers, 'Content-Encoding': 'gzip' };
   app.any('/', (res: HttpResponse, req: HttpRequest) => {
     const response = new PendingResponse(res, req, requests);
