@@ -61,6 +61,7 @@ async function visits(browser: Browser, hosts: number, count: number): Promise<R
     await (await fetch(`${url}/api/fleet`)).arrayBuffer();
     const times: number[] = [];
     const kib: number[] = [];
+    const plainKib: number[] = [];
     for (let visit = 0; visit < count; visit++) {
       const context = await browser.newContext();
       const opened = await context.newPage();
@@ -68,10 +69,12 @@ async function visits(browser: Browser, hosts: number, count: number): Promise<R
       await opened.goto(`${url}/`);
       await opened.locator('#hosts li').first().waitFor();
       times.push(await opened.evaluate<number>('window.firstHostAt'));
-      const bytes = await opened.evaluate<number>(
-        `performance.getEntriesByType('navigation')[0].transferSize`,
+      const [sent = 0, whole = 0] = await opened.evaluate<number[]>(
+        `(({ transferSize, decodedBodySize }) => [transferSize, decodedBodySize])(
+          performance.getEntriesByType('navigation')[0])`,
       );
-      kib.push(bytes / 1_024);
+      kib.push(sent / 1_024);
+      plainKib.push(whole / 1_024);
       await context.close();
     }
     await server.stop();
@@ -82,6 +85,7 @@ async function visits(browser: Browser, hosts: number, count: number): Promise<R
     return [
       ...row('time to the first host on the status page', 'ms', times),
       ...row('size of the status page, as sent', 'KiB', kib),
+      ...row('size of the status page, without compression', 'KiB', plainKib),
     ];
   } finally {
     rmSync(dataDir, { recursive: true, force: true });

@@ -21,11 +21,18 @@ export interface ReportedJob {
 const COLUMNS = `job_id, kind, status, started_at, finished_at, exit_code, error, bytes_added,
   files_unreadable, recorded_at`;
 
+/**
+ * Number of jobs of a host, by their first reports, among which SQLite looks for the last ones. A host may have 100,000,
+ * and unlike PostgreSQL, SQLite has no time limit for a statement.
+ */
+const MAX_READ_JOBS = 10_000;
+
 /*
  * The last jobs of a host, newest first, in the SQL of each engine. A time ahead of the time of receipt does
  * not count: the agent's clock was wrong.
  */
-export const SQLITE_LAST_JOBS = `SELECT ${COLUMNS} FROM jobs WHERE host_id = ?
+export const SQLITE_LAST_JOBS = `SELECT ${COLUMNS} FROM jobs WHERE seq IN
+    (SELECT seq FROM jobs WHERE host_id = ? ORDER BY seq DESC LIMIT ${MAX_READ_JOBS})
   ORDER BY min(coalesce(finished_at, started_at), recorded_at) DESC, recorded_at DESC, job_id DESC
   LIMIT ${LAST_JOBS}`;
 export const POSTGRES_LAST_JOBS = `SELECT ${COLUMNS} FROM jobs WHERE host_id = $1

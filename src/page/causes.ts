@@ -1,9 +1,14 @@
-import { type Api, ApiError } from './api.ts';
-import type { Host } from './model.ts';
+import { ApiError } from './api-error.ts';
+import type { Host, HostDetails } from './model.ts';
 import { type Cause, causeIn } from './words.ts';
 
 /** So many hosts of the list get their cause. They are the worst, and the first to be seen. */
 const MAX_CAUSES = 20;
+/** Requests at one time. The server refuses requests beyond a number for all pages together. */
+const MAX_REQUESTS = 3;
+
+/** Asks the API for the details of a host. */
+export type DetailsOf = (hostId: string) => Promise<HostDetails>;
 
 /**
  * Why the worst hosts are in their state. The list of the API does not contain that, so this asks for their
@@ -20,13 +25,17 @@ export class Causes {
    * Loads the causes that are not known yet, and forgets those of other hosts.
    * @returns whether there are new ones
    */
-  async load(hosts: readonly Host[], api: Api, signal: AbortSignal): Promise<boolean> {
+  async load(hosts: readonly Host[], detailsOf: DetailsOf): Promise<boolean> {
     const wanted = hosts.filter(hasCause).slice(0, MAX_CAUSES);
     const missing = wanted.filter((host) => this.of(host) === undefined);
-    const found = await Promise.all(
-      missing.map(async (host) => [keyOf(host), await causeOf(host, api, signal)] as const),
-    );
-    const loaded = new Map(found);
+    const loaded = new Map<string, Cause | undefined>();
+    const waiting = [...missing];
+    const loadSome = async () => {
+      for (let host = waiting.shift(); host !== undefined; host = waiting.shift()) {
+        loaded.set(keyOf(host), await causeOf(host, detailsOf));
+      }
+    };
+    await Promise.all(Array.from({ length: MAX_REQUESTS }, loadSome));
     this.#known = new Map(
       wanted.flatMap((host) => {
         const cause = this.of(host) ?? loaded.get(keyOf(host));
@@ -49,11 +58,10 @@ function keyOf({ host_id: hostId, last_backup_at: at, alerts }: Host): string {
 /** @returns undefined if there was no answer: then the list does without, until the next attempt */
 async function causeOf(
   { host_id: hostId }: Host,
-  api: Api,
-  signal: AbortSignal,
+  detailsOf: DetailsOf,
 ): Promise<Cause | undefined> {
   try {
-    return causeIn(await api.host(hostId, signal));
+    return causeIn(await detailsOf(hostId));
   } catch (error) {
     if (error instanceof ApiError) return undefined;
     throw error;

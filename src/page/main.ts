@@ -1,5 +1,6 @@
 import { Announcer } from './announcer.ts';
-import { Api, ApiError } from './api.ts';
+import { Api } from './api.ts';
+import { ApiError } from './api-error.ts';
 import { Causes } from './causes.ts';
 import { ConnectionView } from './connection-view.ts';
 import { byId, setText } from './dom.ts';
@@ -96,7 +97,8 @@ async function loadList(
   showFleet(fleet);
   showHosts(hosts, next !== null);
   showLive();
-  if (await causes.load(hosts, api, signal)) hostList.show(hosts, serverNow(), causes);
+  if (await causes.load(hosts, (hostId) => api.host(hostId, signal)))
+    hostList.show(hosts, serverNow(), causes);
 }
 
 async function loadHost(api: Api, hostId: string, signal: AbortSignal): Promise<void> {

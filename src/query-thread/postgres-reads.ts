@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../connection-thread/connection.ts';
 import { openAlerts } from '../contract/host-details.ts';
 import { type LastJobRow, POSTGRES_LAST_JOBS, reportedJob } from '../contract/last-jobs.ts';
@@ -87,16 +88,19 @@ export class PostgresReads implements Reads {
     deadline: number,
   ): Promise<readonly StatementResult[]> {
     if (performance.now() > deadline) throw tooLate('earlier reads of the database took too long');
-    await this.#connected();
+    await this.#connected(deadline);
     const number = this.#number;
     if (number === 0) {
       throw new RmError('api_failed', `PostgreSQL: ${this.#unreachable ?? 'no connection'}`);
     }
     let isTooLate = false;
-    const timer = setTimeout(() => {
-      isTooLate = true;
-      this.#connection.abort(number);
-    }, ANSWER_LIMIT_MS);
+    const timer = setTimeout(
+      () => {
+        isTooLate = true;
+        this.#connection.abort(number);
+      },
+      Math.max(0, deadline - performance.now()),
+    );
     const { results, error } = await this.#connection.run(number, [
       { text: BEGIN },
       ...statements,
@@ -108,15 +112,24 @@ export class PostgresReads implements Reads {
     throw new RmError('api_failed', `PostgreSQL: ${error.message}`);
   }
 
-  /** Waits until there is a connection, or no server was reachable. */
-  async #connected(): Promise<void> {
+  /**
+   * Waits until there is a connection, or no server was reachable.
+   * @throws RmError `api_too_late` if neither is the case in time; the connection thread goes on trying
+   */
+  async #connected(deadline: number): Promise<void> {
     if (this.#number !== 0 || this.#unreachable !== undefined) return;
     this.#connecting ??= new Promise<void>((resolve) => {
       this.#wake = resolve;
     }).finally(() => {
       this.#connecting = undefined;
     });
-    await this.#connecting;
+    const limit = new AbortController();
+    const tooLong = sleep(Math.max(0, deadline - performance.now()), 'too long', limit).catch(
+      () => '',
+    );
+    const first = await Promise.race([this.#connecting, tooLong]);
+    limit.abort();
+    if (first === 'too long') throw tooLate('PostgreSQL: no connection yet');
   }
 }
 

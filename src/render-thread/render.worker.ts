@@ -5,6 +5,7 @@ import type { BodyLayout } from '../shared/body-layout.ts';
 import type { BuildInfo } from '../shared/families.ts';
 import { FleetReader } from '../shared/fleet-reader.ts';
 import { JobHistogram } from '../shared/job-histogram.ts';
+import { SERVER_FAMILIES } from '../shared/server-families.ts';
 import { encoderFor } from './encoders.ts';
 import { KeptBody } from './kept-body.ts';
 import type { LogSize } from './piece-store.ts';
@@ -54,8 +55,13 @@ if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL
 const data: RenderThreadData = workerData;
 const fleet = new FleetReader(data.fleet);
 const jobs = JobHistogram.attach(data.jobs);
-const server = new ServerReader(data.stats, !data.exclude.includes('process_cpu_seconds_total'));
+const server = new ServerReader(data.stats, SERVER_FAMILIES.some(isShownOfProcess));
 const keptBodies = new Map<Encoding, { readonly body: KeptBody; readonly lastRequested: number }>();
+
+/** The values of the process are read only if a family shows one of them. */
+function isShownOfProcess({ name }: { readonly name: string }): boolean {
+  return name.startsWith('process_') && !data.exclude.includes(name);
+}
 
 /**
  * Renders from shared memory into shared memory. The result contains the places of the pieces and

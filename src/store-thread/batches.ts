@@ -270,8 +270,12 @@ export class Batches {
     failure: Failure,
     applied: readonly Outcome[],
   ): readonly Outcome[] {
-    if (failure.isUncertain) this.#uncertain.add(operations, applied);
-    this.#options.health.failed(failure.message);
+    const { health } = this.#options;
+    const dropped = failure.isUncertain ? this.#uncertain.add(operations, applied) : 0;
+    if (dropped > 0) {
+      health.defect(new Error(`${dropped} finished jobs may be missing in the job histogram`));
+    }
+    health.failed(failure.message);
     return this.#failAll(operations, failure);
   }
 

@@ -27,15 +27,17 @@ export class UncertainCommits {
     this.#clients = clients;
   }
 
-  /** @param outcomes the outcomes of the operations if the transaction was committed, in their order */
-  add(operations: readonly Operation[], outcomes: readonly Outcome[]): void {
+  /**
+   * @param outcomes the outcomes of the operations if the transaction was committed, in their order
+   * @returns number of finishes that were dropped because there are too many
+   */
+  add(operations: readonly Operation[], outcomes: readonly Outcome[]): number {
     for (const finish of firstFinishes(operations, outcomes)) {
       this.#finishes.set(jobKey(finish.hostId, finish.jobId), finish);
     }
-    for (const key of this.#finishes.keys()) {
-      if (this.#finishes.size <= MAX_UNCERTAIN) return;
-      this.#finishes.delete(key);
-    }
+    const excess = Math.max(0, this.#finishes.size - MAX_UNCERTAIN);
+    for (const key of [...this.#finishes.keys()].slice(0, excess)) this.#finishes.delete(key);
+    return excess;
   }
 
   /**

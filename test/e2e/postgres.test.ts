@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
-import { NO_POSTGRES, postgresForAll } from '../support/postgres.ts';
-import { unless } from '../support/programs.ts';
+import { createCertificate } from '../support/certificate.ts';
+import { NO_POSTGRES, PostgresServer, postgresForAll } from '../support/postgres.ts';
+import { needs, unless } from '../support/programs.ts';
 import { cli, eventually, Served, sample, temporaryDirectory } from '../support/serve.ts';
 
 const PASSWORD = 'hunter2';
@@ -33,6 +34,27 @@ unless(NO_POSTGRES).describe('control planes on one PostgreSQL', async () => {
     const line = log.split('\n').find((text) => text.includes('"msg":"started"'));
     return line === undefined ? undefined : JSON.parse(line);
   }
+
+  needs('openssl').test(
+    'connect with TLS to a server whose certificate they check, and to no other',
+    async () => {
+      const certificate = createCertificate(temporaryDirectory());
+      const secure = await PostgresServer.start();
+      onTestFinished(() => secure.remove());
+      secure.useCertificate(certificate, temporaryDirectory());
+      const url = secure.createDatabase().replace('127.0.0.1', 'localhost');
+      const withTls = `${url}?sslmode=verify-full&sslrootcert=${certificate.cert}`;
+      const served = await Served.start({ RM_DATABASE_URL: withTls });
+      expect(await served.addHost('web')).toMatchObject({ host: 'web' });
+      const encrypted = 'SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid <> pg_backend_pid()';
+      expect(Number(secure.sql(encrypted, url))).toBeGreaterThan(0);
+      const { code, stderr } = await cli(['hosts', 'list'], {
+        RM_DATABASE_URL: `${url}?sslmode=verify-full`,
+      });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/self.signed certificate/);
+    },
+  );
 
   it('are one control plane: a host, its agent and its finishes are on both', async () => {
     const database = newDatabase();

@@ -71,10 +71,8 @@ it('no more than a limited number of finishes is remembered', () => {
     ],
   );
   const first: Outcome = { answer: { first: true, kind: 'check', durationMs: 7 } };
-  commits.add(
-    finishes,
-    Array.from(finishes, () => first),
-  );
+  const outcomes = Array.from(finishes, () => first);
+  expect(commits.add(finishes, outcomes), 'dropped').toBe(1);
   expect(commits.next()[0]?.jobId).toBe('1');
 });
 

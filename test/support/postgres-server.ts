@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -124,6 +125,26 @@ export class PostgresServer {
     chmodSync(parent, 0o755);
     if (isRoot()) chownSync(directory, NOBODY, NOGROUP);
     return directory;
+  }
+
+  /**
+   * Offers TLS with this certificate from now on.
+   * @param parent a directory in which the server gets a copy of it
+   */
+  useCertificate(
+    { certPem, keyPem }: { readonly certPem: string; readonly keyPem: string },
+    parent: string,
+  ): void {
+    const directory = this.ownDirectory(parent);
+    const settings = { ssl_cert_file: certPem, ssl_key_file: keyPem };
+    for (const [setting, pem] of Object.entries(settings)) {
+      const file = join(directory, setting);
+      writeFileSync(file, pem, { mode: 0o600 });
+      if (isRoot()) chownSync(file, NOBODY, NOGROUP);
+      this.sql(`ALTER SYSTEM SET ${setting} = '${file}'`, 'postgres');
+    }
+    this.sql('ALTER SYSTEM SET ssl = on', 'postgres');
+    this.sql('SELECT pg_reload_conf()', 'postgres');
   }
 
   url(database: string): string {

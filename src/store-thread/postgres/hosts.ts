@@ -1,6 +1,7 @@
 import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { RepoStatus } from '../../contract/host.ts';
 import type { SqlScalar, SqlValue, Statement } from '../../contract/statements.ts';
+import { orUndefined, timesOf } from '../columns.ts';
 import type { Changed } from '../rows.ts';
 import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
 import type { JobCount } from './jobs.ts';
@@ -328,15 +329,4 @@ function recordOf(
     alerts: timesOf<AlertKind>(alerts),
     lastFinishes: timesOf<FinishKind>(finishes),
   };
-}
-
-const NONE: Times<never> = Object.freeze({});
-
-/** Avoids `JSON.parse` for the empty object, which is the most frequent value. */
-function timesOf<Name extends string>(json: string): Times<Name> {
-  return json === '{}' ? NONE : JSON.parse(json);
-}
-
-function orUndefined<T>(value: T | null): T | undefined {
-  return value ?? undefined;
 }

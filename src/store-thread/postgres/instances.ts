@@ -4,6 +4,7 @@ import type { Session } from './session.ts';
 const HEARTBEAT_MS = 10_000;
 /** An instance that has given no sign for this time is gone, and so are its connections. */
 const GONE_AFTER = "interval '30 seconds'";
+const FORGOTTEN_AFTER = "interval '30 days'";
 const GONE_AFTER_MS = 30_000;
 const BURY_EVERY_MS = 1_000;
 /** Number of hosts that one transaction marks offline. */
@@ -91,6 +92,14 @@ export class Instances {
         instance,
       );
     }
+    if (gone.length > 0) this.#forgetOld();
+  }
+
+  /** Each start of a process adds a row. No process that was stopped for so long continues. */
+  #forgetOld(): void {
+    this.#session.run(
+      `DELETE FROM instances WHERE is_gone AND seen_at < clock_timestamp() - ${FORGOTTEN_AFTER}`,
+    );
   }
 
   /**

@@ -1,7 +1,8 @@
 import type { AlertKind } from '../../contract/alert-kinds.ts';
 import type { RepoStatus } from '../../contract/host.ts';
 import type { EnrolledHost } from '../../contract/operations.ts';
-import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
+import { orUndefined, timesOf } from '../columns.ts';
+import type { FinishKind, HostRecord } from '../rules/records.ts';
 import type { SqlValue, Statements } from './statements.ts';
 
 const SELECT = `
@@ -181,17 +182,6 @@ function recordOf(row: Row): HostRecord {
     alerts: timesOf<AlertKind>(alerts),
     lastFinishes: timesOf<FinishKind>(finishes),
   };
-}
-
-const NONE: Times<never> = Object.freeze({});
-
-/** Avoids `JSON.parse` for the empty object, which is the most frequent value. */
-function timesOf<Name extends string>(json: string): Times<Name> {
-  return json === '{}' ? NONE : JSON.parse(json);
-}
-
-function orUndefined<T>(value: T | null): T | undefined {
-  return value ?? undefined;
 }
 
 function orNull<T extends SqlValue>(value: T | undefined): T | null {

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { ApiError } from '../../src/page/api-error.ts';
+import { Causes } from '../../src/page/causes.ts';
+import type { Host, HostDetails } from '../../src/page/model.ts';
+
+const HOSTS = Array.from(
+  { length: 25 },
+  (_, n) =>
+    ({ host_id: `${n}`, state: 'failed', last_backup_at: null, alerts: [] }) as unknown as Host,
+);
+const DETAILS = {
+  alerts: [],
+  jobs: [{ kind: 'backup', status: 'failed', exit_code: 12, error: 'wrong password' }],
+} as unknown as HostDetails;
+
+/** An API that notes how many requests wait at one time, and fails for one host. */
+class WatchedApi {
+  asked: string[] = [];
+  most = 0;
+  #waiting = 0;
+
+  async host(hostId: string): Promise<HostDetails> {
+    this.asked.push(hostId);
+    this.most = Math.max(this.most, ++this.#waiting);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#waiting--;
+    if (hostId === '3') throw new ApiError(503, false);
+    return DETAILS;
+  }
+}
+
+test('the causes of the first 20 hosts are asked for, three at a time, and once', async () => {
+  const causes = new Causes();
+  const api = new WatchedApi();
+  const load = () => causes.load(HOSTS, (hostId) => api.host(hostId));
+  expect(await load()).toBe(true);
+  expect(api.asked).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`));
+  expect(api.most).toBe(3);
+  expect(causes.of(HOSTS[0] as Host)?.backup?.exit_code).toBe(12);
+  expect(causes.of(HOSTS[20] as Host)).toBeUndefined();
+  api.asked = [];
+  await load();
+  expect(api.asked, 'the one without an answer again').toEqual(['3']);
+});
