@@ -58,7 +58,7 @@ function closeOnSignal(starting: Promise<ControlPlane>, log: Logger): void {
     const controlPlane = await starting.catch(() => undefined);
     if (controlPlane === undefined) return; // the caller of `run` reports why it did not start
     await controlPlane.close();
-    log.info('shutdown complete, all data written');
+    log.info('shutdown complete, all acknowledged data is stored');
     process.exit(0);
   };
   process.on('SIGTERM', close);

@@ -93,7 +93,7 @@ describe('the log says', () => {
     expect(linesOf(served)).toMatchObject([
       STARTED,
       { signal: 'SIGINT', msg: 'shutting down' },
-      { msg: 'shutdown complete, all data written' },
+      { msg: 'shutdown complete, all acknowledged data is stored' },
     ]);
   });
 });
@@ -109,7 +109,7 @@ test('a second signal while it shuts down changes nothing', async () => {
   expect(linesOf(served)).toMatchObject([
     STARTED,
     { msg: 'shutting down' },
-    { msg: 'shutdown complete, all data written' },
+    { msg: 'shutdown complete, all acknowledged data is stored' },
   ]);
 });
 

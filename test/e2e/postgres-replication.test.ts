@@ -4,6 +4,7 @@ import { TestAgent } from '../support/agent.ts';
 import { freePort } from '../support/free-port.ts';
 import { NO_POSTGRES, PostgresServer } from '../support/postgres.ts';
 import { unless } from '../support/programs.ts';
+import { postBody } from '../support/reports.ts';
 import { cli, eventually, Served, sample } from '../support/serve.ts';
 
 const BACKUPS = 'rm_job_duration_seconds_count{kind="backup",status="succeeded"}';
@@ -70,6 +71,14 @@ unless(NO_POSTGRES).describe('a finish that no synchronous standby has', () => {
     return { acknowledged };
   }
 
+  /** @returns the HTTP status */
+  async function report({ url }: Served, hostToken: string): Promise<number> {
+    const at = '2026-01-02T03:04:05Z';
+    const payload = { job_id: 'r', kind: 'backup', started_at: at, finished_at: at };
+    const message = { type: 'job.finished', id: '1', payload: { ...payload, status: 'succeeded' } };
+    return (await postBody(url, hostToken, JSON.stringify([message]))).status;
+  }
+
   function waiting(select: string): string {
     return server.sql(
       `SELECT ${select} FROM pg_stat_activity
@@ -100,6 +109,30 @@ unless(NO_POSTGRES).describe('a finish that no synchronous standby has', () => {
       expect(served.log).toContain('"event":"store_recovered"');
     },
   );
+
+  it('keeps only one connection, however many finishes follow', async () => {
+    const { served, agent } = await serveOne();
+    const { stdout } = await cli(['hosts', 'add', 'db', 'mail', 'ns'], { RM_DATABASE_URL: url });
+    const others = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).token as string);
+    await requireStandby('absent');
+    const { acknowledged } = await sendAndWait(agent, 'x');
+    expect(await acknowledged).toBe(false);
+    for (const other of others) expect(await report(served, other)).toBe(503);
+    const count = server.sql(
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'restic-manager'",
+      url,
+    );
+    expect(count).toBe('1');
+    expect(served.log).not.toContain('statement timeout');
+    await requireStandby('');
+    for (const other of others) {
+      await eventually(async () => expect(await report(served, other)).toBe(200));
+    }
+    await eventually(() => expect(stored()).toBe('5'));
+  });
 
   it('is not acknowledged after a failover, although another transaction has its number there', async () => {
     const port = await freePort();

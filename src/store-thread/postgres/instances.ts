@@ -7,6 +7,8 @@ const GONE_AFTER = "interval '30 seconds'";
 const FORGOTTEN_AFTER = "interval '30 days'";
 const GONE_AFTER_MS = 30_000;
 const BURY_EVERY_MS = 1_000;
+/** The writer of all processes that have no number yet. Numbers start at 1. */
+const STARTING = 0;
 /** Number of hosts that one transaction marks offline. */
 const STEP = 2_000;
 
@@ -37,6 +39,7 @@ export class Instances {
   /** Adds this process. @returns its number, which is unique */
   register({ shard, onSharedShard }: Serving): number {
     this.#onSharedShard = onSharedShard;
+    this.#session.writeAs(STARTING);
     const { rows } = this.#session.run(
       'INSERT INTO instances (shard, shards) VALUES ($1, $2) RETURNING instance',
       shard.index,
@@ -44,6 +47,7 @@ export class Instances {
     );
     const instance = Number(rows[0]?.[0]);
     this.#instance = instance;
+    this.#session.writeAs(instance);
     this.#aliveSince = performance.now();
     this.#seenAt = this.#aliveSince;
     return instance;

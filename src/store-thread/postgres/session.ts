@@ -30,6 +30,11 @@ const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
  */
 const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
 
+/** First number of the advisory locks of `Session.writeAs`. They have two, the lock of a migration has one. */
+const WRITER_LOCK = 1;
+/** A statement was cancelled, for example by its time limit. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const QUERY_CANCELED = '57014';
+
 const WRITES: readonly string[] = ['DELETE', 'INSERT', 'UPDATE'];
 
 /** What runs in a transaction. */
@@ -51,6 +56,7 @@ export class Session {
   readonly #bridge: Bridge;
   #transaction: Transaction | undefined;
   #rowsWritten = 0;
+  #begin = BEGIN;
 
   /** @throws DatabaseError if no server can be reached */
   constructor(addresses: readonly string[]) {
@@ -69,6 +75,17 @@ export class Session {
   /** Number of rows written so far, by all statements. */
   get rowsWritten(): number {
     return this.#rowsWritten;
+  }
+
+  /**
+   * From now on, at most one transaction of this writer is open or waits for a synchronous standby. PostgreSQL does not
+   * end the wait when its client has gone. So, without this, each commit that was given up would keep a connection of
+   * the server until a standby is back, and soon nobody could connect.
+   * https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+   * @param writer a whole number that no other process uses
+   */
+  writeAs(writer: number): void {
+    this.#begin = `${BEGIN}; SELECT pg_advisory_xact_lock(${WRITER_LOCK}, ${writer % 2 ** 31})`;
   }
 
   /**
@@ -205,7 +222,7 @@ export class Session {
     unreplicated: string | undefined;
   } {
     const { connection, endAt, hasBegun, deferred, isReading } = transaction;
-    const begin = hasBegun ? [] : [{ text: isReading ? BEGIN_READING : BEGIN }];
+    const begin = hasBegun ? [] : [{ text: isReading ? BEGIN_READING : this.#begin }];
     transaction.hasBegun = true;
     transaction.deferred = [];
     const leftMs = Math.max(endAt - performance.now(), 1);
@@ -213,6 +230,12 @@ export class Session {
     const { results, error, unreplicated } = this.#bridge.run(connection, all, leftMs);
     for (const { command, count } of results) {
       if (WRITES.includes(command)) this.#rowsWritten += count;
+    }
+    if (!hasBegun && results.length === 0 && error?.state === QUERY_CANCELED) {
+      // This server may be a primary that no standby follows any more, so the others are tried first.
+      this.#bridge.abort(connection);
+      const waits = new DatabaseError('an earlier commit still waits for a standby', undefined);
+      return { results, error: waits, unreplicated };
     }
     return { results, error: error && new DatabaseError(error.message, error.state), unreplicated };
   }
