@@ -196,6 +196,18 @@ unless(REASON).describe('three control planes', async () => {
     for (const agent of agents) agent.close();
     for (const one of served) expect(await one.stop()).toBe(0);
   }, 300_000);
+
+  it('serve every connection as soon as one of them has stopped', async () => {
+    const { port } = new URL((await Served.start()).url);
+    const address = await startHaproxy([Number(port), Number(port), await freePort()]);
+    // HAProxy needs three health checks, each after 2 s, to know that the third one has stopped.
+    for (let n = 0; n < 12; n++) {
+      const { status } = await fetch(`http://${address}/healthz`, {
+        headers: { Connection: 'close' },
+      });
+      expect(status).toBe(200);
+    }
+  });
 });
 
 function total(body: string): number {
