@@ -30,6 +30,12 @@ const BEGIN_READING = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
  */
 const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
 
+/**
+ * Identifies the server process, in SQL. Behind pgbouncer, the next transaction may run on another server without a new
+ * connection.
+ */
+export const SERVER_PROCESS = 'pg_postmaster_start_time()::text';
+
 const WRITES: readonly string[] = ['DELETE', 'INSERT', 'UPDATE'];
 
 /** What runs in a transaction. */
