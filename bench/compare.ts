@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { commandLine, wholeNumber } from './support/command-line.ts';
 import type { ResultFile, Row } from './support/result.ts';
 import { median, quantile } from './support/samples.ts';
 import { figure, scenarioText } from './support/table.ts';
@@ -36,7 +37,7 @@ class Interrupted extends Error {}
 // Ctrl-C also reaches the running bench and ends it. This process must stay alive to clean up.
 process.on('SIGINT', () => {});
 
-const { ref, names, flags, rounds } = commandLine();
+const { ref, names, flags, rounds } = commandLine(USAGE, parse);
 const directory = mkdtempSync(join(tmpdir(), 'restic-manager-compare-'));
 const other = join(directory, 'tree');
 try {
@@ -122,26 +123,24 @@ function run(command: string, args: readonly string[]): void {
   if (status !== 0) throw new Error(stderr);
 }
 
-function commandLine() {
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        hosts: { type: 'string', default: '1000' },
-        rounds: { type: 'string', default: '5' },
-        quick: { type: 'boolean', default: false },
-      },
-    });
-    const [ref, ...names] = positionals;
-    if (ref === undefined) throw new Error('REF is missing');
-    return {
-      ref,
-      names: names.length === 0 ? ['observe', 'render', 'scrape'] : names,
-      flags: ['--hosts', values.hosts, ...(values.quick ? ['--quick'] : [])],
-      rounds: Number(values.rounds),
-    };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    process.exit(2);
-  }
+function parse(args: string[]) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      hosts: { type: 'string', default: '1000' },
+      rounds: { type: 'string', default: '5' },
+      quick: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const [ref, ...names] = positionals;
+  if (ref === undefined) throw new Error('REF is missing');
+  return {
+    ref,
+    names: names.length === 0 ? ['observe', 'render', 'scrape'] : names,
+    flags: ['--hosts', values.hosts, ...(values.quick ? ['--quick'] : [])],
+    rounds: wholeNumber('--rounds', values.rounds),
+  };
 }

@@ -1,6 +1,7 @@
 import { parseCommandLine, USAGE } from './failover/command-line.ts';
 import { heading, summary } from './failover/report.ts';
 import { type FailoverOptions, failover } from './failover/run.ts';
+import { commandLine } from './support/command-line.ts';
 
 /*
  * The primary of a replicated PostgreSQL fails in several ways while agents report finishes to several control planes.
@@ -9,7 +10,6 @@ import { type FailoverOptions, failover } from './failover/run.ts';
 
 const MAX_REASONS = 10;
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 
 // Exit handlers end the processes and delete the files. They must also run after these signals.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -19,7 +19,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
-const options = commandLine();
+const options = commandLine(USAGE, parseCommandLine);
 console.log(heading(options));
 const faults = await run(options);
 const more = faults.length - MAX_REASONS;
@@ -43,17 +43,5 @@ async function run(options: FailoverOptions): Promise<readonly string[]> {
     return outcome.faults;
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];
-  }
-}
-
-function commandLine(): FailoverOptions {
-  try {
-    const parsed = parseCommandLine(process.argv.slice(2));
-    if (parsed !== 'help') return parsed;
-    console.log(USAGE);
-    process.exit(0);
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    process.exit(EXIT_USAGE);
   }
 }

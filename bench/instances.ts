@@ -4,6 +4,7 @@ import { freePort } from '../test/support/free-port.ts';
 import { NO_POSTGRES, PostgresServer } from '../test/support/postgres-server.ts';
 import { type Acknowledged, Crowd } from './instances/crowd.ts';
 import { SoakServer } from './soak/server.ts';
+import { commandLine, wholeNumber } from './support/command-line.ts';
 import { median, summarise } from './support/samples.ts';
 
 /*
@@ -31,7 +32,7 @@ const ACKNOWLEDGED_LIMIT_MS = 1_000;
 const MAX_ROLLED_BACK = 3;
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-const { agents, minutes, rate } = commandLine();
+const { agents, minutes, rate } = commandLine(USAGE, parse);
 if (NO_POSTGRES !== '') {
   console.error(NO_POSTGRES);
   process.exit(1);
@@ -188,26 +189,22 @@ function print(title: string, figures: readonly string[]): void {
   console.log(`${title.padEnd(34)}${figures.join(', ')}`);
 }
 
-function commandLine() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        agents: { type: 'string', default: '30000' },
-        minutes: { type: 'string', default: '10' },
-        rate: { type: 'string', default: '500' },
-      },
-    });
-    const [agents, minutes, rate] = [values.agents, values.minutes, values.rate].map(Number);
-    const isBetween = (value = Number.NaN, least: number, most: number) =>
-      value >= least && value <= most;
-    if (!Number.isInteger(agents) || !isBetween(agents, INSTANCES, 50_000)) {
-      throw new Error('--agents: must be a whole number from 3 to 50000');
-    }
-    if (!isBetween(minutes, 0.1, 1_440)) throw new Error('--minutes: must be 0.1 to 1440');
-    if (!isBetween(rate, 1, 100_000)) throw new Error('--rate: must be 1 to 100000');
-    return { agents: agents ?? 0, minutes: minutes ?? 0, rate: rate ?? 0 };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-    process.exit(2);
-  }
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      agents: { type: 'string', default: '30000' },
+      minutes: { type: 'string', default: '10' },
+      rate: { type: 'string', default: '500' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const minutes = Number(values.minutes);
+  if (!(minutes >= 0.1 && minutes <= 1_440)) throw new Error('--minutes: must be 0.1 to 1440');
+  return {
+    agents: wholeNumber('--agents', values.agents, 50_000, INSTANCES),
+    minutes,
+    rate: wholeNumber('--rate', values.rate, 100_000),
+  };
 }

@@ -15,6 +15,7 @@ import { reports } from './reports.ts';
 import { scrape } from './scrape.ts';
 import { stall } from './stall.ts';
 import type { BenchDefinition } from './support/bench.ts';
+import { commandLine, wholeNumber } from './support/command-line.ts';
 import { circumstances } from './support/machine.ts';
 import { Progress } from './support/progress.ts';
 import type { ResultFile } from './support/result.ts';
@@ -49,7 +50,7 @@ interface Options {
   readonly peers: boolean;
 }
 
-const { name, ...options } = commandLine();
+const { name, ...options } = commandLine(USAGE, parse);
 const bench = BENCHES.find((one) => one.name === name);
 if (bench === undefined) runAll(options);
 else await runOne(bench, options);
@@ -93,34 +94,24 @@ function flags({ hosts, quick, peers }: Options): string[] {
   ];
 }
 
-function commandLine(): Options & { readonly name: string | undefined } {
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        hosts: { type: 'string' },
-        json: { type: 'string' },
-        quick: { type: 'boolean', default: false },
-        'no-peers': { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      console.log(USAGE);
-      process.exit(0);
-    }
-    const [name, ...rest] = positionals;
-    const hosts = values.hosts === undefined ? undefined : Number(values.hosts);
-    if (hosts !== undefined && !(Number.isSafeInteger(hosts) && hosts > 0)) {
-      throw new Error(`--hosts: must be a whole number above 0, not ${values.hosts}`);
-    }
-    if (rest.length > 0) throw new Error(`give one NAME only; unexpected: ${rest.join(', ')}`);
-    if (name !== undefined && !BENCHES.some((one) => one.name === name)) {
-      throw new Error(`unknown bench ${name}`);
-    }
-    return { name, hosts, json: values.json, quick: values.quick, peers: !values['no-peers'] };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    process.exit(2);
+function parse(args: string[]): (Options & { readonly name: string | undefined }) | 'help' {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      hosts: { type: 'string' },
+      json: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      'no-peers': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const [name, ...rest] = positionals;
+  const hosts = values.hosts === undefined ? undefined : wholeNumber('--hosts', values.hosts);
+  if (rest.length > 0) throw new Error(`give one NAME only; unexpected: ${rest.join(', ')}`);
+  if (name !== undefined && !BENCHES.some((one) => one.name === name)) {
+    throw new Error(`unknown bench ${name}`);
   }
+  return { name, hosts, json: values.json, quick: values.quick, peers: !values['no-peers'] };
 }

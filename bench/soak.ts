@@ -2,6 +2,7 @@ import { parseCommandLine, type SoakOptions, USAGE } from './soak/command-line.t
 import { progressLine, summary } from './soak/report.ts';
 import { soak } from './soak/run.ts';
 import { verdict } from './soak/verdict.ts';
+import { commandLine } from './support/command-line.ts';
 
 /*
  * Runs a control plane for minutes or hours while agents report, disconnect and reconnect, hosts
@@ -12,7 +13,6 @@ import { verdict } from './soak/verdict.ts';
 /** Maximum number of printed reasons. An error that occurs with each message would fill the screen. */
 const MAX_REASONS = 20;
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 
 // Exit handlers end the processes and delete the files of the soak. They must also run after these
 // signals.
@@ -20,7 +20,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.exit(EXIT_FAILED));
 }
 
-const options = commandLine();
+const options = commandLine(USAGE, parseCommandLine);
 const { minutes, agents, rate, threads } = options;
 console.log(
   `soak: ${agents} agents, ${rate} finishes/s, ${minutes} minutes, ${threads} agent ${threads === 1 ? 'loop' : 'loops'}`,
@@ -43,17 +43,5 @@ async function run(options: SoakOptions): Promise<string[]> {
     return verdict(outcome);
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];
-  }
-}
-
-function commandLine(): SoakOptions {
-  try {
-    const parsed = parseCommandLine(process.argv.slice(2));
-    if (parsed !== 'help') return parsed;
-    console.log(USAGE);
-    process.exit(0);
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    process.exit(EXIT_USAGE);
   }
 }

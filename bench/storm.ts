@@ -2,9 +2,11 @@ import { fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { MAX_AGENT_THREADS } from '../src/config/settings.ts';
 import { Scrapes } from './soak/scrapes.ts';
 import { SoakServer } from './soak/server.ts';
 import type { CrowdOrder, CrowdReport } from './storm/crowd.ts';
+import { commandLine, wholeNumber } from './support/command-line.ts';
 import { summarise } from './support/samples.ts';
 
 /*
@@ -19,7 +21,7 @@ const SCRAPE_PAUSE_MS = 50;
 const RESTARTING = '1012';
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-const { agents, threads } = commandLine();
+const { agents, threads } = commandLine(USAGE, parse);
 
 const server = await SoakServer.start(threads);
 const names = Array.from({ length: agents }, (_, n) => `db-fra1-${n}.backup.example.net`);
@@ -62,22 +64,18 @@ const isGood = slowest < 1_000 && exit.by === 0 && closeCodes[RESTARTING] === ag
 console.log(isGood ? 'PASS' : 'FAIL');
 process.exit(isGood ? 0 : 1);
 
-function commandLine() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        agents: { type: 'string', default: '15000' },
-        threads: { type: 'string', default: '1' },
-      },
-    });
-    const [agents, threads] = [Number(values.agents), Number(values.threads)];
-    const isCount = (value: number, most: number) =>
-      Number.isInteger(value) && value >= 1 && value <= most;
-    if (!isCount(agents, MAX_AGENTS)) throw new Error(`--agents: must be 1 to ${MAX_AGENTS}`);
-    if (!isCount(threads, 64)) throw new Error('--threads: must be 1 to 64');
-    return { agents, threads };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-    process.exit(2);
-  }
+function parse(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      agents: { type: 'string', default: '15000' },
+      threads: { type: 'string', default: '1' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  return {
+    agents: wholeNumber('--agents', values.agents, MAX_AGENTS),
+    threads: wholeNumber('--threads', values.threads, MAX_AGENT_THREADS),
+  };
 }

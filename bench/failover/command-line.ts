@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../support/command-line.ts';
 import type { FailoverOptions } from './run.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -39,10 +40,4 @@ export function parseCommandLine(args: readonly string[]): FailoverOptions | 'he
     isStrict: values.strict,
     scenarios: named.length === 0 ? SCENARIOS.filter(({ isDefault }) => isDefault) : named,
   };
-}
-
-function wholeNumber(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new Error(`${flag}: must be a whole number from 1 to ${most}, not ${text}`);
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { MAX_AGENT_THREADS } from '../../src/config/settings.ts';
 import { MAX_REMEMBERED } from '../../src/store-thread/sqlite/jobs.ts';
+import { wholeNumber } from '../support/command-line.ts';
 
 export const USAGE = `npm run soak -- [--minutes N] [--agents N] [--rate N] [--threads N] [--scrape-limit MS]
 
@@ -70,11 +71,4 @@ function checkJobsPerHost({ minutes, agents, rate }: SoakOptions): void {
   throw new Error(
     `--rate: must be at most ${mostRate} with ${agents} agents for ${minutes} minutes, because the server keeps only ${MAX_REMEMBERED} jobs per host`,
   );
-}
-
-function wholeNumber(flag: string, text: string, most = Number.MAX_SAFE_INTEGER): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0 && value <= most) return value;
-  const range = most === Number.MAX_SAFE_INTEGER ? 'above 0' : `from 1 to ${most}`;
-  throw new Error(`${flag}: must be a whole number ${range}, not ${text}`);
 }

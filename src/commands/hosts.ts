@@ -9,6 +9,7 @@ import type { ListedHost } from '../contract/operations.ts';
 import { errorCode, messageOf, RmError } from '../errors.ts';
 import { Store } from '../loop/doors/store.ts';
 import type { StoreClient } from '../loop/doors/store-client.ts';
+import { escaped } from '../platform/readable-log.ts';
 import type { Missing } from '../store-thread/engine.ts';
 import { type Command, expectArguments, parseFlags } from './command.ts';
 import { jsonForTerminal, readableDetails } from './readable-details.ts';
@@ -140,7 +141,7 @@ async function list(args: readonly string[], flags: Flags): Promise<void> {
   expectArguments(args, []);
   await withStore(flags, async (store) => {
     const listed = await store.submit('listHosts', null);
-    console.log(flags.json ? JSON.stringify(listed.map(asJson), null, 2) : table(listed));
+    console.log(flags.json ? jsonForTerminal(listed.map(asJson)) : table(listed));
   });
 }
 
@@ -232,7 +233,8 @@ function table(listed: readonly ListedHost[]): string {
         ? `${new Date(lastBackup.finishedAtMs).toISOString()} ${lastBackup.succeeded ? 'ok' : 'FAILED'}`
         : 'never',
       openAlerts.join(', ') || '-',
-      host,
+      // Versions before the rules for names stored any text.
+      escaped(host),
     ]),
   ];
   return aligned(rows);

@@ -25,9 +25,9 @@ export function readableDetails(host: HostDetailsJson): string {
   return [aligned(facts), '', ...jobs].join('\n');
 }
 
-/** A host as JSON. Escapes what JSON leaves as it is and a terminal may take for a command. */
-export function jsonForTerminal(host: HostDetailsJson): string {
-  return JSON.stringify(host, null, 2).replace(INVISIBLE_IN_JSON, (character) =>
+/** JSON for a file or a terminal. Escapes what JSON leaves as it is and a terminal may take for a command. */
+export function jsonForTerminal(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(INVISIBLE_IN_JSON, (character) =>
     Array.from({ length: character.length }, (_, at) => {
       return `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`;
     }).join(''),

@@ -122,7 +122,7 @@ function checkAndSet(
 function completeSettings(values: SettingValues, sources: Sources, errors: ErrorList): Settings {
   return {
     listen: values.listen ?? DEFAULTS.listen,
-    metricsListen: values.metrics_listen,
+    metricsListen: metricsListen(values, sources, errors),
     access: {
       token: metricsToken(values, sources, errors),
       trustedCidrs: values.metrics_trusted_cidrs ?? [],
@@ -136,6 +136,21 @@ function completeSettings(values: SettingValues, sources: Sources, errors: Error
     tls: tlsFiles(values, sources, errors),
     logLevel: values.log_level ?? DEFAULTS.log_level,
   };
+}
+
+function metricsListen(
+  values: SettingValues,
+  sources: Sources,
+  errors: ErrorList,
+): Settings['metricsListen'] {
+  const { listen = DEFAULTS.listen, metrics_listen: own } = values;
+  // Port 0 is a free port each time.
+  if (own !== undefined && own.port !== 0 && own.port === listen.port && own.host === listen.host) {
+    errors.push(
+      `${sources.get('metrics_listen')}: is the address of listen; give another port, or leave it out to serve /metrics there`,
+    );
+  }
+  return own;
 }
 
 function metricsToken(

@@ -16,8 +16,8 @@ export interface FleetJson {
     readonly by_severity: Readonly<Record<Severity, number>>;
     readonly by_kind: Readonly<Record<AlertKind, number>>;
   };
-  /** Jobs whose start was reported and whose finish was not. */
-  readonly running: Readonly<Record<JobKind, number>>;
+  /** Jobs whose start was reported and whose finish was not. Null if the database cannot be read. */
+  readonly running: Readonly<Record<JobKind, number>> | null;
   /** Jobs that this process has counted since its start, as `rm_job_duration_seconds_count` does. */
   readonly finished_jobs: Readonly<Record<JobStatus, number>>;
   readonly version: string;

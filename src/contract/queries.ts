@@ -41,9 +41,13 @@ export const ANSWER_LIMIT_MS = 5_000;
 /** Why a request has no answer. */
 export type QueryFailureCode = 'no_such_host' | 'api_failed' | 'api_too_late' | 'too_many_requests';
 
-/** JSON in UTF-8, or a failure. `message` may contain internals: it is for the log. */
+/** JSON in UTF-8, or a failure. `message` and `lacks` may contain internals: they are for the log. */
 export type QueryAnswer =
-  | { readonly json: Uint8Array<ArrayBuffer> }
+  | {
+      readonly json: Uint8Array<ArrayBuffer>;
+      /** Why a part of the answer is null; undefined if nothing failed. */
+      readonly lacks?: string | undefined;
+    }
   | { readonly failed: QueryFailureCode; readonly message: string };
 
 /** A message to the query thread. */

@@ -1,11 +1,11 @@
 import type { EventLog } from '../platform/event-log.ts';
 import type { ApiOptions } from './api/endpoint.ts';
 
-/** Logs refused requests of the API, and the causes of requests that were answered with 503. */
+/** Logs refused requests of the API, and why data is missing: the whole answer (503), or a part of it. */
 export function reportApiTo(events: EventLog): Pick<ApiOptions, 'onFailure' | 'onRefusal'> {
   return {
     onFailure(code, error) {
-      events.error('api_failed', { code, error }, 'a request of the API failed, answered with 503');
+      events.error('api_failed', { code, error }, 'the API could not read all data for an answer');
     },
     onRefusal({ gate, client }) {
       events.warn('api_refused', { gate, address: client }, 'a request of the API was refused');

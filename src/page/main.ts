@@ -218,6 +218,7 @@ function navigate(): void {
   if (given !== undefined) {
     // Before anything else, so that nobody reads or copies it from the address.
     history.replaceState(null, '', listRoute);
+    route = parseRoute(listRoute);
     signOut();
     return signIn(given);
   }

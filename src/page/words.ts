@@ -159,8 +159,9 @@ export function needingAttention(states: Fleet['states']): number {
 /** So many kinds of running jobs are named. */
 const NAMED_KINDS = 2;
 
-/** `7: 4 backup, 2 check, 1 other`, the most frequent first; `none` */
-export function runningJobs(running: Readonly<Record<string, number>>): string {
+/** `7: 4 backup, 2 check, 1 other`, the most frequent first; `none`; `unknown` while the server cannot read them */
+export function runningJobs(running: Readonly<Record<string, number>> | null): string {
+  if (running === null) return 'unknown';
   const kinds = Object.entries(running)
     .filter(([, jobs]) => jobs > 0)
     .sort(([, a], [, b]) => b - a);

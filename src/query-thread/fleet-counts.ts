@@ -2,14 +2,20 @@ import { ALERT_KINDS, ALERT_SEVERITIES } from '../contract/alert-kinds.ts';
 import type { FleetJson } from '../contract/fleet-summary.ts';
 import { SEVERITIES } from '../contract/host.ts';
 import { HOST_STATES } from '../contract/host-state.ts';
-import { BUCKET_COUNT, JOB_KINDS, JOB_STATUSES, seriesIndex } from '../contract/jobs.ts';
+import {
+  BUCKET_COUNT,
+  JOB_KINDS,
+  JOB_STATUSES,
+  type JobKind,
+  seriesIndex,
+} from '../contract/jobs.ts';
 import type { RosterPage } from './roster.ts';
 
 /** What the answer about the fleet is made of. */
 export interface FleetFacts {
   readonly pages: readonly RosterPage[];
-  /** Running jobs by kind. */
-  readonly running: ReadonlyMap<string, number>;
+  /** Running jobs by kind; undefined if they are not known. */
+  readonly running: ReadonlyMap<string, number> | undefined;
   /** From the job histogram. */
   readonly jobCounts: Float64Array;
   readonly version: string;
@@ -38,8 +44,6 @@ export function fleetJson({ pages, running, jobCounts, version, nowMs }: FleetFa
   }
   const bySeverity = zeros(SEVERITIES);
   for (const kind of ALERT_KINDS) bySeverity[ALERT_SEVERITIES[kind]] += byKind[kind];
-  const runningByKind = zeros(JOB_KINDS);
-  for (const kind of JOB_KINDS) runningByKind[kind] = running.get(kind) ?? 0;
   const alerts = { by_severity: bySeverity, by_kind: byKind };
   const states = zeros(HOST_STATES);
   for (const [rank, state] of HOST_STATES.entries()) states[state] = byRank[rank] ?? 0;
@@ -49,11 +53,17 @@ export function fleetJson({ pages, running, jobCounts, version, nowMs }: FleetFa
     pending,
     states,
     alerts,
-    running: runningByKind,
+    running: running === undefined ? null : countsByKind(running),
     finished_jobs: finishedJobs(jobCounts),
     version,
     time: new Date(nowMs).toISOString(),
   };
+}
+
+function countsByKind(counts: ReadonlyMap<string, number>): Record<JobKind, number> {
+  const byKind = zeros(JOB_KINDS);
+  for (const kind of JOB_KINDS) byKind[kind] = counts.get(kind) ?? 0;
+  return byKind;
 }
 
 function finishedJobs(jobCounts: Float64Array): FleetJson['finished_jobs'] {

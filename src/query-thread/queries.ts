@@ -1,6 +1,6 @@
 import { detailsJson, summaryJson } from '../contract/host-details.ts';
 import { encodeCursor, type Query } from '../contract/queries.ts';
-import { RmError } from '../errors.ts';
+import { messageOf, RmError } from '../errors.ts';
 import type { JobHistogram } from '../shared/job-histogram.ts';
 import { fleetJson } from './fleet-counts.ts';
 import { hostsPage } from './hosts-page.ts';
@@ -9,6 +9,13 @@ import type { Roster } from './roster.ts';
 
 /** Counting the running jobs may take this share of the time of the thread. In a small fleet it is not noticeable. */
 const COUNTING_SHARE = 1 / 20;
+
+export interface Answered {
+  /** What the JSON of the answer contains. */
+  readonly content: unknown;
+  /** Why a part of it is null, for the log; undefined if nothing failed. */
+  readonly lacks?: string;
+}
 
 /** Answers the requests of the API. */
 export class Queries {
@@ -26,32 +33,42 @@ export class Queries {
     this.#version = version;
   }
 
-  /**
-   * Returns what the JSON of the answer contains.
-   * @throws RmError `no_such_host`, `api_failed`, `api_too_late`, `reading_contended`
-   */
-  async answer(query: Query): Promise<unknown> {
+  /** @throws RmError `no_such_host`, `api_failed`, `api_too_late`, `reading_contended` */
+  async answer(query: Query): Promise<Answered> {
     switch (query.name) {
-      case 'fleet': {
-        const running = await this.#countRunning();
-        return fleetJson({
-          pages: this.#roster.pages(),
-          running,
-          jobCounts: this.#jobs.read().counts,
-          version: this.#version,
-          nowMs: Date.now(),
-        });
-      }
+      case 'fleet':
+        return this.#fleet();
       case 'hosts': {
         const { hosts, next } = hostsPage(this.#roster.pages(), query, Date.now());
         return {
-          hosts: hosts.map(summaryJson),
-          next: next === undefined ? null : encodeCursor(next),
+          content: {
+            hosts: hosts.map(summaryJson),
+            next: next === undefined ? null : encodeCursor(next),
+          },
         };
       }
       case 'host':
-        return this.#host(query.hostId);
+        return { content: await this.#host(query.hostId) };
     }
+  }
+
+  /** Only the number of running jobs comes from the database. All else is known without it. */
+  async #fleet(): Promise<Answered> {
+    let running: ReadonlyMap<string, number> | undefined;
+    let failed: unknown;
+    try {
+      running = await this.#countRunning();
+    } catch (error) {
+      failed = error;
+    }
+    const content = fleetJson({
+      pages: this.#roster.pages(),
+      running,
+      jobCounts: this.#jobs.read().counts,
+      version: this.#version,
+      nowMs: Date.now(),
+    });
+    return failed === undefined ? { content } : { content, lacks: messageOf(failed) };
   }
 
   async #host(hostId: string): Promise<unknown> {

@@ -43,7 +43,8 @@ parentPort?.on('message', async (request: QueryRequest) => {
 
 async function answerTo(query: Query): Promise<QueryAnswer> {
   try {
-    return { json: encoder.encode(`${JSON.stringify(await queries.answer(query))}\n`) };
+    const { content, lacks } = await queries.answer(query);
+    return { json: encoder.encode(`${JSON.stringify(content)}\n`), lacks };
   } catch (error) {
     const code = errorCode(error);
     const message = messageOf(error);

@@ -37,7 +37,14 @@ export class Presence {
   readonly #elsewhere = new Set<string>();
   /** Hosts with a connection to this instance that another instance has marked offline. */
   readonly #toResume = new Set<string>();
-  #unwritten: UnwrittenGoodbye[] = [];
+  /** By connection, oldest first. */
+  readonly #unwritten = new Map<number, UnwrittenGoodbye>();
+  readonly #now: () => number;
+
+  /** @param now the Unix time in milliseconds by which reports are dated */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   isOnline(hostId: string): boolean {
     return (
@@ -174,7 +181,8 @@ export class Presence {
 
   /** Remembers a goodbye that could not be written. */
   rememberGoodbye(hostId: string, connection: number): void {
-    this.#unwritten.push({ hostId, connection, atMs: Date.now() });
+    if (this.#unwritten.has(connection)) return;
+    this.#unwritten.set(connection, { hostId, connection, atMs: this.#now() });
   }
 
   /** Measures the offline time of the host from now on. */
@@ -211,12 +219,11 @@ export class Presence {
 
   /** Goodbyes that must still be written, oldest first. */
   get unwritten(): readonly UnwrittenGoodbye[] {
-    return this.#unwritten;
+    return [...this.#unwritten.values()];
   }
 
   /** To be called after the transaction that wrote these goodbyes was committed. */
   noteWritten(goodbyes: readonly UnwrittenGoodbye[]): void {
-    const written = new Set(goodbyes);
-    this.#unwritten = this.#unwritten.filter((goodbye) => !written.has(goodbye));
+    for (const { connection } of goodbyes) this.#unwritten.delete(connection);
   }
 }

@@ -133,7 +133,7 @@ function start(open: (options: EngineOptions) => Engine): void {
     },
     onForgottenJobs: (jobs) => stats?.forgottenJobs(jobs),
   });
-  const presence = new Presence();
+  const presence = new Presence(() => engine.now());
   const clients = new Clients();
   const shownIn = serving && tablesOf(serving);
   const health = new StoreHealth(engine.place, events, stats);

@@ -381,6 +381,17 @@ describe('a bad value', () => {
     },
   );
 
+  it('is the address of the other listener', () => {
+    expect(errors({ RM_METRICS_LISTEN: '127.0.0.1:8080' }), 'the default of listen').toEqual([
+      'RM_METRICS_LISTEN: is the address of listen; give another port, or leave it out to serve /metrics there',
+    ]);
+    expect(errors({ RM_LISTEN: '[::]:1', RM_METRICS_LISTEN: '[::]:1' })).toHaveLength(1);
+    const free = loadSettings({ RM_LISTEN: '[::]:0', RM_METRICS_LISTEN: '[::]:0' });
+    expect(free.settings.metricsListen).toEqual({ host: '::', port: 0 });
+    const other = loadSettings({ RM_LISTEN: '[::]:1', RM_METRICS_LISTEN: '127.0.0.1:1' });
+    expect(other.settings.metricsListen).toEqual({ host: '127.0.0.1', port: 1 });
+  });
+
   it('is shown, with what would be right', () => {
     expect(errors({ RM_LOG_LEVEL: 'loud' })).toEqual([
       'RM_LOG_LEVEL: must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',

@@ -264,6 +264,21 @@ describe('output that cannot be written', () => {
 });
 
 describe('hosts list and remove', () => {
+  test('print nothing of a name that a terminal would execute, from a database of an old version', async () => {
+    const dataDir = temporaryDirectory();
+    const hosts = hostsOf(dataDir);
+    const { host_id } = await add(dataDir, 'web');
+    const db = new DatabaseSync(join(dataDir, 'fleet.db'));
+    db.prepare('UPDATE hosts SET host = ?').run('\u001b[2Jweb\u009b\u202eb');
+    db.close();
+    const escapes = '\\u001b[2Jweb\\u009b\\u202eb';
+    const { stdout } = await hosts('list');
+    expect(stdout.split('\n')[1]).toBe(`${host_id}  pending  never        -            ${escapes}`);
+    const json = await hosts('list', '--json');
+    expect(json.stdout).toContain(`"host": "${escapes}"`);
+    expect(await listed(dataDir)).toMatchObject([{ host: '\u001b[2Jweb\u009b\u202eb' }]);
+  });
+
   test('follow a host through its life, with serve running and without', async () => {
     const dataDir = temporaryDirectory();
     const hosts = hostsOf(dataDir);

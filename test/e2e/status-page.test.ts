@@ -133,6 +133,18 @@ needs('chromium').describe('the status page in Chromium', () => {
     expect(errors).toEqual([]);
   });
 
+  test('an address with a token that is opened while a host is shown leads to the list', async () => {
+    await reporting(served(), 'shown', finished('1'));
+    const { page } = await visit();
+    await page.goto(signedIn(served()));
+    await page.locator('#hosts a', { hasText: 'shown' }).click();
+    await page.locator('#jobs table').waitFor();
+    await page.goto(signedIn(served()));
+    await page.locator('#hosts a', { hasText: 'shown' }).waitFor();
+    expect(page.url()).toBe(`${served().url}/#/`);
+    expect(await page.locator('#host').isVisible()).toBe(false);
+  });
+
   test('a host that fails while the page is open appears first, without a reload', async () => {
     const token = await reporting(served(), 'fine-1', finished('1'));
     const { page } = await visit();

@@ -140,6 +140,7 @@ test('an announcement is about what became worse, or about the end of the last p
 
 test('counts in words', () => {
   expect(runningJobs({})).toBe('none');
+  expect(runningJobs(null)).toBe('unknown');
   expect(runningJobs({ backup: 0, check: 2 })).toBe('2 check');
   expect(runningJobs({ check: 2, backup: 4, prune: 1, forget: 1 })).toBe(
     '8: 4 backup, 2 check, 2 other',

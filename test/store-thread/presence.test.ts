@@ -8,7 +8,7 @@ let presence: Presence;
 
 beforeEach(() => {
   vi.useFakeTimers({ now: AT, toFake: ['performance', 'Date'] });
-  presence = new Presence();
+  presence = new Presence(() => Date.now());
 });
 
 afterEach(() => {
@@ -89,6 +89,15 @@ it('a goodbye that could not be written is kept until just that one is written',
   presence.rememberGoodbye('b', 2);
   presence.noteWritten([...first].slice(0, 1));
   expect(presence.unwritten).toEqual([{ hostId: 'b', connection: 2, atMs: AT }]);
+});
+
+it('a goodbye that is remembered twice is written once, with its first time, by the clock of the database', () => {
+  const HOUR = 3_600_000;
+  const ahead = new Presence(() => Date.now() + HOUR);
+  ahead.rememberGoodbye('a', 1);
+  vi.advanceTimersByTime(1_000);
+  ahead.rememberGoodbye('a', 1);
+  expect(ahead.unwritten).toEqual([{ hostId: 'a', connection: 1, atMs: AT + HOUR }]);
 });
 
 it('a host that is removed leaves nothing behind', () => {

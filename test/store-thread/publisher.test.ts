@@ -13,7 +13,7 @@ it('of the hosts that have never connected an instance counts those of its shard
   const fleet = new FleetTable(undefined, [], { index: 1, count: 3 });
   const health = new StoreHealth('fleet.db', undefined, undefined);
   const shownIn = { fleet, others: undefined };
-  const publisher = new Publisher(shownIn, new Presence(), new Clients(), health);
+  const publisher = new Publisher(shownIn, new Presence(() => Date.now()), new Clients(), health);
   const hostIds = Array.from({ length: 30 }, (_, n) => ulidOf(n));
   const own = hostIds.filter((hostId) => shardOf(hostId, 3) === 1);
   const changes = new Changes();

@@ -29,7 +29,7 @@ export const AT = Date.UTC(2026, 0, 2);
 
 /** The store of a control plane on an engine, in the thread of the test, with some loops that are its clients. */
 export class StoreRig {
-  readonly presence = new Presence();
+  readonly presence: Presence;
   /** The messages of events that were logged. */
   readonly logged: string[] = [];
   /** What of the database was found to be gone. */
@@ -42,7 +42,8 @@ export class StoreRig {
   #connections = 0;
 
   constructor(engine: Engine, loops = 1) {
-    const { presence } = this;
+    const presence = new Presence(() => engine.now());
+    this.presence = presence;
     const clients = new Clients();
     const note = (_: unknown, message: string) => void this.logged.push(message);
     const log = { info: note, warn: note, error: note } as unknown as Logger;

@@ -14,35 +14,24 @@ export const NO_PGBOUNCER = missing('pgbouncer');
 /** pgbouncer in front of a PostgreSQL server of a test. It ends with the test. */
 export class Pgbouncer {
   readonly port: number;
-  readonly #file: string;
+  readonly #directory: string;
   #process: ChildProcess | undefined;
 
-  private constructor(file: string, port: number) {
-    this.#file = file;
+  readonly #mode: string;
+
+  private constructor(directory: string, port: number, mode: string) {
+    this.#directory = directory;
     this.port = port;
+    this.#mode = mode;
   }
 
   static async start(postgresPort: number, mode: 'session' | 'transaction'): Promise<Pgbouncer> {
     const directory = temporaryDirectory();
     chmodSync(directory, 0o755);
     const port = await freePort();
-    const users = join(directory, 'users.txt');
-    writeFileSync(users, '"rm" ""\n');
-    const file = join(directory, 'pgbouncer.ini');
-    writeFileSync(
-      file,
-      `[databases]
-* = host=127.0.0.1 port=${postgresPort}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = trust
-auth_file = ${users}
-pool_mode = ${mode}
-`,
-    );
-    const bouncer = new Pgbouncer(file, port);
+    writeFileSync(join(directory, 'users.txt'), '"rm" ""\n');
+    const bouncer = new Pgbouncer(directory, port, mode);
+    bouncer.#configure(postgresPort);
     onTestFinished(() => bouncer.stop());
     await bouncer.run();
     return bouncer;
@@ -51,11 +40,37 @@ pool_mode = ${mode}
   async run(): Promise<void> {
     // It refuses to run as root.
     const user = process.getuid?.() === 0 ? ['--user', 'nobody'] : [];
-    this.#process = spawn('pgbouncer', ['--quiet', ...user, this.#file], {
-      ...BY_NAME,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    this.#process = spawn(
+      'pgbouncer',
+      ['--quiet', ...user, join(this.#directory, 'pgbouncer.ini')],
+      {
+        ...BY_NAME,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     await eventually(() => canConnect(this.port));
+  }
+
+  /** From now on, transactions run on this server. The connections of clients stay open. */
+  use(postgresPort: number): void {
+    this.#configure(postgresPort);
+    this.#process?.kill('SIGHUP');
+  }
+
+  #configure(postgresPort: number): void {
+    writeFileSync(
+      join(this.#directory, 'pgbouncer.ini'),
+      `[databases]
+* = host=127.0.0.1 port=${postgresPort}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${this.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${join(this.#directory, 'users.txt')}
+pool_mode = ${this.#mode}
+`,
+    );
   }
 
   stop(): void {

@@ -27,7 +27,10 @@ export interface ApiOptions {
   readonly counter: ApiCounter;
   /** Must be shared by all handlers that are mounted in this thread. */
   readonly requests: RequestBudget;
-  /** Called with the cause when a request is answered with 503. The client gets only a general reason. */
+  /**
+   * Called with the cause when a request is answered with 503, or a part of the answer is null. The client gets
+   * only a general reason.
+   */
   readonly onFailure: (code: QueryFailureCode, message: string) => void;
   /** Called when the gate refuses a request. */
   readonly onRefusal: (refusal: GateRefusal) => void;
@@ -120,8 +123,10 @@ class ApiRequest {
     source
       .ask(query)
       .then((answer) => {
-        if ('json' in answer) this.#send(answer.json, method === 'head');
-        else if (answer.failed === 'no_such_host') this.#refuseHost();
+        if ('json' in answer) {
+          if (answer.lacks !== undefined) this.#noteLack(answer.lacks);
+          this.#send(answer.json, method === 'head');
+        } else if (answer.failed === 'no_such_host') this.#refuseHost();
         else this.#fail(answer.failed, answer.message);
       })
       .catch((error) => this.#fail('api_failed', messageOf(error)));
@@ -141,6 +146,11 @@ class ApiRequest {
       counter.apiRequest(200);
       counter.apiDuration(performance.now() - this.#startedAt);
     });
+  }
+
+  #noteLack(message: string): void {
+    this.#options.onFailure('api_failed', message);
+    this.#options.counter.apiRefusal('failed');
   }
 
   #fail(code: Exclude<QueryFailureCode, 'no_such_host'>, message: string): void {

@@ -19,8 +19,9 @@ import { HostChanges } from './host-changes.ts';
 import { Hosts } from './hosts.ts';
 import { Instances, type Serving } from './instances.ts';
 import { Jobs } from './jobs.ts';
+import { KnownHosts } from './known-hosts.ts';
 import { migrate } from './schema.ts';
-import { Session } from './session.ts';
+import { SERVER_PROCESS, Session } from './session.ts';
 import { type TokenRow, Tokens } from './tokens.ts';
 
 /** How often an instance reads what others have committed. */
@@ -29,6 +30,9 @@ const FOLLOW_EVERY_MS = 250;
 const LOOK_UP_MS = 10_000;
 /** After this time every instance has read a commit, unless it has no connection. */
 const FOLLOWED_AFTER_MS = 3 * FOLLOW_EVERY_MS;
+
+/** The second column becomes the `xmin` of rows that the transaction writes. */
+const SERVER_AND_TRANSACTION = `SELECT ${SERVER_PROCESS}, pg_current_xact_id()::xid`;
 
 export interface PostgresOptions {
   /** Set by a control plane of the database. */
@@ -51,10 +55,13 @@ export class PostgresEngine implements Engine {
   readonly #now: () => number;
   readonly #instances: Instances;
   readonly #hosts: Hosts;
+  readonly #knownHosts = new KnownHosts();
   readonly #hostChanges: HostChanges;
   readonly #tokens: Tokens;
   readonly #jobs: Jobs;
   readonly #follower: Follower;
+  /** Id of the current transaction, after it has loaded rows. */
+  #transaction = '';
   /** Tokens that the current transaction has changed. */
   #changedTokens: TokenRow[] = [];
   #committedAt = Number.NEGATIVE_INFINITY;
@@ -132,6 +139,7 @@ export class PostgresEngine implements Engine {
   transaction<T>(work: () => T): T {
     const result = this.#tryTransaction(work);
     this.#follower.noteTokens(this.#changedTokens);
+    this.#knownHosts.commit();
     this.#committedAt = performance.now();
     return result;
   }
@@ -145,6 +153,7 @@ export class PostgresEngine implements Engine {
     for (;;) {
       this.#changedTokens = [];
       this.#tookForNew = false;
+      this.#knownHosts.begin();
       try {
         return this.#session.transaction(work);
       } catch (error) {
@@ -205,13 +214,18 @@ export class PostgresEngine implements Engine {
    */
   load({ hostIds, jobs }: Named): Rows {
     const rows = new Rows();
-    const statements: Statement[] = [this.#hosts.lock([...hostIds])];
+    const statements = [this.#hosts.lock([...hostIds]), { text: SERVER_AND_TRANSACTION }];
     const looked = this.#toLookUp(jobs);
     if (looked.length > 0) statements.push(this.#jobs.select(looked));
     if (looked.length < jobs.length) this.#tookForNew = true;
-    const [hosts, found] = this.#session.runAll(statements);
-    for (const row of hosts?.rows ?? []) rows.addHost(this.#hosts.record(row));
-    this.#jobs.noteCounts((hosts?.rows ?? []).map((row) => this.#hosts.counts(row)));
+    const [locked, identity, found] = this.#session.runAll(statements);
+    const [[server, transaction] = ['', '']] = (identity?.rows ?? []) as [string, string][];
+    this.#transaction = transaction;
+    this.#knownHosts.noteServer(server);
+    const newest = (locked?.rows ?? []) as [hostId: string, xmin: string][];
+    const hosts = this.#knownHosts.rows(newest, (unknown) => this.#hosts.read(unknown));
+    for (const { host } of hosts) rows.addHost(host);
+    this.#jobs.noteCounts(hosts);
     for (const row of found?.rows ?? []) {
       const job = this.#jobs.record(row, looked);
       if (job !== undefined) rows.addJob(job);
@@ -229,6 +243,7 @@ export class PostgresEngine implements Engine {
     const hosts = rows.changedHosts();
     const jobs = rows.changedJobs();
     const counted = new Set(this.#jobs.countNew(jobs));
+    const written = new Set([...counted, ...hosts.map(({ after }) => after.hostId)]);
     const countOf = (hostId: string) => this.#jobs.countOf(hostId);
     const statements: Statement[] = [];
     if (hosts.length > 0) {
@@ -240,7 +255,16 @@ export class PostgresEngine implements Engine {
     statements.push(...this.#jobs.write(jobs, this.#now()));
     if (statements.length === 0) return;
     this.#session.defer(statements);
-    this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
+    for (const hostId of written) this.#noteWritten(hostId, rows);
+    const limited = this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
+    for (const hostId of limited) this.#knownHosts.forget(hostId);
+  }
+
+  #noteWritten(hostId: string, rows: Rows): void {
+    const host = rows.host(hostId);
+    if (host === undefined) return;
+    // A row that is written in a savepoint gets another `xmin`, so it will be read again.
+    this.#knownHosts.wrote(this.#transaction, { host, count: this.#jobs.countOf(hostId) });
   }
 
   hosts(): Iterable<HostRecord> {
@@ -274,6 +298,7 @@ export class PostgresEngine implements Engine {
 
   removeHost(hostId: string): boolean {
     if (!this.#hosts.remove(hostId)) return false;
+    this.#knownHosts.forget(hostId);
     this.#tokens.remove(hostId, this.#now());
     this.#changedTokens.push([hostId, null]);
     return true;
@@ -289,6 +314,7 @@ export class PostgresEngine implements Engine {
 
   renameHost(hostId: string, host: string): boolean {
     if (!this.#hosts.rename(hostId, host)) return false;
+    this.#knownHosts.forget(hostId);
     this.#session.runAll([this.#hostChanges.add([hostId])]);
     return true;
   }

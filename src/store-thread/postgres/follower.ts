@@ -5,7 +5,7 @@ import { type DatabaseClock, NOW_MS } from './database-clock.ts';
 import { type HostChanges, READ_WITHIN_MS } from './host-changes.ts';
 import { HOSTS_PAGE, type Hosts } from './hosts.ts';
 import { KnownTokens } from './known-tokens.ts';
-import type { Session } from './session.ts';
+import { SERVER_PROCESS, type Session } from './session.ts';
 import type { TokenRow, Tokens } from './tokens.ts';
 
 /** How long one call may read the fleet after a reconnection. Meanwhile batches wait. */
@@ -21,11 +21,18 @@ export interface FollowerParts {
   readonly clock: DatabaseClock;
 }
 
+/** A state of the database. */
+interface State {
+  readonly snapshot: string;
+  readonly nowMs: number;
+  readonly server: string;
+}
+
 /**
  * Reads what other processes commit. A row of `host_changes` has the id of its transaction. A poll reads
  * the rows of the transactions that the snapshot of the previous poll does not include, so no
  * commit can be missed and none is read twice, whatever the order of the commits. LISTEN and NOTIFY would
- * lose messages while there is no connection. After a reconnection, possibly to another server, this reads
+ * lose messages while there is no connection. After a reconnection, and on another server, this reads
  * everything.
  */
 export class Follower {
@@ -35,6 +42,8 @@ export class Follower {
   #snapshot: string | undefined;
   /** The connection on which it was read. */
   #connection = 0;
+  /** The server process on which it was read. */
+  #server = '';
   /** The host up to which the hosts were read again; undefined if all were. */
   #reloadAfter: string | undefined;
   #lastPollAt = Number.NEGATIVE_INFINITY;
@@ -49,9 +58,7 @@ export class Follower {
   start(): void {
     const { session, tokens } = this.#parts;
     this.#connection = session.connection;
-    const { snapshot, nowMs } = this.#readSnapshot();
-    this.#snapshot = snapshot;
-    this.#readUntilMs = nowMs;
+    this.#noteRead(this.#readSnapshot());
     this.#lastPollAt = performance.now();
     this.#reloadAfter = undefined;
     this.#known = new KnownTokens();
@@ -92,13 +99,14 @@ export class Follower {
     const { session, hosts, hostChanges, tokens } = this.#parts;
     const since = this.#snapshot ?? '';
     const read = session.reading(() => {
-      const { snapshot, nowMs } = this.#readSnapshot();
-      if (nowMs - this.#readUntilMs > READ_WITHIN_MS) return undefined;
+      const at = this.#readSnapshot();
+      // The snapshot of one server says nothing about the transactions of another one.
+      if (at.server !== this.#server) return undefined;
+      if (at.nowMs - this.#readUntilMs > READ_WITHIN_MS) return undefined;
       const hostIds = hostChanges.since(since);
       if (hostIds.size > HOSTS_PAGE) return undefined;
       return {
-        snapshot,
-        nowMs,
+        at,
         tokens: tokens.changedSince(since),
         hosts: hostIds.size === 0 ? [] : hosts.some([...hostIds]),
       };
@@ -106,8 +114,7 @@ export class Follower {
     if (read === undefined) return false;
     for (const token of read.tokens) this.#known.follow(token, changes);
     for (const host of read.hosts) changes.followed.push(host);
-    this.#snapshot = read.snapshot;
-    this.#readUntilMs = read.nowMs;
+    this.#noteRead(read.at);
     return true;
   }
 
@@ -115,10 +122,9 @@ export class Follower {
     const { session, tokens } = this.#parts;
     const { connection } = session;
     // Before anything is read. So changes that are committed in the meantime may be read twice, but not missed.
-    const { snapshot, nowMs } = this.#readSnapshot();
+    const at = this.#readSnapshot();
     this.#known.followAll([...tokens.all()], changes);
-    this.#snapshot = snapshot;
-    this.#readUntilMs = nowMs;
+    this.#noteRead(at);
     this.#connection = connection;
     this.#reloadAfter = '';
   }
@@ -132,12 +138,19 @@ export class Follower {
     } while (this.#reloadAfter !== undefined && performance.now() < endAt);
   }
 
-  #readSnapshot(): { snapshot: string; nowMs: number } {
+  #readSnapshot(): State {
     const { session, clock } = this.#parts;
-    const [[snapshot, nowMs] = ['', 0]] = session.rows<[string, number]>(
-      `SELECT pg_current_snapshot()::text, ${NOW_MS}`,
+    const [[snapshot, nowMs, server] = ['', 0, '']] = session.rows<[string, number, string]>(
+      `SELECT pg_current_snapshot()::text, ${NOW_MS}, ${SERVER_PROCESS}`,
     );
     clock.set(nowMs);
-    return { snapshot, nowMs };
+    return { snapshot, nowMs, server };
+  }
+
+  /** Notes the state up to which everything was read. */
+  #noteRead({ snapshot, nowMs, server }: State): void {
+    this.#snapshot = snapshot;
+    this.#readUntilMs = nowMs;
+    this.#server = server;
   }
 }

@@ -4,7 +4,7 @@ import type { SqlScalar, SqlValue, Statement } from '../../contract/statements.t
 import { orUndefined, timesOf } from '../columns.ts';
 import type { Changed } from '../rows.ts';
 import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
-import type { JobCount } from './jobs.ts';
+import type { JobCount, KnownHost } from './known-hosts.ts';
 import type { Session } from './session.ts';
 import { storable } from './text.ts';
 
@@ -88,13 +88,13 @@ export class Hosts {
   }
 
   /**
-   * The statement that locks these hosts and returns their rows, for `record`. A row lock is written to the WAL. So a
-   * transaction with repeated reports, which writes nothing else, also waits for the synchronous standby when it
-   * commits. Then the standby has what it has read.
+   * The statement that locks these hosts and returns their ids and the `xmin` of their rows. A row lock is written to
+   * the WAL. So a transaction with repeated reports, which writes nothing else, also waits for the synchronous standby
+   * when it commits. Then the standby has what it has read.
    */
   lock(hostIds: readonly string[]): Statement {
     return {
-      text: `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id FOR UPDATE`,
+      text: `SELECT host_id, xmin FROM hosts WHERE host_id = ANY ($1::text[]) ORDER BY host_id FOR UPDATE`,
       values: [hostIds],
     };
   }
@@ -129,13 +129,21 @@ export class Hosts {
   /** The next HOSTS_PAGE hosts after that id, sorted by their ids. At the end there are fewer. */
   page(after: string): HostRecord[] {
     const sql = `SELECT ${COLUMNS} FROM hosts WHERE host_id > $1 ORDER BY host_id LIMIT ${HOSTS_PAGE}`;
-    return this.#session.rows<Row>(sql, after).map((row) => this.record(row));
+    return this.#session.rows<Row>(sql, after).map((row) => recordOf(row, this.#instance));
   }
 
   /** The rows of these hosts, without locks. */
   some(hostIds: readonly string[]): HostRecord[] {
+    return this.read(hostIds).map(({ host }) => host);
+  }
+
+  /** The rows of these hosts and how many jobs they have, without locks. */
+  read(hostIds: readonly string[]): KnownHost[] {
     const sql = `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[])`;
-    return this.#session.rows<Row>(sql, hostIds).map((row) => this.record(row));
+    return this.#session.rows<Row>(sql, hostIds).map((row) => ({
+      host: recordOf(row, this.#instance),
+      count: { all: row[25], unfinished: row[26] },
+    }));
   }
 
   /**
@@ -197,12 +205,6 @@ export class Hosts {
     };
   }
 
-  /** The counts of a row of `lock`. */
-  counts(columns: readonly unknown[]): readonly [hostId: string, count: JobCount] {
-    const row = columns as Row;
-    return [row[0], { all: row[25], unfinished: row[26] }];
-  }
-
   add(
     hosts: readonly { readonly hostId: string; readonly host: string }[],
     atMs: number,
@@ -232,11 +234,6 @@ export class Hosts {
   nameOf(hostId: string): string | undefined {
     const sql = 'SELECT host FROM hosts WHERE host_id = $1';
     return this.#session.rows<[string]>(sql, hostId)[0]?.[0];
-  }
-
-  /** Converts a row of `lock`. */
-  record(row: readonly unknown[]): HostRecord {
-    return recordOf(row as Row, this.#instance);
   }
 }
 

@@ -2,6 +2,7 @@ import type { JobKind, JobStatus } from '../../contract/jobs.ts';
 import type { SqlScalar, Statement } from '../../contract/statements.ts';
 import type { Changed, JobName } from '../rows.ts';
 import type { JobEnd, JobRecord } from '../rules/records.ts';
+import type { JobCount, KnownHost } from './known-hosts.ts';
 import type { Session } from './session.ts';
 import { storable } from './text.ts';
 
@@ -39,12 +40,6 @@ const END = [
   value: (end: JobEnd | undefined) => SqlScalar | undefined,
 ])[];
 const END_COLUMNS = END.map(([column]) => column).join(', ');
-
-/** Upper bounds of the numbers of jobs of a host: jobs that were pruned or have finished may be included. */
-export interface JobCount {
-  readonly all: number;
-  readonly unfinished: number;
-}
 
 const NO_JOBS: JobCount = { all: 0, unfinished: 0 };
 
@@ -100,9 +95,9 @@ export class Jobs {
   }
 
   /** To be called with the counts in `hosts` of exactly the hosts that are locked. */
-  noteCounts(counts: Iterable<readonly [hostId: string, count: JobCount]>): void {
+  noteCounts(hosts: Iterable<KnownHost>): void {
     this.#counts.clear();
-    for (const [hostId, count] of counts) this.#counts.set(hostId, count);
+    for (const { host, count } of hosts) this.#counts.set(host.hostId, count);
   }
 
   countOf(hostId: string): JobCount {
@@ -132,12 +127,17 @@ export class Jobs {
     ];
   }
 
-  /** Deletes the oldest jobs of each of the hosts that has too many. To be called after the jobs are written. */
-  limit(hostIds: Iterable<string>): void {
-    for (const hostId of hostIds) {
+  /**
+   * Deletes the oldest jobs of each of the hosts that has too many. To be called after the jobs are written.
+   * @returns these hosts; their jobs are counted again in `hosts`
+   */
+  limit(hostIds: Iterable<string>): string[] {
+    const limited = [...hostIds].filter((hostId) => {
       const { all, unfinished } = this.countOf(hostId);
-      if (all > MAX_REMEMBERED || unfinished > MAX_UNFINISHED) this.#limitHost(hostId);
-    }
+      return all > MAX_REMEMBERED || unfinished > MAX_UNFINISHED;
+    });
+    for (const hostId of limited) this.#limitHost(hostId);
+    return limited;
   }
 
   /**

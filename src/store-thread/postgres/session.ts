@@ -8,7 +8,9 @@ const TRANSACTION_LIMIT_MS = 3_000;
 const STATEMENT_LIMIT_MS = 2_500;
 /** How long the server keeps the locks of an instance that was stopped within a transaction. */
 const IDLE_LIMIT_MS = 3_000;
-const START_LIMIT_MS = 10_000;
+/** How long a start waits for a connection, for each server: longer than one server may take to accept it. */
+const START_LIMIT_PER_SERVER_MS = 2_500;
+const MIN_START_LIMIT_MS = 10_000;
 
 /**
  * Settings of one transaction. They are local to it, so that they also work behind pgbouncer in
@@ -34,6 +36,12 @@ const COMMIT = 'SET LOCAL statement_timeout = 0; COMMIT';
 const WRITER_LOCK = 1;
 /** A statement was cancelled, for example by its time limit. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const QUERY_CANCELED = '57014';
+
+/**
+ * Identifies the server process, in SQL. Behind pgbouncer, the next transaction may run on another server without a new
+ * connection.
+ */
+export const SERVER_PROCESS = 'pg_postmaster_start_time()::text';
 
 const WRITES: readonly string[] = ['DELETE', 'INSERT', 'UPDATE'];
 
@@ -61,7 +69,8 @@ export class Session {
   /** @throws DatabaseError if no server can be reached */
   constructor(addresses: readonly string[]) {
     this.#bridge = new Bridge(addresses);
-    if (this.#bridge.waitForConnection(START_LIMIT_MS)) return;
+    const limitMs = Math.max(MIN_START_LIMIT_MS, addresses.length * START_LIMIT_PER_SERVER_MS);
+    if (this.#bridge.waitForConnection(limitMs)) return;
     const why = this.#bridge.unreachable;
     this.#bridge.close();
     throw new DatabaseError(why, undefined);

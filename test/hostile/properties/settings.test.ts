@@ -143,6 +143,8 @@ describe('good settings', () => {
             expected[key] = variable.value;
           }
         }
+        // Two listeners on one address are an error.
+        fc.pre(JSON.stringify(expected.listen) !== JSON.stringify(expected.metrics_listen));
         const loaded = load(env, lines.join(''));
         if (loaded instanceof SettingsError) throw loaded;
         const { settings } = loaded;
