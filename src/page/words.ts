@@ -212,6 +212,6 @@ export function failure(status: number): string {
   if (status === 403) return 'A proxy refused the request (403).';
   if (status === 404)
     return 'The address /api is not available here (404). Check the reverse proxy.';
-  if (status === 503) return 'The server cannot read its data now (503).';
+  if (status === 503) return 'The server cannot answer now (503).';
   return `The server answered with an error (${status}).`;
 }

@@ -171,7 +171,7 @@ test('the last line of an error is the last that is not empty', () => {
 test.each([
   [0, 'The server does not answer.'],
   [403, 'A proxy refused the request (403).'],
-  [503, 'The server cannot read its data now (503).'],
+  [503, 'The server cannot answer now (503).'],
   [502, 'The server answered with an error (502).'],
 ])('the failure %i in words', (status, expected) => {
   expect(failure(status)).toBe(expected);
