@@ -53,10 +53,6 @@ unless(NO_POSTGRES).describe('restic-manager import', async () => {
     );
     const listed = await cli(['hosts', 'list', '--json'], { RM_DATABASE_URL: url });
     expect(listed.stdout).toBe(list);
-    // The numbers of jobs by which the limits of a host are checked.
-    expect(server.sql('SELECT sum(jobs), sum(jobs_unfinished) FROM hosts', url)).toBe(
-      server.sql('SELECT count(*), count(*) FILTER (WHERE status IS NULL) FROM jobs', url),
-    );
     // The clock by which jobs are forgotten.
     expect(server.sql('SELECT count(*) FROM clock', url)).toBe('1');
     const served = await Served.start({ RM_DATABASE_URL: url });

@@ -36,7 +36,6 @@ export function importFleet(
     for (const table of tables) compare(source, to, table);
     const [at] = source.get<[number]>('SELECT at FROM clock') ?? [];
     if (at !== undefined) to.run('INSERT INTO clock (one, at) VALUES (1, $1)', at);
-    countJobs(to);
     const [hosts = 0, jobs = 0, alerts = 0] =
       (to.run(`SELECT (SELECT count(*) FROM hosts), (SELECT count(*) FROM jobs),
         (SELECT count(*) FROM hosts, jsonb_object_keys(alerts))`).rows[0] as number[]) ?? [];
@@ -131,15 +130,5 @@ function textOf(row: readonly unknown[] | undefined, columns: ImportedTable['col
       if (columns[index]?.[1] !== 'jsonb') return value;
       return Object.entries(JSON.parse(String(value))).sort(([a], [b]) => (a < b ? -1 : 1));
     }),
-  );
-}
-
-function countJobs(to: Session): void {
-  to.run('SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on');
-  to.run(
-    `UPDATE hosts h SET jobs = c.jobs, jobs_unfinished = c.unfinished FROM (
-       SELECT host_id, count(*) AS jobs, count(*) FILTER (WHERE status IS NULL) AS unfinished
-       FROM jobs GROUP BY host_id) c
-     WHERE c.host_id = h.host_id`,
   );
 }

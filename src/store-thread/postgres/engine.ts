@@ -223,9 +223,8 @@ export class PostgresEngine implements Engine {
     this.#transaction = transaction;
     this.#knownHosts.noteServer(server);
     const newest = (locked?.rows ?? []) as [hostId: string, xmin: string][];
-    const hosts = this.#knownHosts.rows(newest, (unknown) => this.#hosts.read(unknown));
-    for (const { host } of hosts) rows.addHost(host);
-    this.#jobs.noteCounts(hosts);
+    const hosts = this.#knownHosts.rows(newest, (unknown) => this.#hosts.some(unknown));
+    for (const host of hosts) rows.addHost(host);
     for (const row of found?.rows ?? []) {
       const job = this.#jobs.record(row, looked);
       if (job !== undefined) rows.addJob(job);
@@ -242,29 +241,17 @@ export class PostgresEngine implements Engine {
   write(rows: Rows): void {
     const hosts = rows.changedHosts();
     const jobs = rows.changedJobs();
-    const counted = new Set(this.#jobs.countNew(jobs));
-    const written = new Set([...counted, ...hosts.map(({ after }) => after.hostId)]);
-    const countOf = (hostId: string) => this.#jobs.countOf(hostId);
     const statements: Statement[] = [];
-    if (hosts.length > 0) {
-      statements.push(this.#hosts.update(hosts, countOf));
-      statements.push(this.#hostChanges.add(hosts.map(({ after }) => after.hostId)));
+    const update = this.#hosts.update(hosts);
+    if (update !== undefined) {
+      statements.push(update, this.#hostChanges.add(hosts.map(({ after }) => after.hostId)));
     }
-    for (const { after } of hosts) counted.delete(after.hostId);
-    if (counted.size > 0) statements.push(this.#hosts.updateCounts([...counted], countOf));
     statements.push(...this.#jobs.write(jobs, this.#now()));
     if (statements.length === 0) return;
     this.#session.defer(statements);
-    for (const hostId of written) this.#noteWritten(hostId, rows);
-    const limited = this.#jobs.limit(new Set(jobs.map(({ after }) => after.hostId)));
-    for (const hostId of limited) this.#knownHosts.forget(hostId);
-  }
-
-  #noteWritten(hostId: string, rows: Rows): void {
-    const host = rows.host(hostId);
-    if (host === undefined) return;
     // A row that is written in a savepoint gets another `xmin`, so it will be read again.
-    this.#knownHosts.wrote(this.#transaction, { host, count: this.#jobs.countOf(hostId) });
+    for (const { after } of hosts) this.#knownHosts.wrote(this.#transaction, after);
+    this.#jobs.limit(jobs);
   }
 
   hosts(): Iterable<HostRecord> {
@@ -299,6 +286,7 @@ export class PostgresEngine implements Engine {
   removeHost(hostId: string): boolean {
     if (!this.#hosts.remove(hostId)) return false;
     this.#knownHosts.forget(hostId);
+    this.#jobs.forgetHost(hostId);
     this.#tokens.remove(hostId, this.#now());
     this.#changedTokens.push([hostId, null]);
     return true;

@@ -4,7 +4,6 @@ import type { SqlScalar, SqlValue, Statement } from '../../contract/statements.t
 import { orUndefined, timesOf } from '../columns.ts';
 import type { Changed } from '../rows.ts';
 import type { FinishKind, HostRecord, Times } from '../rules/records.ts';
-import type { JobCount, KnownHost } from './known-hosts.ts';
 import type { Session } from './session.ts';
 import { storable } from './text.ts';
 
@@ -15,7 +14,7 @@ const COLUMNS = `host_id, host, status, instance, connection, offline_since, rep
   agent_version, hostname, restic_version, os, arch, boot_time, backup_interval_seconds,
   last_backup_at, last_backup_ok, last_backup_duration_ms, last_backup_success_at,
   last_backup_added_bytes, last_check_success_at, repo_size_bytes, repo_status, snapshot_count,
-  alerts, last_finishes, jobs, jobs_unfinished`;
+  alerts, last_finishes`;
 
 type Row = [
   hostId: string,
@@ -43,8 +42,6 @@ type Row = [
   snapshotCount: number,
   alerts: string,
   lastFinishes: string,
-  jobs: number,
-  jobsUnfinished: number,
 ];
 
 /** The columns that `update` writes, with their types. An object is written as JSON. */
@@ -134,30 +131,18 @@ export class Hosts {
 
   /** The rows of these hosts, without locks. */
   some(hostIds: readonly string[]): HostRecord[] {
-    return this.read(hostIds).map(({ host }) => host);
-  }
-
-  /** The rows of these hosts and how many jobs they have, without locks. */
-  read(hostIds: readonly string[]): KnownHost[] {
     const sql = `SELECT ${COLUMNS} FROM hosts WHERE host_id = ANY ($1::text[])`;
-    return this.#session.rows<Row>(sql, hostIds).map((row) => ({
-      host: recordOf(row, this.#instance),
-      count: { all: row[25], unfinished: row[26] },
-    }));
+    return this.#session.rows<Row>(sql, hostIds).map((row) => recordOf(row, this.#instance));
   }
 
   /**
-   * The statement that writes what has changed in these hosts, and how many jobs they have. A column in
-   * which no host differs is not written: most batches change a third of the columns.
+   * The statement that writes what has changed in these hosts. A column in which no host differs is not
+   * written: most batches change a third of the columns.
+   * @returns undefined if nothing has changed
    */
-  update(hosts: readonly Changed<HostRecord>[], countOf: (hostId: string) => JobCount): Statement {
+  update(hosts: readonly Changed<HostRecord>[]): Statement | undefined {
     const after = hosts.map((host) => host.after);
-    const counts = after.map(({ hostId }) => countOf(hostId));
-    const values: SqlValue[] = [
-      after.map(({ hostId }) => hostId),
-      counts.map(({ all }) => all),
-      counts.map(({ unfinished }) => unfinished),
-    ];
+    const values: SqlValue[] = [after.map(({ hostId }) => hostId)];
     const columns = WRITTEN.filter(([, , value]) => hosts.some((host) => differs(host, value)));
     const movesConnections = hosts.some(
       (host) =>
@@ -175,33 +160,18 @@ export class Hosts {
     for (const [, , value] of columns) values.push(after.map((host) => encoded(value(host))));
     const names = columns.map(([column]) => column);
     const types = columns.map(([, type], index) => `$${first + index}::${type}[]`);
-    const unnested = ['$1::text[]', '$2::integer[]', '$3::integer[]'];
-    const aliases = ['host_id', 'jobs', 'jobs_unfinished'];
-    if (movesConnections) {
-      unnested.push('$5::bigint[]', '$6::boolean[]');
-      aliases.push('connection', 'is_elsewhere');
-    }
+    const unnested = ['$1::text[]', ...(movesConnections ? ['$3::bigint[]', '$4::boolean[]'] : [])];
+    const aliases = ['host_id', ...(movesConnections ? ['connection', 'is_elsewhere'] : [])];
+    const assignments = [
+      ...(movesConnections ? CONNECTION : []),
+      ...names.map((column) => `${column} = n.${column}`),
+    ];
+    if (assignments.length === 0) return undefined;
     return {
-      text: `UPDATE hosts h SET ${movesConnections ? CONNECTION : ''}
-          ${names.map((column) => `${column} = n.${column}, `).join('')}
-          jobs = n.jobs, jobs_unfinished = n.jobs_unfinished
+      text: `UPDATE hosts h SET ${assignments.join(', ')}
         FROM unnest(${[...unnested, ...types].join(', ')}) AS n (${[...aliases, ...names].join(', ')})
         WHERE h.host_id = n.host_id`,
       values,
-    };
-  }
-
-  /** The statement that writes how many jobs the hosts have. No other instance needs to know. */
-  updateCounts(hostIds: readonly string[], countOf: (hostId: string) => JobCount): Statement {
-    return {
-      text: `UPDATE hosts h SET jobs = n.jobs, jobs_unfinished = n.jobs_unfinished
-        FROM unnest($1::text[], $2::integer[], $3::integer[]) AS n (host_id, jobs, jobs_unfinished)
-        WHERE h.host_id = n.host_id`,
-      values: [
-        hostIds,
-        hostIds.map((hostId) => countOf(hostId).all),
-        hostIds.map((hostId) => countOf(hostId).unfinished),
-      ],
     };
   }
 
@@ -241,9 +211,10 @@ export class Hosts {
  * A host with a connection to another instance keeps that connection. Only a hello replaces it by a
  * connection to this instance.
  */
-const CONNECTION = `
-  instance = CASE WHEN n.is_elsewhere THEN h.instance WHEN n.connection IS NULL THEN NULL ELSE $4::bigint END,
-  connection = CASE WHEN n.is_elsewhere THEN h.connection ELSE n.connection END,`;
+const CONNECTION = [
+  'instance = CASE WHEN n.is_elsewhere THEN h.instance WHEN n.connection IS NULL THEN NULL ELSE $2::bigint END',
+  'connection = CASE WHEN n.is_elsewhere THEN h.connection ELSE n.connection END',
+] as const;
 
 function differs(
   { before, after }: Changed<HostRecord>,

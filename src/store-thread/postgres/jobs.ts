@@ -2,7 +2,6 @@ import type { JobKind, JobStatus } from '../../contract/jobs.ts';
 import type { SqlScalar, Statement } from '../../contract/statements.ts';
 import type { Changed, JobName } from '../rows.ts';
 import type { JobEnd, JobRecord } from '../rules/records.ts';
-import type { JobCount, KnownHost } from './known-hosts.ts';
 import type { Session } from './session.ts';
 import { storable } from './text.ts';
 
@@ -14,6 +13,16 @@ export const MAX_REMEMBERED = 100_000;
  * must not happen at each new job.
  */
 const FORGET_AHEAD = 1_000;
+/**
+ * The jobs of a host are counted after so many new jobs that this instance has stored, or sooner if fewer are left until
+ * the limit. Until then, other instances and a restart can add as many beyond the limit. To keep the count in the
+ * database would cost more: each new job would update the row of its host.
+ */
+const COUNT_AFTER = 1_000;
+/** The same for a host whose jobs were not counted since the start. */
+const FIRST_COUNT_AFTER = 100;
+/** A transaction that counts more hosts could take too long. The others are counted with their next job. */
+const COUNTED_PER_BATCH = 10;
 /** Maximum number of jobs that one call of `forget` deletes. */
 const FORGET_STEP = 500;
 
@@ -41,15 +50,13 @@ const END = [
 ])[];
 const END_COLUMNS = END.map(([column]) => column).join(', ');
 
-const NO_JOBS: JobCount = { all: 0, unfinished: 0 };
-
 /** The table `jobs`. A transaction that writes a job holds the lock of its host. */
 export class Jobs {
   readonly #session: Session;
   readonly #instance: number | null;
   readonly #onForgotten: (jobs: number) => void;
-  /** The counts of the hosts that the current batch has locked. */
-  readonly #counts = new Map<string, JobCount>();
+  /** See `#leftOf`, for hosts that have reported new jobs since the start. */
+  readonly #left = new Map<string, number>();
 
   /** @param onForgotten called with the number of jobs that were deleted because their host has too many */
   constructor(session: Session, instance: number | undefined, onForgotten: (jobs: number) => void) {
@@ -94,29 +101,6 @@ export class Jobs {
     return name && { hostId: name.hostId, jobId: name.jobId, kind, startedAtMs, finish };
   }
 
-  /** To be called with the counts in `hosts` of exactly the hosts that are locked. */
-  noteCounts(hosts: Iterable<KnownHost>): void {
-    this.#counts.clear();
-    for (const { host, count } of hosts) this.#counts.set(host.hostId, count);
-  }
-
-  countOf(hostId: string): JobCount {
-    return this.#counts.get(hostId) ?? NO_JOBS;
-  }
-
-  /** Adds new jobs to the counts. @returns the ids of their hosts */
-  countNew(changed: readonly Changed<JobRecord>[]): ReadonlySet<string> {
-    const hostIds = new Set<string>();
-    for (const { before, after } of changed) {
-      if (before !== undefined) continue;
-      const { all, unfinished } = this.countOf(after.hostId);
-      const added = after.finish === undefined ? 1 : 0;
-      this.#counts.set(after.hostId, { all: all + 1, unfinished: unfinished + added });
-      hostIds.add(after.hostId);
-    }
-    return hostIds;
-  }
-
   /** The statements that write these jobs. */
   write(changed: readonly Changed<JobRecord>[], atMs: number): Statement[] {
     const added = changed.filter(({ before }) => before === undefined).map(({ after }) => after);
@@ -127,17 +111,28 @@ export class Jobs {
     ];
   }
 
-  /**
-   * Deletes the oldest jobs of each of the hosts that has too many. To be called after the jobs are written.
-   * @returns these hosts; their jobs are counted again in `hosts`
-   */
-  limit(hostIds: Iterable<string>): string[] {
-    const limited = [...hostIds].filter((hostId) => {
-      const { all, unfinished } = this.countOf(hostId);
-      return all > MAX_REMEMBERED || unfinished > MAX_UNFINISHED;
-    });
-    for (const hostId of limited) this.#limitHost(hostId);
-    return limited;
+  /** Deletes the oldest jobs of hosts that have too many. To be called after these jobs are written. */
+  limit(changed: readonly Changed<JobRecord>[]): void {
+    const due = new Set<string>();
+    for (const { before, after } of changed) {
+      if (before !== undefined) continue;
+      const { hostId } = after;
+      const left = this.#leftOf(hostId) - 1;
+      this.#left.set(hostId, left);
+      if (left <= 0) due.add(hostId);
+    }
+    const mostUrgent = [...due].sort((a, b) => this.#leftOf(a) - this.#leftOf(b));
+    for (const hostId of mostUrgent.slice(0, COUNTED_PER_BATCH)) this.#limitHost(hostId);
+  }
+
+  /** Number of new jobs of the host after which its jobs are counted. */
+  #leftOf(hostId: string): number {
+    return this.#left.get(hostId) ?? FIRST_COUNT_AFTER;
+  }
+
+  /** To be called when the host is removed. */
+  forgetHost(hostId: string): void {
+    this.#left.delete(hostId);
   }
 
   /**
@@ -154,27 +149,25 @@ export class Jobs {
     return count === FORGET_STEP;
   }
 
-  /** The counts may be too high, so the jobs are counted first. */
   #limitHost(hostId: string): void {
     const [[all, unfinished] = [0, 0]] = this.#session.run(
       'SELECT count(*), count(*) FILTER (WHERE status IS NULL) FROM jobs WHERE host_id = $1',
       hostId,
     ).rows as [number, number][];
+    const tooManyUnfinished = Math.max(0, unfinished - MAX_UNFINISHED);
     let deleted = 0;
-    if (unfinished > MAX_UNFINISHED) {
-      deleted += this.#deleteOldest(hostId, 'AND status IS NULL', unfinished - MAX_UNFINISHED);
+    if (tooManyUnfinished > 0) {
+      deleted += this.#deleteOldest(hostId, 'AND status IS NULL', tooManyUnfinished);
     }
     if (all - deleted > MAX_REMEMBERED) {
       deleted += this.#deleteOldest(hostId, '', all - deleted - MAX_REMEMBERED + FORGET_AHEAD);
     }
     if (deleted > 0) this.#onForgotten(deleted);
-    this.#session.run(
-      `UPDATE hosts SET
-         jobs = (SELECT count(*) FROM jobs WHERE host_id = $1),
-         jobs_unfinished = (SELECT count(*) FROM jobs WHERE host_id = $1 AND status IS NULL)
-       WHERE host_id = $1`,
-      hostId,
+    const room = Math.min(
+      MAX_REMEMBERED - (all - deleted),
+      MAX_UNFINISHED - (unfinished - tooManyUnfinished),
     );
+    this.#left.set(hostId, Math.min(room + 1, COUNT_AFTER));
   }
 
   #deleteOldest(hostId: string, filter: '' | 'AND status IS NULL', limit: number): number {
@@ -187,13 +180,15 @@ export class Jobs {
   }
 }
 
+/** A column in which no job has a value is not written: most jobs have no error. */
 function insert(jobs: readonly JobRecord[], atMs: number, instance: number | null): Statement {
-  const types = END.map(([, type], index) => `$${index + 7}::${type}[]`);
+  const end = END.filter(([, , value]) => jobs.some(({ finish }) => value(finish) !== undefined));
+  const columns = ['host_id', 'job_id', 'kind', 'started_at', ...end.map(([column]) => column)];
+  const types = end.map(([, type], index) => `$${index + 7}::${type}[]`);
+  const arrays = ['$1::text[]', '$2::text[]', '$3::text[]', '$4::bigint[]', ...types];
   return {
-    text: `INSERT INTO jobs (host_id, job_id, kind, started_at, recorded_at, instance, ${END_COLUMNS})
-      SELECT host_id, job_id, kind, started_at, $5::bigint, $6::bigint, ${END_COLUMNS}
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], ${types.join(', ')})
-        AS n (host_id, job_id, kind, started_at, ${END_COLUMNS})`,
+    text: `INSERT INTO jobs (recorded_at, instance, ${columns.join(', ')})
+      SELECT $5::bigint, $6::bigint, n.* FROM unnest(${arrays.join(', ')}) AS n (${columns.join(', ')})`,
     values: [
       jobs.map(({ hostId }) => hostId),
       jobs.map(({ jobId }) => storable(jobId)),
@@ -201,7 +196,7 @@ function insert(jobs: readonly JobRecord[], atMs: number, instance: number | nul
       jobs.map(({ startedAtMs }) => startedAtMs),
       atMs,
       instance,
-      ...endValues(jobs),
+      ...endValues(jobs, end),
     ],
   };
 }
@@ -218,11 +213,14 @@ function update(jobs: readonly JobRecord[], atMs: number, instance: number | nul
       jobs.map(({ jobId }) => storable(jobId)),
       atMs,
       instance,
-      ...endValues(jobs),
+      ...endValues(jobs, END),
     ],
   };
 }
 
-function endValues(jobs: readonly JobRecord[]): SqlScalar[][] {
-  return END.map(([, , value]) => jobs.map(({ finish }) => value(finish) ?? null));
+function endValues(
+  jobs: readonly JobRecord[],
+  columns: readonly (typeof END)[number][],
+): SqlScalar[][] {
+  return columns.map(([, , value]) => jobs.map(({ finish }) => value(finish) ?? null));
 }

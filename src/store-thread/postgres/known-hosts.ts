@@ -3,21 +3,10 @@ import type { HostRecord } from '../rules/records.ts';
 /** Hosts beyond this number are read again when they report. One takes about 1 KB. */
 export const MAX_KNOWN = 20_000;
 
-/** Upper bounds of the numbers of jobs of a host: jobs that were pruned or have finished may be included. */
-export interface JobCount {
-  readonly all: number;
-  readonly unfinished: number;
-}
-
-/** What a row of `hosts` contains. */
-export interface KnownHost {
-  readonly host: HostRecord;
-  readonly count: JobCount;
-}
-
-interface Version extends KnownHost {
+interface Version {
   /** The column `xmin`: the id of the transaction that wrote this version of the row. */
   readonly xmin: string;
+  readonly host: HostRecord;
 }
 
 /**
@@ -53,8 +42,8 @@ export class KnownHosts {
    */
   rows(
     newest: readonly (readonly [hostId: string, xmin: string])[],
-    read: (hostIds: readonly string[]) => readonly KnownHost[],
-  ): KnownHost[] {
+    read: (hostIds: readonly string[]) => readonly HostRecord[],
+  ): HostRecord[] {
     const known: Version[] = [];
     const unknown = new Map<string, string>();
     for (const [hostId, xmin] of newest) {
@@ -63,17 +52,17 @@ export class KnownHosts {
       else unknown.set(hostId, xmin);
     }
     if (unknown.size > 0) {
-      for (const row of read([...unknown.keys()])) {
-        known.push({ ...row, xmin: unknown.get(row.host.hostId) ?? '' });
+      for (const host of read([...unknown.keys()])) {
+        known.push({ host, xmin: unknown.get(host.hostId) ?? '' });
       }
     }
     for (const version of known) this.#current.set(version.host.hostId, version);
-    return known;
+    return known.map(({ host }) => host);
   }
 
   /** Notes a row that the current transaction writes. Its id becomes the `xmin` of the row. */
-  wrote(transaction: string, { host, count }: KnownHost): void {
-    this.#current.set(host.hostId, { xmin: transaction, host, count });
+  wrote(transaction: string, host: HostRecord): void {
+    this.#current.set(host.hostId, { xmin: transaction, host });
   }
 
   /** To be called when the current transaction changes a row in a way that is not known here. */

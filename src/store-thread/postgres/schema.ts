@@ -117,6 +117,10 @@ const MIGRATIONS: readonly string[] = [
   -- To count the running jobs. A finish writes nothing into it.
   CREATE INDEX jobs_running ON jobs (kind) WHERE status IS NULL;
   `,
+  `
+  -- The instances count the jobs of a host now and then.
+  ALTER TABLE hosts DROP COLUMN jobs, DROP COLUMN jobs_unfinished;
+  `,
 ];
 
 /**

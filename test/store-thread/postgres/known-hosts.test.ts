@@ -16,10 +16,7 @@ import { eventually } from '../../support/serve.ts';
 import { AT, StoreRig } from '../store-rig.ts';
 
 describe('the known hosts', () => {
-  const row = (hostId: string) => ({
-    host: { hostId } as HostRecord,
-    count: { all: 1, unfinished: 0 },
-  });
+  const row = (hostId: string) => ({ hostId }) as HostRecord;
   let hosts: KnownHosts;
   /** The hosts that were read. */
   let read: string[];
@@ -140,7 +137,7 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
   it('are not read again for its own batches', () => {
     const { rig } = open();
     const hostIds = [rig.online('web'), rig.online('mail')];
-    const read = vi.spyOn(Hosts.prototype, 'read');
+    const read = vi.spyOn(Hosts.prototype, 'some');
     onTestFinished(() => read.mockRestore());
     for (let n = 0; n < 3; n++) {
       rig.submitAll(hostIds.map((hostId) => finish(hostId, `job-${n}`, AT + n)));

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Operation } from '../../../src/contract/operations.ts';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../../src/store-thread/postgres/jobs.ts';
@@ -58,40 +59,87 @@ unless(NO_POSTGRES).describe('the database of the instances', async () => {
     expect(count('host_changes')).toBe(2);
   });
 
-  /** Jobs of a host, as if it had reported them one after the other. */
+  /** Jobs of a host, as if it had reported them one after the other to another instance. */
   function fill(hostId: string, jobs: number, status: 'NULL' | "'succeeded'"): void {
     server.sql(
       `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, recorded_at)
        SELECT '${hostId}', 'old-' || n, 'check', ${AT}, ${status}, ${AT}, ${AT} + n
-       FROM generate_series(0, ${jobs} - 1) AS n;
-       UPDATE hosts SET jobs = ${jobs}, jobs_unfinished = ${status === 'NULL' ? jobs : 0}`,
+       FROM generate_series(0, ${jobs} - 1) AS n`,
       url,
     );
   }
 
-  it('keeps so many unfinished jobs of a host, and forgets the oldest', () => {
+  const starts = (hostId: string, from: number, jobs: number): Operation[] =>
+    Array.from({ length: jobs }, (_, n) => [
+      'startJob',
+      { hostId, jobId: `new-${from + n}`, kind: 'backup', startedAtMs: AT },
+    ]);
+
+  it('counts the jobs of a host at the latest after its first hundred, and forgets the oldest unfinished ones', () => {
     const hostId = rig.online('web');
     fill(hostId, MAX_UNFINISHED, 'NULL');
-    const job = { hostId, kind: 'backup', startedAtMs: AT } as const;
     nowMs += HOUR_MS;
-    for (const jobId of ['new-1', 'new-2']) rig.submit('startJob', { ...job, jobId });
+    rig.submitAll(starts(hostId, 0, 99));
+    expect(forgotten).toEqual([]);
+    rig.submitAll(starts(hostId, 99, 1));
     expect(count('jobs')).toBe(MAX_UNFINISHED);
-    expect(count("jobs WHERE job_id IN ('old-0', 'old-1')")).toBe(0);
-    expect(count("jobs WHERE job_id IN ('old-2', 'new-1', 'new-2')")).toBe(3);
-    expect(forgotten).toEqual([1, 1]);
+    expect(count("jobs WHERE job_id IN ('old-0', 'old-99')")).toBe(0);
+    expect(count("jobs WHERE job_id IN ('old-100', 'new-0', 'new-99')")).toBe(3);
+    // There is no room left, so each new one is one too many.
+    rig.submitAll(starts(hostId, 100, 1));
+    rig.submitAll(starts(hostId, 101, 3));
+    expect(forgotten).toEqual([100, 1, 3]);
+    expect(count('jobs')).toBe(MAX_UNFINISHED);
+  });
+
+  it('counts the jobs of a host sooner the fewer are left until the limit', () => {
+    const hostId = rig.online('web');
+    fill(hostId, MAX_UNFINISHED - 105, 'NULL');
+    nowMs += HOUR_MS;
+    rig.submitAll(starts(hostId, 0, 100));
+    rig.submitAll(starts(hostId, 100, 5));
+    expect(count('jobs')).toBe(MAX_UNFINISHED);
+    expect(forgotten).toEqual([]);
+    rig.submitAll(starts(hostId, 105, 1));
+    expect(forgotten).toEqual([1]);
+  });
+
+  it('never lets a host have more than the limits if it reports to one instance', () => {
+    const hostId = rig.online('web');
+    for (let from = 0; from < MAX_UNFINISHED + 700; from += 350) {
+      rig.submitAll(starts(hostId, from, 350));
+      expect(count('jobs')).toBeLessThanOrEqual(MAX_UNFINISHED);
+    }
+    expect(forgotten.reduce((sum, jobs) => sum + jobs, 0)).toBe(850);
+  });
+
+  it('counts only ten hosts in one batch, and the others with their next jobs', () => {
+    const hostIds = Array.from({ length: 12 }, (_, n) => rig.online(`web-${n}`));
+    for (const hostId of hostIds) fill(hostId, MAX_UNFINISHED, 'NULL');
+    nowMs += HOUR_MS;
+    rig.submitAll(hostIds.flatMap((hostId) => starts(hostId, 0, 100)));
+    expect(forgotten).toEqual(Array(10).fill(100));
+    rig.submitAll(hostIds.flatMap((hostId) => starts(hostId, 100, 1)));
+    expect(forgotten.slice(10, 12), 'first those that have waited').toEqual([101, 101]);
+    expect(forgotten.slice(12)).toEqual(Array(8).fill(1));
   });
 
   it('keeps so many jobs of a host, and forgets many at once', () => {
     const hostId = rig.online('web');
     fill(hostId, MAX_REMEMBERED, "'succeeded'");
-    const job = { hostId, kind: 'backup', status: 'failed', finishedAtMs: AT + 1 } as const;
     nowMs += HOUR_MS;
-    for (const jobId of ['new-1', 'new-2']) {
-      rig.submit('finishJob', { ...job, jobId, startedAtMs: AT });
-    }
+    const finish = { hostId, kind: 'backup', status: 'failed', startedAtMs: AT } as const;
+    const finishes = (from: number, jobs: number): Operation[] =>
+      Array.from({ length: jobs }, (_, n) => [
+        'finishJob',
+        { ...finish, jobId: `new-${from + n}`, finishedAtMs: AT + 1 },
+      ]);
+    rig.submitAll(finishes(0, 100));
+    rig.submitAll(finishes(100, 1));
     expect(count('jobs')).toBe(MAX_REMEMBERED - 1_000 + 1);
-    expect(count("jobs WHERE job_id IN ('old-1001', 'new-1', 'new-2')")).toBe(3);
-    expect(forgotten).toEqual([1_001]);
+    expect(count("jobs WHERE job_id IN ('old-1100', 'new-0', 'new-100')")).toBe(3);
+    expect(count("jobs WHERE job_id = 'old-1099'")).toBe(0);
+    expect(forgotten).toEqual([1_100]);
   });
 
   it('waits for the disk, also if it is set not to, and is left as it is if it waits for more', () => {
