@@ -39,7 +39,7 @@ const USAGE = `npm run bench -- [NAME] [--hosts N] [--json PATH] [--quick] [--no
 
   NAME         one of ${BENCHES.map(({ name }) => name).join(', ')}; default: all
   --hosts N    measure only this fleet size
-  --json PATH  write the figures to this file, or to this directory if all benches run
+  --json PATH  write the figures to this file, if it ends in .json, or to PATH/NAME.json
   --quick      finish in seconds; the figures are rough
   --no-peers   measure only this package and the floor`;
 
@@ -66,8 +66,9 @@ async function runOne(bench: BenchDefinition, options: Options): Promise<void> {
   if (json === undefined) return;
   const { name, question } = bench;
   const file: ResultFile = { bench: name, question, quick, measured, rows, notes };
-  mkdirSync(dirname(json), { recursive: true });
-  writeFileSync(json, `${JSON.stringify(file, null, 1)}\n`);
+  const path = json.endsWith('.json') ? json : join(json, `${name}.json`);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(file, null, 1)}\n`);
 }
 
 /** Runs each bench in its own process, so that none inherits memory or compiled code from another. */
