@@ -1,4 +1,3 @@
-import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
@@ -13,9 +12,10 @@ unless(NO_POSTGRES).describe('a session', async () => {
     const session = new Session([server.url('postgres')]);
     onTestFinished(() => session.close());
     const first = session.connection;
-    const [[pid = 0] = []] = session.rows<[number]>('SELECT pg_backend_pid()');
-    kill(pid, 'SIGSTOP');
-    onTestFinished(() => void kill(pid, 'SIGCONT'));
+    const [row] = session.rows<[number]>('SELECT pg_backend_pid()');
+    const pid = row?.[0] ?? Number.NaN;
+    process.kill(pid, 'SIGSTOP');
+    onTestFinished(() => void process.kill(pid, 'SIGCONT'));
     const query = () => session.transaction(() => session.run('SELECT 1').rows, 300);
     expect(query).toThrow('no answer from the database within');
     for (const until = performance.now() + 20_000; performance.now() < until; await sleep(10)) {
