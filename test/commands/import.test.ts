@@ -70,6 +70,37 @@ unless(NO_POSTGRES).describe('restic-manager import', async () => {
     expect(second.stderr).toContain('already has hosts');
   });
 
+  it('marks hosts offline whose agents were connected when the server was killed', async () => {
+    const source = await Served.start();
+    const { token } = await source.addHost('connected');
+    await TestAgent.online(source.agentUrl, token);
+    const cron = await source.addHost('cron');
+    await postBody(source.url, cron.token, JSON.stringify([finished('c')]));
+    await source.addHost('pending');
+    await source.stop('SIGKILL');
+    const url = server.createDatabase();
+    const before = Date.now();
+    const { code, stderr } = await importInto(url, source.dataDir);
+    expect([code, stderr]).toEqual([0, '']);
+    // Its alert is due 15 minutes after the import.
+    const sinceMs = server.sql(
+      'SELECT host, offline_since FROM hosts WHERE offline_since IS NOT NULL',
+      url,
+    );
+    const [host, offlineSince] = sinceMs.split('|');
+    expect(host).toBe('connected');
+    expect(Number(offlineSince)).toBeGreaterThanOrEqual(before);
+    // Without a server the list would call every host offline that has only a connection.
+    await Served.start({ RM_DATABASE_URL: url });
+    const { stdout } = await cli(['hosts', 'list', '--json'], { RM_DATABASE_URL: url });
+    const listed = JSON.parse(stdout) as { host: string; status: string }[];
+    expect(listed.map(({ host, status }) => [host, status])).toEqual([
+      ['connected', 'offline'],
+      ['cron', 'online'],
+      ['pending', 'pending'],
+    ]);
+  });
+
   it('changes nothing in a database that is served, and reads none that is', async () => {
     const { dataDir } = await fleet();
     const url = server.createDatabase();

@@ -83,6 +83,14 @@ function functionsUnder(shell: readonly string[]): void {
     );
   });
 
+  it('each password, quote, backslash and tab of a line is replaced, not only the first', () => {
+    const text = String.raw`sftp://user:hidden@host/x rest:https://other:secret@host:8000/y "a" C:\\b\\c\td\te`;
+    const inside = call(`printf '${text}' | json_text`);
+    expect(JSON.parse(`"${inside}"`)).toBe(
+      'sftp://user:***@host/x rest:https://other:***@host:8000/y "a" C:\\b\\c\td\te',
+    );
+  });
+
   it('a finish has an exit code, an error and a summary only if there are some', () => {
     const finish = (...rest: string[]) =>
       JSON.parse(

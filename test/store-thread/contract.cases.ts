@@ -627,6 +627,9 @@ export function describeStore(name: string, open: () => Engine): void {
           reportsByHttp: true,
         });
         expect(rig.host('late')?.online, 'silent for 70 minutes').toBe(false);
+        // `hosts list` reads this from the database.
+        const listed = rig.submit('listHosts', null).find(({ host }) => host === 'web');
+        expect(listed?.status, 'silent for 30 minutes').toBe('online');
         vi.advanceTimersByTime(35 * MINUTE);
         expect(rig.host('web')?.online).toBe(true);
         vi.advanceTimersByTime(MINUTE + 6 * SECOND);

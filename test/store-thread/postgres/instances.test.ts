@@ -203,6 +203,36 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     expect(there.host('web')?.online).toBe(true);
   });
 
+  it('do not take each other for gone after an outage, however long they ran before it', () => {
+    stop();
+    // So at each poll this instance itself has given no sign for more than 30 s, as after an outage.
+    start(40 * SECOND);
+    here.hello(here.enrol('web'));
+    here.close();
+    session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '60 seconds'");
+    vi.advanceTimersByTime(40 * SECOND);
+    expect(session.rows('SELECT status FROM hosts')).toEqual([['online']]);
+  });
+
+  it('read everything if they have read nothing for so long that changes may be deleted', () => {
+    const [removed, named] = [here.enrol('removed'), here.enrol('named')];
+    stop();
+    server.sql(SLEEPING_DATABASE, url);
+    start(MINUTE + SECOND);
+    const added = here.online('added');
+    here.submit('removeHost', { hostId: removed });
+    here.submit('renameHost', { hostId: named, host: 'renamed' });
+    session.run('DELETE FROM host_changes');
+    session.run("UPDATE slept SET time = interval '61 seconds'");
+    vi.advanceTimersByTime(MINUTE + SECOND);
+    expect(there.host('added')?.online).toBe(true);
+    expect(there.received()).toContainEqual({
+      tokenChanges: { removed: [removed], added: [[added, expect.any(Uint8Array)]] },
+    });
+    expect(there.pending).toBe(1);
+    expect(there.submit('listHosts', null)).toMatchObject([{ host: 'renamed' }, { host: 'added' }]);
+  });
+
   it('mark a host online again that another one took for gone, if its connection still exists', () => {
     const hostId = enrol('web');
     const connection = here.hello(hostId);
@@ -277,3 +307,12 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
 });
 
 const AGENT = { agentVersion: '1', hostname: 'x' };
+
+/** Sessions that begin later see a database clock that is ahead by the time in the table `slept`. */
+const SLEEPING_DATABASE = `
+  CREATE TABLE slept (time interval NOT NULL);
+  INSERT INTO slept VALUES ('0');
+  CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+    AS 'SELECT pg_catalog.clock_timestamp() + time FROM public.slept';
+  DO 'BEGIN EXECUTE format($$ALTER DATABASE %I SET search_path = public, pg_catalog$$, current_database()); END';
+`;

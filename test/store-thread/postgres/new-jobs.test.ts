@@ -45,4 +45,20 @@ unless(NO_POSTGRES).describe('a job that is taken for new without a look', async
     expect(rig.pending).toBe(1);
     expect(rig.logged).toEqual([]);
   });
+
+  it('and is a repeat is answered as one, though another operation of its batch fails', () => {
+    const hostId = rig.online('web');
+    const job = { hostId, kind: 'backup', startedAtMs: AT, jobId: 'old' } as const;
+    const finish = { ...job, status: 'succeeded', finishedAtMs: AT + 1 } as const;
+    rig.submit('finishJob', finish);
+    const outcomes = rig.submitAll([
+      ['addHosts', { hosts: [''] }],
+      ['finishJob', finish],
+    ]);
+    expect(outcomes).toMatchObject([
+      { failure: { code: 'invalid_host' } },
+      { answer: { first: false } },
+    ]);
+    expect(rig.logged).toEqual([]);
+  });
 });
