@@ -189,6 +189,21 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     expect(there.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
   });
 
+  it('remember an instance for 30 days after its last sign, and not for ever', () => {
+    session.run(
+      `INSERT INTO instances (shard, shards, is_gone, seen_at)
+       SELECT 7, 8, true, clock_timestamp() - days * interval '1 day' FROM unnest(ARRAY[29, 31]) AS days`,
+    );
+    here.close();
+    notSeenFor('31 seconds');
+    vi.advanceTimersByTime(31 * SECOND);
+    expect(
+      session.rows(
+        'SELECT extract(day FROM clock_timestamp() - seen_at)::integer FROM instances WHERE shards = 8',
+      ),
+    ).toEqual([[29]]);
+  });
+
   it('do not take each other for gone right after an outage of the database', () => {
     const hostId = enrol('web');
     here.hello(hostId);
