@@ -6,6 +6,7 @@ import { Session } from '../../../src/store-thread/postgres/session.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
 import { AT, StoreRig } from '../store-rig.ts';
+import { SLEEPING_DATABASE } from './sleeping-database.ts';
 
 /** A change is visible after the next poll of the other instance. */
 const A_POLL_MS = 300;
@@ -322,12 +323,3 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
 });
 
 const AGENT = { agentVersion: '1', hostname: 'x' };
-
-/** Sessions that begin later see a database clock that is ahead by the time in the table `slept`. */
-const SLEEPING_DATABASE = `
-  CREATE TABLE slept (time interval NOT NULL);
-  INSERT INTO slept VALUES ('0');
-  CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
-    AS 'SELECT pg_catalog.clock_timestamp() + time FROM public.slept';
-  DO 'BEGIN EXECUTE format($$ALTER DATABASE %I SET search_path = public, pg_catalog$$, current_database()); END';
-`;
