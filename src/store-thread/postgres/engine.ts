@@ -153,7 +153,7 @@ export class PostgresEngine implements Engine {
     for (;;) {
       this.#changedTokens = [];
       this.#tookForNew = false;
-      this.#knownHosts.begin();
+      this.#knownHosts.forgetCurrent();
       try {
         return this.#session.transaction(work);
       } catch (error) {
@@ -170,6 +170,7 @@ export class PostgresEngine implements Engine {
       return this.#session.attempt(work);
     } catch (error) {
       this.#changedTokens.length = before;
+      this.#knownHosts.forgetCurrent();
       throw error;
     } finally {
       this.#attempts--;

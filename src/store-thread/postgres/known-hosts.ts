@@ -25,8 +25,8 @@ export class KnownHosts {
   readonly #current = new Map<string, Version>();
   #server = '';
 
-  /** To be called at the start of a transaction. */
-  begin(): void {
+  /** To be called at the start of a transaction, and when its writes since a savepoint are undone. */
+  forgetCurrent(): void {
     this.#current.clear();
   }
 
@@ -65,7 +65,7 @@ export class KnownHosts {
     this.#current.set(host.hostId, { xmin: transaction, host });
   }
 
-  /** To be called when the current transaction changes a row in a way that is not known here. */
+  /** To be called when the current transaction changes a row in another way. */
   forget(hostId: string): void {
     this.#current.delete(hostId);
   }

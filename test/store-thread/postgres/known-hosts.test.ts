@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Operation } from '../../../src/contract/operations.ts';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
+import { Changes } from '../../../src/store-thread/changes.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { Hosts } from '../../../src/store-thread/postgres/hosts.ts';
 import { KnownHosts, MAX_KNOWN } from '../../../src/store-thread/postgres/known-hosts.ts';
+import { applyReports } from '../../../src/store-thread/reports.ts';
 import { Named } from '../../../src/store-thread/rows.ts';
 import type { HostRecord } from '../../../src/store-thread/rules/records.ts';
 import { freePort } from '../../support/free-port.ts';
@@ -44,7 +46,7 @@ describe('the known hosts', () => {
   it('are read again if the transaction that read or wrote them was rolled back', () => {
     rows(['one', '5']);
     hosts.wrote('6', row('one'));
-    hosts.begin();
+    hosts.forgetCurrent();
     rows(['one', '6']);
     expect(read).toEqual(['one', 'one']);
   });
@@ -143,6 +145,24 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
       rig.submitAll(hostIds.map((hostId) => finish(hostId, `job-${n}`, AT + n)));
     }
     expect(read).not.toHaveBeenCalled();
+  });
+
+  it('are read again if a write is undone to a savepoint after the same transaction has written the host', () => {
+    const { engine, rig } = open();
+    const hostId = rig.online('web');
+    const note = (snapshotCount: number) =>
+      applyReports(engine, [['repoStats', { hostId, snapshotCount }]], new Changes());
+    engine.transaction(() => {
+      note(1);
+      expect(() =>
+        engine.attempt(() => {
+          note(2);
+          throw new Error('undo');
+        }),
+      ).toThrow('undo');
+    });
+    expect(engine.host(hostId)?.snapshotCount).toBe(1);
+    expect(loaded(engine, hostId)?.snapshotCount).toBe(1);
   });
 
   it('are read again if a host was changed while the batch waited for its lock', async () => {
