@@ -42,3 +42,16 @@ test('the causes of the first 20 hosts are asked for, three at a time, and once'
   await load();
   expect(api.asked, 'the one without an answer again').toEqual(['3']);
 });
+
+test('another failure or another alert has a cause of its own, which is asked for', async () => {
+  const causes = new Causes();
+  const first = { ...HOSTS[0], last_backup_at: '2026-01-01T00:00:00.000Z' } as Host;
+  const later = { ...first, last_backup_at: '2026-01-02T00:00:00.000Z' };
+  const alerted = { ...later, alerts: ['agent_offline'] } as Host;
+  for (const [exitCode, host] of [first, later, alerted].entries()) {
+    expect(causes.of(host), 'not the cause of what was before').toBeUndefined();
+    const jobs = [{ kind: 'backup', status: 'failed', exit_code: exitCode }];
+    await causes.load([host], async () => ({ alerts: [], jobs }) as unknown as HostDetails);
+    expect(causes.of(host)?.backup?.exit_code).toBe(exitCode);
+  }
+});

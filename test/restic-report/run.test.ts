@@ -358,4 +358,30 @@ function runsUnder(shell: readonly string[]): void {
     expect(rows.length).toBeGreaterThanOrEqual(3);
     expect(existsSync(host.spool)).toBe(true);
   });
+
+  test('killed while its restic runs on, the run is reported only when restic has ended', async () => {
+    const { host, id } = newHost();
+    const end = join(host.directory, 'end');
+    const waits = `for _ in $(seq 600); do [ ! -e ${end} ] || exit 0; sleep 0.05; done`;
+    const restic = host.program(`[ "$1" = backup ] || exit 1\n${waits}`);
+    const child = host.start(['--', restic, 'backup', '/x']);
+    // The first line is about the script, the second about the job, and the third about restic.
+    const marker = await eventually(() => {
+      const name = host.left.find((name) => name.startsWith('running.')) ?? '';
+      expect(readFileSync(join(host.spool, name), 'utf8')).toMatch(/^\d+ .*\nbackup .*\n\d+ .*\n$/);
+      return name;
+    });
+    const exited = new Promise((resolve) => child.on('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+    await host.run(['flush']);
+    expect(rowsOf(served(), id)).toEqual([]);
+    expect(host.left).toContain(marker);
+    writeFileSync(end, '');
+    await eventually(async () => {
+      await host.run(['flush']);
+      expect(rowsOf(served(), id)).toEqual(['backup cancelled -']);
+    });
+    expect(host.left).not.toContain(marker);
+  });
 }
