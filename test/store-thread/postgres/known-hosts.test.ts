@@ -124,7 +124,7 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
       // Makes each operation of the batch run in a savepoint.
       () => ['addHosts', { hosts: [''] }],
     ];
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 60; round++) {
       const { rig } = any(here, there);
       rig.submitAll(Array.from({ length: any(1, 2, 5) }, () => any(...operations)()));
       for (const { engine } of [here, there]) {
