@@ -306,6 +306,7 @@ function contract(
     expect(await found('🗄')).toEqual(['Büro-東京-🗄']);
     expect(await found('العر')).toEqual(['العربية']);
     expect(await allNames(url, 'search=by+a')).toEqual(['overdue by a day']);
+    expect(await allNames(url, 'search=by%2Ba'), 'a plus sign').toEqual([]);
     expect(await allNames(url, 'search=by&state=ok')).toEqual([]);
     expect(await found('\n')).toEqual([]);
     expect(await found('x'.repeat(255))).toEqual([]);

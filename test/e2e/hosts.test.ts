@@ -431,6 +431,15 @@ describe('a large fleet', () => {
     expect((await listed(dataDir)).map(({ host }) => host).sort()).toEqual(['one', 'two']);
   });
 
+  test('is not enrolled from standard input while the command line has names, too', async () => {
+    const dataDir = temporaryDirectory();
+    const args = ['hosts', 'add', '--stdin', 'one'];
+    const { code, stdout, stderr } = await cli(args, { RM_DATA_DIR: dataDir }, 'two\n');
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('"one"');
+    expect(readdirSync(dataDir), 'a database').toEqual([]);
+  });
+
   test('needs at least one name', async () => {
     const { code, stderr } = await addFromStdin(temporaryDirectory(), '\n');
     expect(code).toBe(2);

@@ -167,6 +167,34 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
 });
 
 withCertificate.test(
+  'SIGHUP loads the certificate from the files that the settings name now',
+  async () => {
+    const directory = temporaryDirectory();
+    const config = join(directory, 'config.yaml');
+    const first = createCertificate(temporaryDirectory());
+    const second = createCertificate(temporaryDirectory());
+    const configure = ({ cert, key }: typeof first) =>
+      writeFileSync(
+        config,
+        `data_dir: ${join(directory, 'data')}\nlisten: 127.0.0.1:0\ntls_cert_file: ${cert}\ntls_key_file: ${key}\n`,
+      );
+    configure(first);
+    const unset = { RM_LISTEN: '', RM_DATA_DIR: '' };
+    const withFlag = ['sh', '-c', 'exec "$@" --config "$0"', config];
+    const served = await Served.start(unset, directory, undefined, withFlag);
+    const shows = async ({ certPem }: typeof first) => {
+      const { fingerprint256 } = new X509Certificate(certPem);
+      expect((await certificateOf(served.url)).fingerprint256).toBe(fingerprint256);
+    };
+    await shows(first);
+    configure(second);
+    await reload(served, 'reloaded');
+    await eventually(() => shows(second));
+    expect(served.log).not.toContain('needs_restart');
+  },
+);
+
+withCertificate.test(
   'SIGHUP does not make a gate or TLS where there was none, or none of one, and says what needs a restart',
   async () => {
     const directory = temporaryDirectory();

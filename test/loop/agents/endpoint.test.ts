@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { RmError } from '../../../src/errors.ts';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { MAX_MESSAGE_BYTES } from '../../../src/loop/agents/protocol.ts';
 import { TestAgent } from '../../support/agent.ts';
@@ -57,6 +58,20 @@ describe('a token that the loop does not know', () => {
     expect(answer.headers).not.toHaveProperty('www-authenticate');
     expect(rig.refused('store_unavailable')).toBe(2);
     expect(rig.refused('unauthorized')).toBe(0);
+  });
+
+  test('is looked up however many could not be looked up before', async () => {
+    const rig = await EndpointRig.start();
+    const submit = vi.spyOn(rig.client, 'submit');
+    onTestFinished(() => submit.mockRestore());
+    submit.mockRejectedValue(new RmError('database_failed', 'the disk is full'));
+    for (let n = 0; n < MAX_LOOKUPS; n += 100) {
+      const answers = Array.from({ length: 100 }, () => ask(rig.url, { headers: HEADERS }));
+      for (const { status } of await Promise.all(answers)) expect(status).toBe(503);
+    }
+    expect(rig.refused('store_unavailable')).toBe(MAX_LOOKUPS);
+    submit.mockRestore();
+    expect((await ask(rig.url, { headers: HEADERS })).status).toBe(401);
   });
 });
 

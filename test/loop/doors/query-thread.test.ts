@@ -1,5 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest';
-import type { Query } from '../../../src/contract/queries.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ANSWER_LIMIT_MS, type Query } from '../../../src/contract/queries.ts';
 import { QueryThread } from '../../../src/loop/doors/query-thread.ts';
 import { STRUCTURE_VERSION, viewFleetBuffer } from '../../../src/shared/fleet-layout.ts';
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
@@ -64,6 +64,17 @@ test('a thread that hangs is replaced, and its requests fail in time', async () 
   expect(await names()).toEqual(['web']);
   expect(thread.thread).not.toBe(hanging);
 }, 20_000);
+
+test('a thread that has answered is kept', async () => {
+  const { names, thread } = setUp();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(await names()).toEqual(['web']);
+  const kept = thread.thread;
+  vi.advanceTimersByTime(2 * ANSWER_LIMIT_MS);
+  expect(thread.thread).toBe(kept);
+  expect(await names()).toEqual(['web']);
+});
 
 test('a database that cannot be read fails what needs it, until it can be', async () => {
   const { thread, names, createDatabase } = setUp({ hasDatabase: false });
