@@ -239,7 +239,7 @@ onDisk.test('a full disk is logged once, and its hosts are shown offline', async
     db.close();
     expect(count).toBe(0);
   });
-  expect(events(served, 'store_recovered')).toHaveLength(1);
+  await eventually(() => expect(events(served, 'store_recovered')).toHaveLength(1));
   expect(events(served, 'store_failed')).toHaveLength(1);
 });
 
