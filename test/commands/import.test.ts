@@ -16,6 +16,7 @@ unless(NO_POSTGRES).describe('restic-manager import', async () => {
     const agent = await TestAgent.online(served.agentUrl, token);
     await agent.job({ id: 'a', kind: 'backup', status: 'succeeded', announce: true });
     await agent.job({ id: 'nul\0', kind: 'check', status: 'failed', durationMs: 61_000 });
+    await agent.job({ id: 'f', kind: 'forget', status: 'failed' });
     await agent.report(
       'job.started',
       { job_id: 'runs', kind: 'prune', started_at: '2026-01-02T03:04:05Z' },
@@ -49,7 +50,7 @@ unless(NO_POSTGRES).describe('restic-manager import', async () => {
     const { code, stdout, stderr } = await importInto(url, dataDir);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toBe(
-      'imported 3 hosts, 4 jobs and 1 open alerts; the copy is equal to the original\n',
+      'imported 3 hosts, 5 jobs and 2 open alerts; the copy is equal to the original\n',
     );
     const listed = await cli(['hosts', 'list', '--json'], { RM_DATABASE_URL: url });
     expect(listed.stdout).toBe(list);

@@ -47,6 +47,13 @@ describe('the log says', () => {
     },
   );
 
+  test('where the metrics are, also on an address of their own', async () => {
+    const served = await Served.start({ RM_METRICS_LISTEN: '127.0.0.1:0' });
+    const metrics = `http://${new URL(served.metricsUrl).host}/metrics`;
+    expect(metrics).not.toBe(`${served.url}/metrics`);
+    await eventually(() => expect(linesOf(served)).toMatchObject([{ ...STARTED, metrics }]));
+  });
+
   test('that there are no metrics without a gate, and what makes one', async () => {
     const served = await Served.start({ RM_METRICS_TOKEN: '' });
     await eventually(() =>

@@ -205,6 +205,19 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     ).toEqual([[29]]);
   });
 
+  it('mark the hosts of an instance offline that was gone once, came back, and is gone again', () => {
+    const hostId = enrol('web');
+    here.hello(hostId);
+    vi.advanceTimersByTime(31 * SECOND);
+    session.run('UPDATE instances SET is_gone = true WHERE instance = 1');
+    vi.advanceTimersByTime(11 * SECOND); // a heartbeat
+    here.close();
+    expect(there.host('web')?.online).toBe(true);
+    notSeenFor('31 seconds');
+    vi.advanceTimersByTime(2 * SECOND);
+    expect(there.host('web')?.online).toBe(false);
+  });
+
   it('do not take each other for gone right after an outage of the database', () => {
     const hostId = enrol('web');
     here.hello(hostId);

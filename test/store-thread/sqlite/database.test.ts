@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RmError } from '../../../src/errors.ts';
 import {
@@ -26,6 +28,12 @@ describe('what is committed survives', () => {
     const FULL = 2;
     expect(pragma('synchronous')).toBe(FULL);
   });
+});
+
+it('a new data directory is only for its user', () => {
+  const directory = join(temporaryDirectory(), 'new');
+  openDatabase(directory).close();
+  expect(statSync(directory).mode & 0o777).toBe(0o700);
 });
 
 it('a host that is removed takes its jobs and alerts with it: foreign keys are enforced', () => {

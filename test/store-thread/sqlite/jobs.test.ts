@@ -177,3 +177,11 @@ describe('what was said at the end of a job', () => {
     });
   });
 });
+
+it('the last jobs are the newest ones, also of a host with more than 10,000', () => {
+  rig.fill('a', 10_050, 'succeeded');
+  rig.finish('a', 'newest');
+  const ids = rig.engine.lastJobs('a').map(({ jobId }) => jobId);
+  expect(ids).toHaveLength(20);
+  expect(ids.slice(0, 2)).toEqual(['newest', 'old-10049']);
+});
