@@ -89,6 +89,35 @@ describe('the API is behind the gates of /metrics', () => {
   });
 });
 
+it('shows also what metrics_exclude keeps out of /metrics', async () => {
+  const families = [
+    'rm_host_info',
+    'rm_host_backup_interval_seconds',
+    'rm_host_last_backup_success_timestamp_seconds',
+  ];
+  const served = await Served.start({ RM_METRICS_EXCLUDE: families.join(',') });
+  const { token } = await served.addHost('web');
+  const payload = {
+    protocol_version: 1,
+    agent_version: '1.2',
+    restic_version: '0.18.0',
+    hostname: 'web',
+    backup_interval_seconds: 3_600,
+  };
+  await report(served.url, token, [{ type: 'hello', payload }, finished('one')]);
+  expect((await askApi(served.url, '/api/hosts')).json.hosts).toMatchObject([
+    {
+      state: 'ok',
+      last_success_at: expect.any(String),
+      backup_interval_seconds: 3_600,
+      agent_version: '1.2',
+      restic_version: '0.18.0',
+    },
+  ]);
+  const body = await served.scrape();
+  for (const family of families) expect(body).not.toContain(family);
+});
+
 describe('clients of the API', () => {
   it('that vanish or do not read cost the others nothing', async () => {
     const served = await Served.start();

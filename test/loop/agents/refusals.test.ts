@@ -54,6 +54,23 @@ describe('the log says of a refused message', () => {
 });
 
 describe('the log says of a connection that the server closes', () => {
+  it.each([
+    ['bad_hello', 4001],
+    ['removed', 4002],
+    ['token_replaced', 4002],
+    ['replaced', 4000],
+    ['silent', 1001],
+    ['store_unavailable', 1013],
+    ['too_many_bad_messages', 4003],
+    ['too_many_messages', 1008],
+    ['too_many_unanswered', 1013],
+  ] as const)('the close code of %s, which is %i', (reason, code) => {
+    closeFor(new AgentConnection(1, HOST_ID, '192.0.2.1'), reason, context);
+    expect(logged).toEqual([
+      [`agent_${reason}`, expect.objectContaining({ code }), expect.any(String)],
+    ]);
+  });
+
   it('whose it was, why, and the close code, but nothing once it is closed', () => {
     const connection = new AgentConnection(1, HOST_ID, '192.0.2.1');
     connection.host = 'web';

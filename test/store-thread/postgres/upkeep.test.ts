@@ -124,6 +124,22 @@ unless(NO_POSTGRES).describe('the database of the instances', async () => {
     expect(forgotten.slice(12)).toEqual(Array(8).fill(1));
   });
 
+  it('has no jobs of a host that was removed', () => {
+    const hostId = rig.online('web');
+    rig.submitAll(starts(hostId, 0, 2));
+    rig.submit('removeHost', { hostId });
+    expect(count('jobs')).toBe(0);
+  });
+
+  it('says of a job of which only the start is stored that it has not finished', () => {
+    const hostId = rig.online('web');
+    rig.submitAll(starts(hostId, 0, 1));
+    const job = { hostId, jobId: 'new-0' };
+    expect(engine.transaction(() => engine.haveFinished([job]))).toEqual([false]);
+    rig.submit('finishJob', { ...job, status: 'failed', finishedAtMs: AT + 1 });
+    expect(engine.transaction(() => engine.haveFinished([job]))).toEqual([true]);
+  });
+
   it('keeps so many jobs of a host, and forgets many at once', () => {
     const hostId = rig.online('web');
     fill(hostId, MAX_REMEMBERED, "'succeeded'");
