@@ -133,6 +133,31 @@ needs('chromium').describe('the status page in Chromium', () => {
     expect(errors).toEqual([]);
   });
 
+  test('ages are right although the clock of the browser is wrong, and so is the planned interval', async () => {
+    const HOUR = 3_600_000;
+    const hello = {
+      protocol_version: 1,
+      agent_version: '1',
+      hostname: 'x',
+      backup_interval_seconds: 86_400,
+    };
+    const finished_at = new Date(Date.now() - 3 * HOUR - 60_000).toISOString();
+    await reporting(
+      served(),
+      'aged',
+      { type: 'hello', payload: hello },
+      finished('1', { started_at: finished_at, finished_at }),
+    );
+    const { page } = await visit();
+    await page.clock.setSystemTime(Date.now() + 5 * HOUR);
+    await page.goto(signedIn(served()));
+    const row = page.locator('#hosts li', { hasText: 'aged' });
+    await row.getByText('Backed up 3 h ago').waitFor();
+    await row.locator('a').click();
+    await page.locator('#facts', { hasText: 'Planned every' }).waitFor();
+    expect(await textOf(page, '#facts')).toContain('Planned every1 day');
+  });
+
   test('an address with a token that is opened while a host is shown leads to the list', async () => {
     await reporting(served(), 'shown', finished('1'));
     const { page } = await visit();
