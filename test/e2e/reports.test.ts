@@ -100,6 +100,25 @@ describe('a request with messages', () => {
     ]);
   });
 
+  test('counts and logs what the store refuses', async () => {
+    const served = await Served.start();
+    const { token } = await served.addHost('web');
+    const answers = await report(served.url, token, [
+      finished('a'),
+      finished('a', { status: 'failed' }),
+      finished('never started', { kind: undefined, started_at: undefined }),
+    ]);
+    expect(answers.map(({ payload }) => payload.code)).toEqual([
+      undefined,
+      'job_conflict',
+      'unknown_job',
+    ]);
+    const body = await served.scrape();
+    expect(sample(body, 'rm_agent_refusals_total{reason="job_conflict"}')).toBe(1);
+    expect(sample(body, 'rm_agent_refusals_total{reason="unknown_job"}')).toBe(1);
+    await eventually(() => expect(served.log).toContain('"event":"agent_job_conflict"'));
+  });
+
   test('may have one message in each line', async () => {
     const { token } = await enrol();
     const body = `${lines([finished('a')])}\r\n{"type":\n${lines([finished('b')])}`;
