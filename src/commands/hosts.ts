@@ -233,7 +233,7 @@ function table(listed: readonly ListedHost[]): string {
         ? `${new Date(lastBackup.finishedAtMs).toISOString()} ${lastBackup.succeeded ? 'ok' : 'FAILED'}`
         : 'never',
       openAlerts.join(', ') || '-',
-      // Versions before the rules for names stored any text.
+      // Earlier versions accepted any text as a name.
       escaped(host),
     ]),
   ];

@@ -1,25 +1,7 @@
 import { expect, it } from 'vitest';
 import { readableDetails } from '../../src/commands/readable-details.ts';
-import type { HostDetailsJson } from '../../src/contract/host-details.ts';
-
-const HOST: HostDetailsJson = {
-  host_id: 'ID',
-  host: 'web',
-  state: 'ok',
-  status: 'online',
-  last_backup_at: null,
-  last_backup_success: null,
-  last_success_at: null,
-  backup_interval_seconds: null,
-  repo_size_bytes: null,
-  snapshot_count: null,
-  alerts: [],
-  agent_version: null,
-  restic_version: null,
-  os: null,
-  arch: null,
-  jobs: [],
-};
+import { detailsJson } from '../../src/contract/host-details.ts';
+import { RUNNING, UNKNOWN } from '../support/unknown-host.ts';
 
 it.each([
   [0, '0s'],
@@ -31,23 +13,12 @@ it.each([
   [7_503_000, '2h 5m 3s'],
   [90_061_000, '25h 1m 1s'],
 ])('a job of %i ms took %s', (ms, shown) => {
-  const job = {
-    job_id: 'a',
-    kind: 'backup',
-    status: 'succeeded',
-    started_at: new Date(0).toISOString(),
-    finished_at: new Date(ms).toISOString(),
-    exit_code: 0,
-    error: null,
-    bytes_added: null,
-    files_unreadable: null,
-  } as const;
-  const line = readableDetails({ ...HOST, jobs: [job] })
-    .split('\n')
-    .at(-1);
+  const job = { ...RUNNING, status: 'succeeded', finishedAtMs: ms, exitCode: 0 } as const;
+  const json = detailsJson({ ...UNKNOWN, jobs: [job] });
+  const line = readableDetails(json).split('\n').at(-1);
   expect(line?.split(/ {2,}/)).toEqual([
-    job.started_at,
-    job.finished_at,
+    '1970-01-01T00:00:00.000Z',
+    new Date(ms).toISOString(),
     shown,
     'backup',
     'succeeded',

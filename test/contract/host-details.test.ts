@@ -1,34 +1,6 @@
 import { expect, it } from 'vitest';
-import { detailsJson, type HostDetails } from '../../src/contract/host-details.ts';
-
-const UNKNOWN: HostDetails = {
-  hostId: 'ID',
-  host: 'web',
-  state: 'ok',
-  status: 'online',
-  lastBackup: undefined,
-  lastSuccessMs: undefined,
-  backupIntervalSeconds: undefined,
-  repoSizeBytes: undefined,
-  snapshotCount: undefined,
-  agentVersion: undefined,
-  resticVersion: undefined,
-  os: undefined,
-  arch: undefined,
-  alerts: [],
-  jobs: [],
-};
-const RUNNING = {
-  jobId: 'a',
-  kind: 'backup',
-  status: undefined,
-  startedAtMs: 0,
-  finishedAtMs: undefined,
-  exitCode: undefined,
-  error: undefined,
-  bytesAdded: undefined,
-  filesUnreadable: undefined,
-} as const;
+import { detailsJson } from '../../src/contract/host-details.ts';
+import { RUNNING, UNKNOWN } from '../support/unknown-host.ts';
 
 it('what is zero is 0 in the JSON of a host, and not null', () => {
   const zero = { ...UNKNOWN, repoSizeBytes: 0, snapshotCount: 0, lastSuccessMs: 0 };

@@ -329,6 +329,7 @@ export class PostgresEngine implements Engine {
     this.#instances.heartbeat();
     this.#instances.buryGone(this.#now());
     this.#follower.follow(changes);
+    for (const hostId of changes.removed) this.#jobs.forgetHost(hostId);
   }
 
   /** Nothing to confirm: all instances read all changes. */

@@ -1,6 +1,6 @@
 import type { HostRecord } from '../rules/records.ts';
 
-/** Hosts beyond this number are read again when they report. One takes about 1 KB. */
+/** Maximum number of hosts in memory. Further ones are read again when they report. */
 export const MAX_KNOWN = 20_000;
 
 interface Version {

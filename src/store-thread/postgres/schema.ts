@@ -48,7 +48,7 @@ const MIGRATIONS: readonly string[] = [
     -- {kind: time}: when the open alerts were opened; last finishes that are compared with later ones.
     alerts                   jsonb NOT NULL DEFAULT '{}',
     last_finishes            jsonb NOT NULL DEFAULT '{}',
-    -- Upper bounds. The jobs are counted again when one of these reaches its limit.
+    -- Not used any more. Without these columns, instances of an older version that still run would fail.
     jobs                     integer NOT NULL DEFAULT 0,
     jobs_unfinished          integer NOT NULL DEFAULT 0
   -- No column that changes has an index, and the pages have room for new versions of their rows. So most
@@ -116,10 +116,6 @@ const MIGRATIONS: readonly string[] = [
   `
   -- To count the running jobs. A finish writes nothing into it.
   CREATE INDEX jobs_running ON jobs (kind) WHERE status IS NULL;
-  `,
-  `
-  -- The instances count the jobs of a host now and then.
-  ALTER TABLE hosts DROP COLUMN jobs, DROP COLUMN jobs_unfinished;
   `,
 ];
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { seededRandom } from '../../../bench/support/random.ts';
 import type { Operation } from '../../../src/contract/operations.ts';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { Changes } from '../../../src/store-thread/changes.ts';
@@ -112,7 +113,9 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
     const [here, there] = [open(), open()];
     const hostIds = ['a', 'b', 'c', 'd'].map((host) => here.rig.enrol(host));
     let count = 0;
-    const any = <T>(...from: T[]): T => from[Math.floor(Math.random() * from.length)] as T;
+    const seed = Date.now();
+    const random = seededRandom(seed);
+    const any = <T>(...from: T[]): T => from[Math.floor(random() * from.length)] as T;
     const operations: (() => Operation)[] = [
       () => ['hello', { hostId: any(...hostIds), connection: ++count, agent: AGENT }],
       () => ['goodbye', { hostId: any(...hostIds), connection: count }],
@@ -129,7 +132,7 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
       rig.submitAll(Array.from({ length: any(1, 2, 5) }, () => any(...operations)()));
       for (const { engine } of [here, there]) {
         for (const hostId of hostIds) {
-          expect(loaded(engine, hostId)).toEqual(engine.host(hostId));
+          expect(loaded(engine, hostId), `seed ${seed}`).toEqual(engine.host(hostId));
         }
       }
     }
