@@ -47,10 +47,7 @@ export class Housekeeping {
     const clocks = { wall: () => engine.now(), monotonic: () => performance.now() };
     this.#clock = new PruneClock(engine.clock(), clocks);
     this.#timers = [
-      setInterval(() => {
-        this.followOtherProcesses();
-        this.#confirmChanges();
-      }, engine.followEveryMs),
+      setInterval(() => this.followOtherProcesses(), engine.followEveryMs),
       setInterval(() => batches.checkFiles(), FILES_POLL_MS),
       setInterval(() => this.#writeGoodbyes(), GOODBYES_POLL_MS),
       setInterval(() => this.#markSilent(), SILENCE_POLL_MS),
@@ -82,10 +79,8 @@ export class Housekeeping {
     }
     if (engine.isCurrent) batches.resolveUncertain();
     // Also what was read before it failed: the next call does not return it again.
-    if (!changes.areNone) {
-      publisher.publishFollowed(changes, engine.now());
-      this.#confirmChanges();
-    }
+    if (!changes.areNone) publisher.publishFollowed(changes, engine.now());
+    this.#confirmChanges();
     this.#resumeConnections();
   }
 

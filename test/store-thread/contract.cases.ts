@@ -543,6 +543,16 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.submit('finishJob', end)).toEqual({ first: false });
       });
 
+      it('is remembered for 30 days from its report, however late that was', () => {
+        rig.online('web');
+        const finishedAtMs = AT - 29 * DAY;
+        expect(finish('web', 'backup', 'failed', finishedAtMs, 'late')).toMatchObject({
+          first: true,
+        });
+        rig.passDays(2);
+        expect(finish('web', 'backup', 'failed', finishedAtMs, 'late')).toEqual({ first: false });
+      });
+
       it('is forgotten by a clock that is stored while the server runs, not only at its start', () => {
         vi.advanceTimersByTime(2 * 60 * MINUTE);
         expect(engine.clock()).toBeGreaterThanOrEqual(AT + 60 * MINUTE);
@@ -850,6 +860,22 @@ export function describeStore(name: string, open: () => Engine): void {
         expect(rig.submit('listHosts', null)).toMatchObject([{ status: 'online' }]);
       });
 
+      // The loop that submits reads what it is told; the other one is that of the older connection.
+      if (loops > 1) {
+        it('have the older one closed, also if its hello comes last', () => {
+          const last = loops - 1;
+          const hostId = rig.enrol('web');
+          const agent = { agentVersion: '1', hostname: 'web' };
+          const older = last * CONNECTIONS_PER_LOOP + 7;
+          rig.submit('hello', { hostId, connection: 8, agent });
+          rig.received(last);
+          rig.submit('hello', { hostId, connection: older, agent });
+          expect(rig.received(last)).toEqual([
+            { disconnect: { connection: older, reason: 'replaced' } },
+          ]);
+        });
+      }
+
       it('are told apart in the loop of the older one', () => {
         const last = loops - 1;
         const hostId = rig.enrol('web');
@@ -898,6 +924,24 @@ export function describeStore(name: string, open: () => Engine): void {
         ]);
         expect(outcomes).toMatchObject([{ answer: null }, { failure: {} }]);
         expect(rig.host('web')).toMatchObject({ online: true, reportsByHttp: true });
+      });
+
+      it('shows who came and left in it, and counts who was added, though another operation failed', () => {
+        const [web, mail] = [rig.enrol('web'), rig.enrol('mail')];
+        const mailConnection = rig.hello(mail);
+        const agent = { agentVersion: '1', hostname: 'x' };
+        const bad = { hostId: web, jobId: 'bad', kind: 'backup', startedAtMs: AT } as const;
+        rig.submitAll([
+          ['addHosts', { hosts: ['new'] }],
+          ['hello', { hostId: web, connection: 99, agent }],
+          ['goodbye', { hostId: mail, connection: mailConnection }],
+          ['finishJob', { ...bad, status: 'failed', finishedAtMs: AT + 0.5 }],
+        ]);
+        expect(rig.pending).toBe(1);
+        expect([rig.host('web')?.online, rig.host('mail')?.online]).toEqual([true, false]);
+        expect(rig.presence.connectionOf(web)).toBe(99);
+        rig.submit('repoStats', { hostId: mail, snapshotCount: 1 });
+        expect(rig.host('mail')?.online).toBe(false);
       });
 
       it('tells of tokens and removals in it, though another operation failed', () => {

@@ -1,26 +1,52 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Operation } from '../../src/contract/operations.ts';
 import { openDatabase, openInMemory } from '../../src/store-thread/sqlite/database.ts';
 import { SqliteEngine } from '../../src/store-thread/sqlite/engine.ts';
 import type { HostChange } from '../../src/store-thread/sqlite/host-changes.ts';
 import { temporaryDirectory } from '../support/serve.ts';
 import { AT, StoreRig } from './store-rig.ts';
 
-/** https://www.sqlite.org/rescode.html#ioerr */
+/** https://www.sqlite.org/rescode.html */
+const SQLITE_BUSY = 5;
 const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
 const HOST_ID = '01J8ZQ4X3N0000000000000000';
 
 /** SQLite on a disk that now and then cannot be read. */
 class ServingEngine extends SqliteEngine {
-  cannotRead = false;
+  /** What happens when it is read now. */
+  readError: Error | undefined;
 
   constructor(dataDir: string) {
     super(openDatabase(dataDir), dataDir, { serves: true, onForgottenJobs: () => {} });
   }
 
   override changesSince(seq: number): HostChange[] {
-    if (this.cannotRead)
-      throw Object.assign(new Error('disk I/O error'), { errcode: SQLITE_IOERR });
+    if (this.readError !== undefined) throw this.readError;
     return super.changesSince(seq);
+  }
+}
+
+function failed(errcode: number, message: string): Error {
+  return Object.assign(new Error(message), { errcode });
+}
+
+/** SQLite in memory that counts its transactions, and whose disk can be full. */
+class CountingEngine extends SqliteEngine {
+  isFull = false;
+  transactions = 0;
+
+  constructor(db = openInMemory()) {
+    super(db, undefined, { serves: true, onForgottenJobs: () => {} });
+  }
+
+  override transaction<T>(work: () => T): T {
+    this.transactions++;
+    if (this.isFull) throw failed(SQLITE_FULL, 'database or disk is full');
+    return super.transaction(work);
   }
 }
 
@@ -51,19 +77,28 @@ describe('what a command changes', () => {
     engine.close();
   });
 
-  it('is shown also when the server could not read it at first', () => {
+  it.each<[string, Error, string[]]>([
+    [
+      'because of the disk',
+      failed(SQLITE_IOERR, 'disk I/O error'),
+      ['the database cannot be written', 'the database can be written again'],
+    ],
+    ['because of a lock', failed(SQLITE_BUSY, 'database is locked'), []],
+    ['because of a defect', new TypeError('x'), ['an operation failed unexpectedly']],
+  ])('is shown also when the server could not read it at first, %s', (_, error, logged) => {
     const engine = new ServingEngine(dataDir);
     const rig = new StoreRig(engine);
     rig.hello(HOST_ID);
     vi.advanceTimersByTime(100);
-    engine.cannotRead = true;
+    engine.readError = error;
     command.renameHost(HOST_ID, 'www');
     vi.advanceTimersByTime(200);
     expect(rig.shown).toMatchObject([{ host: 'web' }]);
-    engine.cannotRead = false;
+    engine.readError = undefined;
     vi.advanceTimersByTime(200);
     expect(rig.shown).toMatchObject([{ host: 'www' }]);
     expect(command.changesSince(0)).toEqual([]);
+    expect(rig.logged).toEqual(logged);
     rig.close();
     engine.close();
   });
@@ -79,10 +114,90 @@ it('many old jobs are forgotten within a second, in steps between which others g
     SELECT '${HOST_ID}', n, 'check', 0, 0 FROM numbers`);
   const left = () => db.prepare('SELECT count(*) AS jobs FROM jobs').get()?.jobs;
   const rig = new StoreRig(engine);
+  vi.advanceTimersByTime(90);
   expect(left()).toBe(1_100);
-  vi.advanceTimersByTime(1_000);
+  vi.advanceTimersByTime(910);
   expect(left()).toBe(0);
   rig.close();
   engine.close();
   vi.useRealTimers();
+});
+
+describe('a server', () => {
+  let engine: CountingEngine;
+  let rig: StoreRig;
+
+  beforeEach(() => {
+    vi.useFakeTimers({ now: AT });
+    engine = new CountingEngine();
+    rig = new StoreRig(engine);
+  });
+
+  afterEach(() => {
+    rig.close();
+    engine.close();
+    vi.useRealTimers();
+  });
+
+  /** Some hosts that report by HTTP, and some that were connected and have left. */
+  function silentAndGone(count: number): void {
+    const hosts = Array.from({ length: 2 * count }, (_, n) => `host-${n}`);
+    const agent = { agentVersion: '1', hostname: 'x', backupIntervalSeconds: 600 };
+    const reports = rig.submit('addHosts', { hosts }).flatMap(({ hostId }, n): Operation[] =>
+      n < count
+        ? [['seen', { hostId, agent }]]
+        : [
+            ['hello', { hostId, connection: n, agent }],
+            ['goodbye', { hostId, connection: n }],
+          ],
+    );
+    rig.submitAll(reports);
+  }
+
+  it('that has nothing to do writes nothing', () => {
+    rig.online('web');
+    engine.transactions = 0;
+    vi.advanceTimersByTime(50 * SECOND);
+    expect(engine.transactions).toBe(0);
+  });
+
+  it('that cannot write tries to mark hosts as silent and to open alerts only every 5 s', () => {
+    silentAndGone(500);
+    vi.advanceTimersByTime(10 * MINUTE);
+    engine.isFull = true;
+    vi.advanceTimersByTime(6 * MINUTE);
+    engine.transactions = 0;
+    vi.advanceTimersByTime(50 * SECOND);
+    expect(engine.transactions).toBeGreaterThan(10);
+    expect(engine.transactions).toBeLessThan(30);
+    expect(rig.logged).toEqual(['the database cannot be written']);
+  });
+
+  it.each([
+    ['forgets jobs', 0],
+    ['marks hosts as silent', 11 * MINUTE],
+    ['opens alerts', 15 * MINUTE],
+  ])('that is closed while it %s leaves no timer behind', (_, at) => {
+    silentAndGone(501);
+    vi.advanceTimersByTime(at);
+    for (let seconds = 0; seconds < 6; seconds++) vi.advanceTimersByTime(SECOND);
+    rig.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('has stored its clock right after its start, so that the next one knows it', () => {
+    expect(engine.clock()).toBe(AT);
+  });
+
+  it('that starts while the clock is 40 days ahead forgets no job because of that', () => {
+    const hostId = rig.online('web');
+    const job = { hostId, jobId: 'once', kind: 'check', startedAtMs: AT } as const;
+    const finish = { ...job, status: 'succeeded', finishedAtMs: AT } as const;
+    rig.submit('finishJob', finish);
+    rig.close();
+    vi.setSystemTime(AT + 40 * DAY);
+    rig = new StoreRig(engine);
+    vi.advanceTimersByTime(5 * MINUTE);
+    expect(rig.submit('finishJob', finish)).toEqual({ first: false });
+  });
 });

@@ -26,6 +26,13 @@ describe('the time by which jobs are forgotten', () => {
     expect(clock.now()).toBe(START + 40 * DAY);
   });
 
+  it('is a whole number of milliseconds, as the database stores it', () => {
+    const { clock, clocks, pass } = clockAt(undefined);
+    pass(DAY);
+    clocks.monotonicMs -= 0.75;
+    expect(clock.now()).toBe(START + DAY - 1);
+  });
+
   it('does not follow a system clock that is set ahead, and follows one that is set back', () => {
     const { clock, clocks, pass } = clockAt(undefined);
     clocks.wallMs += 40 * DAY;

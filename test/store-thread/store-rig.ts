@@ -13,6 +13,7 @@ import { EventLog } from '../../src/platform/event-log.ts';
 import type { Logger } from '../../src/platform/log.ts';
 import { FleetReader } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
+import { CELL, ServerStats, STATS_CELLS } from '../../src/shared/server-stats.ts';
 import { Administration } from '../../src/store-thread/administration.ts';
 import { Batches } from '../../src/store-thread/batches.ts';
 import { type Client, Clients } from '../../src/store-thread/clients.ts';
@@ -35,6 +36,7 @@ export class StoreRig {
   /** What of the database was found to be gone. */
   readonly lost: string[] = [];
   readonly batches: Batches;
+  readonly #stats = ServerStats.create();
   readonly #fleet = new FleetTable();
   readonly #loops: { client: Client; port: MessagePort }[] = [];
   readonly #keepHouse: () => Housekeeping;
@@ -47,7 +49,8 @@ export class StoreRig {
     const clients = new Clients();
     const note = (_: unknown, message: string) => void this.logged.push(message);
     const log = { info: note, warn: note, error: note } as unknown as Logger;
-    const health = new StoreHealth(engine.place, new EventLog(log, EventLog.allocate()), undefined);
+    const stats = this.#stats.writer();
+    const health = new StoreHealth(engine.place, new EventLog(log, EventLog.allocate()), stats);
     const publisher = new Publisher(
       { fleet: this.#fleet, others: undefined },
       presence,
@@ -61,7 +64,7 @@ export class StoreRig {
       ...shared,
       administration: new Administration(engine),
       clients,
-      stats: undefined,
+      stats,
       onLost: (what) => this.lost.push(what),
     });
     const { batches } = this;
@@ -108,6 +111,11 @@ export class StoreRig {
     return outcome.answer as Answer<N>;
   }
 
+  /** Sends what a loop submits in one turn to the port, where the store finds it when it next fills a batch. */
+  post(operations: readonly Operation[], loop = 0): void {
+    this.#loop(loop).port.postMessage(operations);
+  }
+
   /** What the store has sent to a loop since the last call. */
   received(loop = 0): StoreMessage[] {
     const messages: StoreMessage[] = [];
@@ -135,6 +143,13 @@ export class StoreRig {
     const connection = loop * CONNECTIONS_PER_LOOP + ++this.#connections;
     this.submit('hello', { hostId, connection, agent: { agentVersion: '1', hostname: 'x' } }, loop);
     return connection;
+  }
+
+  /** What the store has counted. */
+  counted(cell: 'storeFailures' | 'answered'): number | undefined {
+    const cells = new Float64Array(STATS_CELLS);
+    this.#stats.read(cells);
+    return cells[CELL[cell]];
   }
 
   /** What `rm_hosts_pending` shows. */

@@ -81,6 +81,7 @@ describe('a backup', () => {
   it.each([
     [{ exitCode: 3 }, true],
     [{ exitCode: 2 }, false],
+    [{ exitCode: 3, summary: { filesUnreadable: 0 } }, true],
     [{ summary: { filesUnreadable: 1 } }, true],
     [{ summary: { filesUnreadable: 0 } }, false],
   ])('that succeeded with %j is incomplete: %s', (fields, isIncomplete) => {
@@ -99,6 +100,16 @@ describe('a backup', () => {
     });
   });
 });
+
+it.each<JobKind>(['backup', 'check', 'forget', 'init', 'prune'])(
+  'the alert of a %s is open since its end, by the clock of the server if that of the agent is wrong',
+  (kind) => {
+    const openedAt = (finishedAtMs: number) =>
+      Object.values(hostAfter({ kind, status: 'failed', finishedAtMs })?.alerts ?? {});
+    expect(openedAt(AT)).toEqual([AT]);
+    expect(openedAt(AT + DAY_MS)).toEqual([AT + 1]);
+  },
+);
 
 describe('a job', () => {
   const ALERTS: Partial<Record<JobKind, string>> = {

@@ -92,18 +92,22 @@ describe('a host that starts jobs without end', () => {
     expect(rig.count("job_id = 'old-0'")).toBe(1);
   });
 
-  it('is counted right after a transaction that was rolled back', () => {
-    rig.fill('a', MAX_UNFINISHED - 1, null);
-    const lost = () =>
-      rig.engine.transaction(() => {
+  it.each(['transaction', 'savepoint'])(
+    'is counted right after a %s that was rolled back',
+    (what) => {
+      rig.fill('a', MAX_UNFINISHED - 1, null);
+      const undone = () => {
         for (let n = 0; n < 50; n++) rig.start('a', `lost-${n}`);
         throw new Error('undo it');
-      });
-    expect(lost).toThrow('undo it');
-    rig.start('a', 'new');
-    expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
-    expect(rig.count("job_id = 'old-0'")).toBe(1);
-  });
+      };
+      if (what === 'transaction') expect(() => rig.engine.transaction(undone)).toThrow('undo it');
+      else
+        rig.engine.transaction(() => expect(() => rig.engine.attempt(undone)).toThrow('undo it'));
+      rig.start('a', 'new');
+      expect(rig.count("host_id = 'a' AND status IS NULL")).toBe(MAX_UNFINISHED);
+      expect(rig.count("job_id = 'old-0'")).toBe(1);
+    },
+  );
 });
 
 describe('a host that finishes jobs without end', () => {
@@ -117,6 +121,18 @@ describe('a host that finishes jobs without end', () => {
     expect(rig.count("job_id IN ('old-1001', 'old-99999', 'new-0', 'new-1', 'new-2')")).toBe(5);
     expect(rig.finish('a', 'old-1'), 'forgotten').toMatchObject({ first: true });
   });
+});
+
+it('unfinished jobs that are forgotten with the oldest ones leave room for others', () => {
+  const unfinished = () => rig.count("host_id = 'a' AND status IS NULL");
+  rig.fill('a', MAX_UNFINISHED - 1, null);
+  rig.db.exec("UPDATE jobs SET job_id = 'unfinished-' || job_id");
+  rig.fill('a', MAX_REMEMBERED - unfinished(), 'succeeded');
+  rig.finish('a', 'one too many');
+  const left = unfinished();
+  expect(left).toBe(MAX_UNFINISHED - 1_002);
+  for (let n = 0; n < 5; n++) rig.start('a', `new-${n}`);
+  expect(unfinished()).toBe(left + 5);
 });
 
 describe('forgetting what is older', () => {

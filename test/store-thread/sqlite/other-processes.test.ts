@@ -91,6 +91,61 @@ it('a host that is renamed or removed is shown so, and its agent is disconnected
   });
 });
 
+it('several hosts that change at once are all shown, and the command waits no longer', () => {
+  const hosts = ['a', 'b', 'c'].map((host) => ({ host, hostId: rig.online(host) }));
+  elsewhere((changes) => {
+    for (const { host, hostId } of hosts.toReversed()) {
+      administration.apply(['renameHost', { hostId, host: `new-${host}` }], changes);
+    }
+  });
+  vi.advanceTimersByTime(A_POLL_MS);
+  expect(rig.shown.map(({ host }) => host)).toEqual(['new-a', 'new-b', 'new-c']);
+  expect(administration.apply(['areHostChangesApplied', null], new Changes())).toBe(true);
+});
+
+it('a token that another process replaced is good no more, and its agent is disconnected', () => {
+  const hostId = rig.enrol('web');
+  const connection = rig.hello(hostId);
+  rig.received();
+  elsewhere((changes) => administration.apply(['replaceToken', { hostId }], changes));
+  vi.advanceTimersByTime(A_POLL_MS);
+  expect(rig.received()).toEqual([
+    { tokenChanges: { removed: [hostId], added: [[hostId, expect.any(Uint8Array)]] } },
+    { disconnect: { connection, reason: 'token_replaced' } },
+  ]);
+});
+
+it('what another process changed is confirmed as soon as that process has no lock any more', () => {
+  elsewhere(() => add('web'));
+  command.transaction(() => {
+    vi.advanceTimersByTime(A_POLL_MS);
+    expect(rig.pending).toBe(1);
+  });
+  vi.advanceTimersByTime(A_POLL_MS);
+  expect(administration.apply(['areHostChangesApplied', null], new Changes())).toBe(true);
+});
+
+it('while no other process changes anything, its changes are not looked for', () => {
+  vi.advanceTimersByTime(A_POLL_MS);
+  const reads = vi.spyOn(served as SqliteEngine, 'changesSince');
+  rig.enrol('web');
+  vi.advanceTimersByTime(1_000);
+  expect(reads).not.toHaveBeenCalled();
+});
+
+it('a lock of another process does not block the store, which shows at once that an agent has left', () => {
+  const hostId = rig.enrol('web');
+  const connection = rig.hello(hostId);
+  rig.received();
+  command.transaction(() => {
+    const startedAt = process.hrtime.bigint();
+    expect(rig.submitAll([['goodbye', { hostId, connection }]])).toEqual([]);
+    // With a wait for the lock it would take as long as SQLite's time limit: 5 s.
+    expect(Number(process.hrtime.bigint() - startedAt)).toBeLessThan(3e9);
+    expect(rig.host('web')?.online).toBe(false);
+  });
+});
+
 it('a lock of another process is no failure of the database', () => {
   command.transaction(() => vi.advanceTimersByTime(1_000));
   expect(rig.logged).toEqual([]);

@@ -67,6 +67,62 @@ test.each([1, 2])(
   },
 );
 
+test.each([1, 2])(
+  'of schema version %i the last finish of each kind counts, and no cancelled one',
+  (version) => {
+    const db = migrated(version, (db) => {
+      db.exec(
+        "INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES ('a', 'a', x'00', 0)",
+      );
+      const insert = db.prepare(
+        `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, recorded_at)
+       VALUES ('a', ?, ?, 0, ?, ?, 0)`,
+      );
+      for (const kind of ['backup', 'check', 'diff', 'forget', 'init', 'prune']) {
+        insert.run(`${kind}-1`, kind, 'succeeded', AT);
+        insert.run(`${kind}-2`, kind, 'failed', AT + 1);
+        insert.run(`${kind}-3`, kind, 'cancelled', AT + 2);
+      }
+    });
+    const rows = db.prepare('SELECT kind, finished_at FROM last_finishes ORDER BY kind').all();
+    expect(rows.map((row) => Object.values(row))).toEqual([
+      ['check', AT + 1],
+      ['forget', AT + 1],
+      ['init', AT + 1],
+      ['prune', AT + 1],
+    ]);
+  },
+);
+
+test('of schema version 3 the last backup has its duration, and the last success its time', () => {
+  const db = migrated(3, (db) => {
+    const host = db.prepare(
+      `INSERT INTO hosts (host_id, host, token_digest, enrolled_at, last_backup_at, last_backup_ok)
+       VALUES (?, ?, ?, 0, ?, ?)`,
+    );
+    const job = db.prepare(
+      `INSERT INTO jobs (host_id, job_id, kind, started_at, status, finished_at, recorded_at)
+       VALUES (?, ?, ?, ?, ?, ?, 0)`,
+    );
+    host.run('failed', 'failed', Buffer.from('failed'), AT, 0);
+    job.run('failed', '0', 'check', AT - 7_000, 'succeeded', AT);
+    job.run('failed', '1', 'backup', AT - 2_000, 'failed', AT);
+    job.run('failed', '2', 'backup', AT - 9_000, 'succeeded', AT - 5_000);
+    host.run('backwards', 'backwards', Buffer.from('backwards'), AT, 1);
+    job.run('backwards', '1', 'backup', AT + 3_000, 'succeeded', AT);
+    host.run('forgotten', 'forgotten', Buffer.from('forgotten'), AT, 1);
+    job.run('forgotten', '1', 'backup', AT - 9_000, 'succeeded', AT - 5_000);
+  });
+  const rows = db
+    .prepare('SELECT host_id, last_backup_duration_ms, last_backup_success_at FROM hosts')
+    .all();
+  expect(rows.map((row) => Object.values(row)).sort()).toEqual([
+    ['backwards', 0, AT],
+    ['failed', 2_000, AT - 5_000],
+    ['forgotten', null, AT],
+  ]);
+});
+
 test('a host of schema version 3 keeps the time of its last success, although its jobs were forgotten', () => {
   const db = migrated(3, (db) => {
     const insert = db.prepare(
