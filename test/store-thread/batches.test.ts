@@ -236,6 +236,12 @@ describe('when the file of the database was replaced', () => {
     expect(rig.lost).toEqual(['fleet.db']);
   });
 
+  it('that is noticed within a second, though nobody reports', () => {
+    engine.isReplaced = true;
+    vi.advanceTimersByTime(SECOND);
+    expect(rig.lost).toEqual(['fleet.db']);
+  });
+
   it('what the store itself writes is not done', () => {
     const alsoReplaced = () => {
       engine.isReplaced = true;

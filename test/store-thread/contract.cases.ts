@@ -187,6 +187,18 @@ export function describeStore(name: string, open: () => Engine): void {
         });
       });
 
+      it('does not keep the time of the last success from going on with a right clock', () => {
+        rig.online('web');
+        for (const kind of ['backup', 'check'] as const) {
+          finish('web', kind, 'succeeded', FUTURE);
+          finish('web', kind, 'succeeded', AT - MINUTE);
+        }
+        expect(rig.host('web')).toMatchObject({
+          backupSuccessMs: AT - MINUTE,
+          checkSuccessMs: AT - MINUTE,
+        });
+      });
+
       it('is not when a backup or a check last succeeded either', () => {
         rig.online('web');
         finish('web', 'backup', 'succeeded', FUTURE);
@@ -327,6 +339,9 @@ export function describeStore(name: string, open: () => Engine): void {
         finish('web', 'backup', 'failed', AT + 2);
         finish('web', 'backup', 'succeeded', AT + 3);
         expect(rig.host('web')?.backupAddedBytes).toBe(777);
+        const late = { ...job, jobId: 'late', startedAtMs: AT - 9, finishedAtMs: AT } as const;
+        rig.submit('finishJob', { ...late, status: 'succeeded', summary: { bytesAdded: 1 } });
+        expect(rig.host('web')?.backupAddedBytes, 'not of an earlier one').toBe(777);
       });
 
       it('shows a backup that ended before it began, as with a clock that was set meanwhile', () => {
@@ -967,6 +982,21 @@ export function describeStore(name: string, open: () => Engine): void {
             added: [[replaced, expect.any(Uint8Array)]],
           },
         });
+      });
+
+      it('shows nothing of an operation that failed half-way', () => {
+        const [web, mail] = [rig.enrol('web'), rig.online('mail')];
+        // The agent says when its machine started, and no engine stores half a millisecond.
+        const agent = { agentVersion: '1', hostname: 'x', bootTimeMs: AT + 0.5 };
+        const outcomes = rig.submitAll([
+          ['hello', { hostId: web, connection: 99, agent }],
+          ['seen', { hostId: web, agent }],
+          ['repoStats', { hostId: mail, snapshotCount: 1 }],
+        ]);
+        expect(outcomes).toMatchObject([{ failure: {} }, { failure: {} }, { answer: 'recorded' }]);
+        expect(rig.presence.isOnline(web)).toBe(false);
+        expect(rig.shown).toMatchObject([{ host: 'mail', snapshotCount: 1 }]);
+        expect(rig.pending).toBe(1);
       });
 
       it('leaves nothing in the database of an operation that failed half-way', () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Presence } from '../../src/store-thread/presence.ts';
-import { OFFLINE } from './rules/record.ts';
+import { OFFLINE, ONLINE, REPORTING } from './rules/record.ts';
 
 const AT = Date.UTC(2026, 0, 2);
 
@@ -111,6 +111,99 @@ it('a host that is removed leaves nothing behind', () => {
   expect(['a', 'b', 'c'].filter((hostId) => presence.isOnline(hostId))).toEqual([]);
   expect(presence.offlineFor(0, 10)).toEqual([]);
   expect(presence.connectionOf('a')).toBeUndefined();
+});
+
+describe('a host that another instance has written', () => {
+  const ELSEWHERE = { ...ONLINE, connection: undefined, isElsewhere: true };
+  const { hostId } = OFFLINE;
+  const HOUR = 3_600_000;
+  /** The hosts that are due for an alert a moment later. */
+  const due = () => {
+    vi.advanceTimersByTime(1);
+    return presence.offlineFor(0, 10);
+  };
+
+  it('is online there until it is not, and offline from then on', () => {
+    presence.startOffline(hostId);
+    expect(presence.follow(ELSEWHERE, AT)).toBeUndefined();
+    expect(presence.isOnline(hostId)).toBe(true);
+    expect(due()).toEqual([]);
+    expect(presence.follow(OFFLINE, AT)).toBeUndefined();
+    expect(presence.isOnline(hostId)).toBe(false);
+    expect(due()).toEqual([hostId]);
+  });
+
+  it('is offline since it was first seen so, whatever else of it changes', () => {
+    presence.follow(OFFLINE, AT);
+    vi.advanceTimersByTime(HOUR);
+    presence.follow({ ...OFFLINE, host: 'renamed' }, AT);
+    vi.advanceTimersByTime(1);
+    expect(presence.offlineFor(HOUR, 10)).toEqual([hostId]);
+  });
+
+  it('is not due for an alert that is open, nor while it is pending', () => {
+    presence.startOffline(hostId);
+    presence.follow({ ...OFFLINE, alerts: { agent_offline: AT } }, AT);
+    presence.follow({ ...OFFLINE, hostId: 'pending', status: 'pending' }, AT);
+    expect(due()).toEqual([]);
+  });
+
+  it('loses its connection here when it has connected there', () => {
+    presence.connect(hostId, 7);
+    expect(presence.follow(ELSEWHERE, AT), 'to be closed').toBe(7);
+    expect(presence.connectionOf(hostId)).toBeUndefined();
+    expect(presence.isOnline(hostId)).toBe(true);
+    expect(presence.disconnect(hostId, 7), 'its late goodbye').toBe(false);
+    expect(presence.toResume(10)).toEqual([]);
+  });
+
+  it('is here again when it connects here, though it was there or reported by HTTP', () => {
+    presence.follow(ELSEWHERE, AT);
+    presence.follow({ ...REPORTING, hostId: 'by HTTP' }, AT);
+    for (const [connection, id] of [hostId, 'by HTTP'].entries()) {
+      presence.connect(id, connection);
+      expect(presence.disconnect(id, connection)).toBe(true);
+      expect(presence.isOnline(id)).toBe(false);
+    }
+  });
+
+  it('keeps its connection here if that is the one that was written', () => {
+    presence.connect(hostId, 7);
+    expect(presence.follow({ ...ONLINE, connection: 7 }, AT)).toBeUndefined();
+    expect(presence.connectionOf(hostId)).toBe(7);
+    expect(presence.toResume(10)).toEqual([]);
+  });
+
+  // Its hello was stored, but the answer to the commit was lost, and so the agent was sent away.
+  it('with a connection to this one that does not exist any more is offline, which must be written', () => {
+    presence.follow({ ...ONLINE, connection: 7 }, AT);
+    expect(presence.isOnline(hostId)).toBe(false);
+    expect(presence.unwritten).toEqual([{ hostId, connection: 7, atMs: AT }]);
+    expect(due()).toEqual([hostId]);
+  });
+
+  it('by HTTP may be silent for the rest of its time, however wrong the clock', () => {
+    const agent = { agentVersion: '1', hostname: 'x', backupIntervalSeconds: 3_600 };
+    for (const [id, reportedAtMs] of Object.entries({ late: AT - HOUR, future: AT + HOUR })) {
+      presence.follow({ ...REPORTING, hostId: id, reportedAtMs, agent }, AT);
+    }
+    vi.advanceTimersByTime(0.1 * HOUR);
+    expect(presence.silentHosts(10).map(({ hostId }) => hostId)).toEqual(['late']);
+    vi.advanceTimersByTime(HOUR);
+    expect(presence.silentHosts(10).map(({ hostId }) => hostId)).toEqual(['late', 'future']);
+  });
+
+  it('has left this instance altogether when it connects to another one in the meantime', () => {
+    presence.connect(hostId, 7);
+    expect(presence.leaveToOther(hostId)).toBe(7);
+    presence.keepOnline('by HTTP', 1, AT);
+    presence.startOffline('offline');
+    expect(presence.leaveToOther('by HTTP')).toBeUndefined();
+    presence.leaveToOther('offline');
+    expect(due()).toEqual([]);
+    expect(presence.silentHosts(10)).toEqual([]);
+    for (const id of [hostId, 'by HTTP', 'offline']) expect(presence.isOnline(id)).toBe(true);
+  });
 });
 
 describe('hosts that another instance has marked offline', () => {

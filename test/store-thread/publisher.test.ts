@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { shardOf } from '../../src/contract/shard.ts';
 import type { EventLog } from '../../src/platform/event-log.ts';
 import { FleetReader } from '../../src/shared/fleet-reader.ts';
@@ -46,7 +47,12 @@ describe('with the API, of the hosts of three shards', () => {
     const defects: unknown[] = [];
     const events = { error: (event: string) => void defects.push(event) };
     const health = new StoreHealth('fleet.db', events as unknown as EventLog, undefined);
-    const publisher = new Publisher(shownIn, new Presence(() => AT), new Clients(), health);
+    const clients = new Clients();
+    const { port1, port2 } = new MessageChannel();
+    onTestFinished(() => port1.close());
+    clients.add(0, { port: port1, progress: new Int32Array(new SharedArrayBuffer(4)) }, []);
+    receiveMessageOnPort(port2); // the tokens
+    const publisher = new Publisher(shownIn, new Presence(() => AT), clients, health);
     const shown = (table: FleetTable) => decodeFleet(new CopyingReader(table.buffer).read());
     return {
       defects,
@@ -57,6 +63,8 @@ describe('with the API, of the hosts of three shards', () => {
         publisher.publish(changes);
       },
       publisher,
+      /** What a loop is told next. */
+      told: () => receiveMessageOnPort(port2)?.message,
       pending: () => new FleetReader(shownIn.fleet.buffer).pendingHosts,
       /** The hosts of the exposition, and those that only the API shows. */
       shown: () => ({ fleet: shown(shownIn.fleet), others: shown(shownIn.others) }),
@@ -128,6 +136,26 @@ describe('with the API, of the hosts of three shards', () => {
       });
     }
     expect(shown()).toEqual({ fleet: [], others: [] });
+  });
+
+  const ELSEWHERE = { status: 'online', isElsewhere: true } as const;
+
+  it.each<[string, (changes: Changes, host: HostRecord) => void]>([
+    ['when that is read', (changes, host) => changes.followed.push(host)],
+    ['when this one writes it', (changes, host) => changes.hosts.set(host.hostId, host)],
+  ])('one that has connected to another instance is disconnected here, %s', (_, add) => {
+    for (const hostId of [own, other]) {
+      const { publish, publisher, shown, told } = setUp();
+      publish((changes) => connect(changes, hostId, 7));
+      const changes = new Changes();
+      add(changes, record(hostId, ELSEWHERE));
+      publisher.publishFollowed(changes, AT);
+      expect(told()).toEqual({ disconnect: { connection: 7, reason: 'replaced' } });
+      expect(told()).toBeUndefined();
+      publisher.showUnwrittenGoodbye(hostId, 7);
+      const { fleet, others } = shown();
+      expect([...fleet, ...others], 'its late goodbye').toMatchObject([{ hostId, online: true }]);
+    }
   });
 
   it('one that cannot be shown is logged, and the others are shown', () => {
