@@ -197,6 +197,8 @@ describe('while another process has the lock on the database', () => {
     expect(rig.submitAll([['goodbye', { hostId, connection }], ...starts(1)])).toEqual([]);
     rig.batches.close();
     expect(outcomes()).toMatchObject([[{ answer: null }, { failure: { code: 'closed' } }]]);
+    rig.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('a batch waits also if it has to be repeated without an operation that fails', () => {

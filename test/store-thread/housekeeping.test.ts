@@ -76,6 +76,14 @@ describe('what a command changes', () => {
     expect(command.changesSince(0)).toEqual([]);
     rig.close();
     engine.close();
+    // The number of a change is never used again.
+    command.renameHost(HOST_ID, 'www');
+    const next = new ServingEngine(dataDir);
+    const nextRig = new StoreRig(next);
+    expect(nextRig.submit('listHosts', null)).toMatchObject([{ host: 'www' }]);
+    expect(command.changesSince(0)).toEqual([]);
+    nextRig.close();
+    next.close();
   });
 
   it.each<[string, Error, string[]]>([
@@ -157,10 +165,10 @@ describe('a server', () => {
 
   it('marks hosts online again that another instance has marked offline, when it can write', () => {
     const hosts = Array.from({ length: 600 }, (_, n) => `host-${n}`);
-    for (const { hostId } of rig.submit('addHosts', { hosts })) {
-      rig.hello(hostId);
-      rig.presence.follow({ ...OFFLINE, hostId }, AT);
-    }
+    const added = rig.submit('addHosts', { hosts });
+    const agent = { agentVersion: '1', hostname: 'x' };
+    rig.submitAll(added.map(({ hostId }, n) => ['hello', { hostId, connection: n, agent }]));
+    for (const { hostId } of added) rig.presence.follow({ ...OFFLINE, hostId }, AT);
     const left = () => rig.presence.toResume(1_000).length;
     engine.isFull = true;
     vi.advanceTimersByTime(engine.followEveryMs);

@@ -133,6 +133,14 @@ describe('a host that another instance has written', () => {
     expect(due()).toEqual([hostId]);
   });
 
+  it('is offline when it has been silent by HTTP for too long', () => {
+    presence.follow(REPORTING, AT);
+    expect(presence.isOnline(hostId)).toBe(true);
+    presence.follow(OFFLINE, AT);
+    expect(presence.isOnline(hostId)).toBe(false);
+    expect(due()).toEqual([hostId]);
+  });
+
   it('is offline since it was first seen so, whatever else of it changes', () => {
     presence.follow(OFFLINE, AT);
     vi.advanceTimersByTime(HOUR);

@@ -74,3 +74,34 @@ test('an alert is stored with its severity', () => {
     ['forget_failed', 'warning'],
   ]);
 });
+
+// Whoever opens the database sees since when a host has been offline.
+test('at a start a host without an open offline alert is offline from then on, and another one since it was', () => {
+  const engine = new SqliteEngine(openInMemory(), undefined, {
+    serves: true,
+    onForgottenJobs: () => {},
+  });
+  const agent = { agentVersion: '1', hostname: 'x' };
+  const reports: Report[] = ['alerted', 'away', 'connected'].flatMap((hostId, n): Report[] => {
+    engine.addHost(hostId, hostId, Buffer.from(hostId));
+    const connection = n;
+    const goodbye: Report[] =
+      hostId === 'connected' ? [] : [['goodbye', { hostId, connection, atMs: AT }]];
+    return [['hello', { hostId, connection, agent }], ...goodbye];
+  });
+  applyReports(engine, [...reports, ['offline', { hostId: 'alerted' }]], new Changes());
+  engine.addHost('pending', 'pending', Buffer.from('pending'));
+  const startedAt = Date.now();
+  engine.startServing();
+  const states = Array.from(engine.hosts(), ({ hostId, status, connection, offlineSinceMs }) => {
+    const since = (offlineSinceMs ?? 0) >= startedAt ? 'the start' : offlineSinceMs;
+    return [hostId, status, connection, since];
+  });
+  expect(states).toEqual([
+    ['alerted', 'offline', undefined, AT],
+    ['away', 'offline', undefined, 'the start'],
+    ['connected', 'offline', undefined, 'the start'],
+    ['pending', 'pending', undefined, undefined],
+  ]);
+  engine.close();
+});
