@@ -151,11 +151,15 @@ test('further loops, too, log the address that a trusted proxy tells', async () 
 });
 
 test.each([
-  ['info', true],
-  ['error', false],
-])('with log_level %s a refused agent is logged: %s', async (level, isLogged) => {
-  const served = await Served.start({ RM_LOG_LEVEL: level });
-  await ask(`${served.url}/ws/agent`);
-  await served.stop();
-  expect(served.log.includes('agent_unauthorized')).toBe(isLogged);
-});
+  ['info', '1', true],
+  ['error', '1', false],
+  ['error', '2', false],
+])(
+  'with log_level %s and agent_threads=%s a refused agent is logged: %s',
+  async (level, threads, isLogged) => {
+    const served = await Served.start({ RM_LOG_LEVEL: level, RM_AGENT_THREADS: threads });
+    await ask(`${served.url}/ws/agent`);
+    await served.stop();
+    expect(served.log.includes('agent_unauthorized')).toBe(isLogged);
+  },
+);

@@ -45,6 +45,7 @@ describe.each([
     expect(await exited, served.log).toBe(1);
     const fatal = served.log.split('\n').filter((line) => line.includes('"level":"fatal"'));
     expect(fatal).toHaveLength(1);
+    if (how === 'throw') expect(fatal[0], 'the cause').toContain('sabotaged');
     expect(fatal[0]).toContain(thread === 'store' ? 'the store thread died' : 'an agent loop died');
   });
 });

@@ -110,6 +110,21 @@ test('the store counts as many operations as it has answered, failed ones among 
   }
 });
 
+test('a store that is closed first answers what it was asked', async () => {
+  const dataDir = temporaryDirectory();
+  const open = () => Store.open({ dataDir, missing: 'create', serving: undefined });
+  const store = await open();
+  const added = store.connect().submit('addHosts', { hosts: ['web'] });
+  await Promise.all([store.close(), store.close()]);
+  expect(await added).toHaveLength(1);
+  const again = await open();
+  onTestFinished(() => again.close());
+  const client = again.connect();
+  expect(await client.submit('listHosts', null)).toMatchObject([{ host: 'web' }]);
+  await again.close();
+  await expect(client.submit('listHosts', null)).rejects.toMatchObject({ code: 'closed' });
+});
+
 describe('when it is closed', () => {
   test('all that is not answered is refused, and so is what comes later', async () => {
     const { client } = connected();
