@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Connection } from '../../src/connection-thread/connection.ts';
 import { freePort } from '../support/free-port.ts';
+import { inTime } from '../support/in-time.ts';
 import { NO_POSTGRES, type PostgresServer, postgresForAll } from '../support/postgres.ts';
 import { unless } from '../support/programs.ts';
 import { eventually } from '../support/serve.ts';
@@ -41,8 +41,6 @@ unless(NO_POSTGRES).describe('a connection to PostgreSQL', async () => {
     return { connection, events, run, database };
   }
 
-  const soon = (promise: Promise<unknown>) =>
-    Promise.race([promise, sleep(10_000, 'too late', { ref: false })]);
   const nameOf = (url: string) => new URL(url).pathname.slice(1);
   const connectionsTo = (url: string, at: PostgresServer = server) =>
     at.sql(
@@ -78,7 +76,10 @@ unless(NO_POSTGRES).describe('a connection to PostgreSQL', async () => {
     expect(await database(1)).toBe(nameOf(one));
     const hanging = run(1, 'SELECT pg_sleep(60)');
     connection.abort(1);
-    expect(await soon(hanging)).toMatchObject({ rows: [], error: { state: undefined } });
+    expect(await inTime(hanging, 'the statement waits')).toMatchObject({
+      rows: [],
+      error: { state: undefined },
+    });
     expect(await database(2)).toBe(nameOf(two));
     await eventually(() => expect(connectionsTo(two)).toBe('1'));
   });
@@ -126,7 +127,7 @@ unless(NO_POSTGRES).describe('a connection to PostgreSQL', async () => {
     const { connection, database, run } = open(one);
     await database(1);
     const hanging = run(1, 'SELECT pg_sleep(60)');
-    expect(await soon(connection.close())).toBeUndefined();
+    await inTime(connection.close(), 'it is not closed');
     expect((await hanging).error).toBeDefined();
   });
 

@@ -149,9 +149,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
       const again = await TestAgent.online(served.agentUrl, token, options);
       await again.job({ id: 'again', kind: 'backup', status: 'succeeded' });
       expect(idle.closed, 'it has the first certificate').toBe(false);
-      const stoppedAt = performance.now();
       expect(await served.stop(), served.log).toBe(0);
-      expect(performance.now() - stoppedAt).toBeLessThan(5_000);
     },
   );
 

@@ -2,6 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Query, QueryAnswer } from '../../../src/contract/queries.ts';
 import { RemoteQueries, serveRemoteQueries } from '../../../src/loop/api/remote-queries.ts';
+import { inTime } from '../../support/in-time.ts';
 
 /** Two loops that ask the main thread. The test answers for the query thread. */
 function connected() {
@@ -38,7 +39,7 @@ test('each request of each loop gets its own answer, in whatever order they come
   }
   const texts = await Promise.all(
     answers.flat().map(async (answer) => {
-      const got = await answer;
+      const got = await inTime(answer, 'a request has no answer');
       return 'json' in got ? Buffer.from(got.json).toString() : got.failed;
     }),
   );
