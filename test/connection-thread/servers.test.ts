@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Connection } from '../../src/connection-thread/connection.ts';
+import { Bridge } from '../../src/store-thread/postgres/bridge.ts';
 import { freePort } from '../support/free-port.ts';
 import { inTime } from '../support/in-time.ts';
 import { NO_POSTGRES, type PostgresServer, postgresForAll } from '../support/postgres.ts';
@@ -140,6 +141,27 @@ unless(NO_POSTGRES).describe('a connection to PostgreSQL', async () => {
     await database(1);
     await eventually(() => expect(connectionsTo(own)).toBe('0'), 5_000);
     expect(events).toEqual([]);
+  });
+
+  it('that is lost is none for the store thread, which learns why there is no other', async () => {
+    const own = server.createDatabase();
+    const bridge = new Bridge([own]);
+    onTestFinished(() => bridge.close());
+    expect(bridge.waitForConnection(20_000)).toBe(true);
+    expect(bridge.connection).toBe(1);
+    server.sql(
+      `ALTER DATABASE ${nameOf(own)} ALLOW_CONNECTIONS false;
+       SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${nameOf(own)}'`,
+      'postgres',
+    );
+    await eventually(() => {
+      expect(bridge.connection).toBe(0);
+      expect(bridge.unreachable).toMatch(/is not currently accepting connections/);
+    }, 10_000);
+    server.sql(`ALTER DATABASE ${nameOf(own)} ALLOW_CONNECTIONS true`, 'postgres');
+    expect(bridge.waitForConnection(20_000)).toBe(true);
+    expect(bridge.connection).toBe(2);
+    expect(bridge.run(2, [{ text: 'SELECT 1' }], 10_000).results).toMatchObject([{ rows: [[1]] }]);
   });
 
   // The API may ask for nothing for hours. Firewalls forget connections without any traffic.

@@ -8,6 +8,7 @@ import { Listener } from '../../src/loop/listener.ts';
 import { EventLog } from '../../src/platform/event-log.ts';
 import { JobHistogram } from '../../src/shared/job-histogram.ts';
 import { ServerStats } from '../../src/shared/server-stats.ts';
+import { inTime } from '../support/in-time.ts';
 import { eventually, temporaryDirectory } from '../support/serve.ts';
 
 test('if a loop cannot start, those before it end, and the cause is known', async () => {
@@ -49,7 +50,11 @@ test('if a loop cannot start, those before it end, and the cause is known', asyn
     },
   };
   const failure = { code: 'closed', cause: { message: expect.stringMatching(/./) } };
-  await expect(AgentLoops.start(options, listener)).rejects.toMatchObject(failure);
+  const starting = inTime(
+    AgentLoops.start(options, listener),
+    'it still waits for the second loop',
+  );
+  await expect(starting).rejects.toMatchObject(failure);
   expect(deaths).toMatchObject([failure]);
   expect(workers).toHaveLength(2);
   await eventually(() => expect(ended).toContain(workers[0]), 10_000);

@@ -9,6 +9,7 @@ import { RequestBudget } from '../../../src/loop/http/request-budget.ts';
 import { uws } from '../../../src/platform/uws.ts';
 import { AUTHORIZED, askApi } from '../../support/api.ts';
 import { ask, RawConnection } from '../../support/http.ts';
+import { inTime } from '../../support/in-time.ts';
 import { eventually, TOKEN } from '../../support/serve.ts';
 
 /** More than the buffers of the sockets take from a server whose client does not read. */
@@ -127,7 +128,8 @@ test.each([
 
 test('an error that nobody expected is 503, not a request without an answer', async () => {
   const { askFor, counted, failures } = await answeredWith(() => Promise.reject(new Error('bug')));
-  expect((await askFor('/api/fleet')).status).toBe(503);
+  const { status } = await inTime(askFor('/api/fleet'), 'there is no answer');
+  expect(status).toBe(503);
   expect(counted).toEqual([503, 'failed']);
   expect(failures).toEqual(['api_failed: bug']);
 });

@@ -1,6 +1,6 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Operation } from '../../../src/contract/operations.ts';
+import { CONNECTIONS_PER_LOOP, type Operation, orderOf } from '../../../src/contract/operations.ts';
 import { Store } from '../../../src/loop/doors/store.ts';
 import { StoreClient } from '../../../src/loop/doors/store-client.ts';
 import { inTime } from '../../support/in-time.ts';
@@ -125,6 +125,28 @@ test('a store that is closed first answers what it was asked', async () => {
   await again.close();
   const late = inTime(client.submit('listHosts', null), 'it is neither answered nor refused');
   await expect(late).rejects.toMatchObject({ code: 'closed' });
+});
+
+test('the connections of all loops are numbered in one sequence', async () => {
+  const store = await Store.open({
+    dataDir: temporaryDirectory(),
+    missing: 'create',
+    serving: undefined,
+  });
+  onTestFinished(() => store.close());
+  const [first, second] = [store.link(), store.link()].map((link) => {
+    // As when it is sent to another thread.
+    const client = new StoreClient(structuredClone(link, { transfer: [link.port] }));
+    onTestFinished(() => client.close());
+    return client;
+  });
+  const numbers = [first, second, second, first, first].map(
+    (client) => client?.numberConnection() ?? Number.NaN,
+  );
+  expect(numbers.map((number) => Math.floor(number / CONNECTIONS_PER_LOOP))).toEqual([
+    0, 1, 1, 0, 0,
+  ]);
+  expect(numbers.map(orderOf)).toEqual([0, 1, 2, 3, 4]);
 });
 
 describe('when it is closed', () => {
