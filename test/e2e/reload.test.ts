@@ -26,6 +26,13 @@ async function scrapeStatus(served: Served, token: string): Promise<number> {
   return (await ask(served.metricsUrl, { headers })).status;
 }
 
+/** Waits until all loops, which serve in turn, have got the token from the main thread. */
+function allKnow(served: Served, token: string): Promise<void> {
+  return eventually(async () => {
+    for (let n = 0; n < 4; n++) expect(await scrapeStatus(served, token)).toBe(200);
+  });
+}
+
 /** What a client that says no server name (SNI) is shown. */
 function certificateOf(url: string): Promise<PeerCertificate> {
   const { hostname, port } = new URL(url);
@@ -83,6 +90,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     writeFileSync(file, 'new-token\n');
     expect(await scrapeStatus(served, 'new-token'), 'before the signal').toBe(401);
     await reload(served, 'reloaded');
+    await allKnow(served, 'new-token');
     // Each loop has its turn.
     for (let n = 0; n < 4; n++) {
       expect(await scrapeStatus(served, 'new-token')).toBe(200);
@@ -104,6 +112,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     });
     writeFileSync(file, 'new-token');
     await reload(served, 'reloaded');
+    await allKnow(served, 'new-token');
     clock.set(4.5 * 60);
     for (let n = 0; n < 4; n++) expect(await scrapeStatus(served, 'old-token')).toBe(200);
     clock.set(5.5 * 60);
