@@ -123,6 +123,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     () => checkedExclude(options?.exclude),
     () => checkedShard(options?.shard),
     () => checkedBuildInfo(options?.buildInfo),
+    () => checkFailureListener(options?.onScrapeFailure),
     () => checkNames(options, 'options', OPTIONS),
     () => checkNames(options?.gates, 'gates', GATES),
   ]);
@@ -213,6 +214,11 @@ function checkedBuildInfo(info: MetricsOptions['buildInfo']): MetricsOptions['bu
   if (info === undefined) return undefined;
   if (typeof info?.version === 'string' && typeof info.commit === 'string') return info;
   throw new RmError('invalid_settings', 'buildInfo: must have version and commit, both strings');
+}
+
+function checkFailureListener(listener: unknown): void {
+  if (listener === undefined || typeof listener === 'function') return;
+  throw new RmError('invalid_settings', 'onScrapeFailure: must be a function');
 }
 
 /**

@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { shardOf } from '../src/contract/shard.ts';
 import { createMetrics, type MetricsOptions } from '../src/index.ts';
-import { uws } from '../src/platform/uws.ts';
+import { packageCommit } from '../src/platform/build-info.ts';
+import { type TemplatedApp, uws } from '../src/platform/uws.ts';
 import { ask } from './support/http.ts';
 import { ulidOf } from './support/ulid.ts';
 
@@ -13,16 +17,20 @@ async function embedded(options: Partial<MetricsOptions> = {}, path?: string) {
   const metrics = createMetrics({ gates: { token: 'secret' }, ...options });
   const app = uws().App();
   metrics.mount(app, path);
-  const url = await new Promise<string>((resolve) =>
-    app.listen('127.0.0.1', 0, (socket) =>
-      resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket || {})}${path ?? '/metrics'}`),
-    ),
-  );
+  const url = `${await listen(app)}${path ?? '/metrics'}`;
   onTestFinished(async () => {
     await metrics.close();
     app.close();
   });
   return { metrics, url };
+}
+
+function listen(app: TemplatedApp): Promise<string> {
+  return new Promise((resolve) =>
+    app.listen('127.0.0.1', 0, (socket) =>
+      resolve(`http://127.0.0.1:${uws().us_socket_local_port(socket || {})}`),
+    ),
+  );
 }
 
 describe('embedded metrics that are closed', () => {
@@ -85,6 +93,14 @@ test.each([
   [{ shard: { index: 0, count: 1_001 } }, 'shard: must have index and count'],
   [{ buildInfo: { version: '1' } }, 'buildInfo: must have version and commit'],
   [{ buildInfo: { commit: '1' } }, 'buildInfo: must have version and commit'],
+  [{ buildInfo: null }, 'buildInfo: must have version and commit'],
+  [{ shard: null }, 'shard: must have index and count'],
+  [{ shard: '0/3' }, 'shard: must have index and count'],
+  [{ exclude: 'rm_hosts_total' }, 'exclude: must be a list of metric family names'],
+  [{ exclude: null }, 'exclude: must be a list of metric family names'],
+  [{ gates: null }, 'gates: must be an object such as { token }'],
+  [{ gates: { trustedCidrs: '10.0.0.0/8' } }, 'trustedCidrs: must be a list of networks'],
+  [{ onScrapeFailure: 'log' }, 'onScrapeFailure: must be a function'],
 ])('createMetrics refuses %j', (options, message) => {
   expect(() => createMetrics({ gates: {}, ...(options as object) })).toThrow(
     expect.objectContaining({
@@ -92,6 +108,50 @@ test.each([
       message: expect.stringContaining(message),
     }),
   );
+});
+
+test.each([undefined, null, 'secret'])('createMetrics refuses %j as its options', (options) => {
+  expect(() => createMetrics(options as never)).toThrow(
+    expect.objectContaining({ name: 'RmError', code: 'invalid_settings' }),
+  );
+});
+
+test('without a token and networks nothing is mounted', async () => {
+  const metrics = createMetrics({ gates: { trustedCidrs: [] } });
+  onTestFinished(() => metrics.close());
+  const app = uws().App();
+  onTestFinished(() => void app.close());
+  metrics.mount(app);
+  app.any('/*', (res) => void res.end('of the embedder'));
+  const url = await listen(app);
+  expect((await ask(`${url}/metrics`)).body.toString()).toBe('of the embedder');
+});
+
+test('a body shows the version and the commit of this package by default', async () => {
+  const { url } = await embedded();
+  const body = (await ask(url, { headers: HEADERS })).body.toString();
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const labels = `version="${version}",commit="${packageCommit()}",node_version="${process.version}"`;
+  expect(body).toContain(`\nrm_build_info{${labels}} 1\n`);
+});
+
+test('jobs that another thread counts are in the body', async () => {
+  const { metrics, url } = await embedded();
+  const program = `
+    const { workerData } = require('node:worker_threads');
+    import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))}).then(({ attachRegistry }) => {
+      const registry = attachRegistry(workerData);
+      registry.observeJob('check', 'failed', 1_200);
+      registry.series('check', 'failed').observe(2_000);
+    });`;
+  const worker = new Worker(program, { eval: true, workerData: metrics.registry.shared });
+  await once(worker, 'exit');
+  metrics.registry.observeJob('check', 'failed', 800);
+  metrics.registry.series('prune', 'succeeded').observe(61_000);
+  const body = (await ask(url, { headers: HEADERS })).body.toString();
+  expect(body).toContain('rm_job_duration_seconds_sum{kind="check",status="failed"} 4\n');
+  expect(body).toContain('rm_job_duration_seconds_count{kind="check",status="failed"} 3\n');
+  expect(body).toContain('rm_job_duration_seconds_sum{kind="prune",status="succeeded"} 61\n');
 });
 
 test('closed metrics end their thread, and do not keep the process of their embedder alive', () => {

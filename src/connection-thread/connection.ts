@@ -128,7 +128,7 @@ export class Connection {
     if (this.#client !== client) return;
     this.#client = undefined;
     this.#events.onDisconnected();
-    if (!this.#isClosed) void this.#connect();
+    void this.#connect();
   }
 
   async #connect(): Promise<void> {

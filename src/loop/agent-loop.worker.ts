@@ -3,6 +3,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type AccessRules, compileGate, TOKEN_OVERLAP_MS } from '../access/gate.ts';
 import { Networks } from '../access/networks.ts';
 import type { Settings } from '../config/settings.ts';
+import { messageOf } from '../errors.ts';
 import { EventLog } from '../platform/event-log.ts';
 import { createLog } from '../platform/log.ts';
 import type { TemplatedApp } from '../platform/uws.ts';
@@ -49,8 +50,8 @@ export type AgentLoopControl =
 export type AgentLoopStatus =
   | { readonly descriptor: object }
   | { readonly closed: true }
-  /** The stack of the error. The loop has closed its sockets. */
-  | { readonly died: string };
+  /** The error by which it died. The loop has closed its sockets. */
+  | { readonly died: { readonly message: string; readonly stack: string | undefined } };
 
 /** How long to wait for sockets that the main thread has handed over and that have not arrived. */
 const HANDOVER_MS = 50;
@@ -89,9 +90,10 @@ parentPort?.on('message', (message: AgentLoopControl) => {
   else renewCertificate(message.tls);
 });
 // A thread that ends with open sockets crashes the process before the cause can be logged.
-process.on('uncaughtException', (error) => {
+process.on('uncaughtException', (error: unknown) => {
   for (const app of apps) app.close();
-  tell({ died: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  const stack = error instanceof Error ? error.stack : undefined;
+  tell({ died: { message: messageOf(error), stack } });
   parentPort?.close();
 });
 await store.ready;

@@ -98,7 +98,8 @@ class AgentLoop {
       };
       worker.on('message', (status: AgentLoopStatus) => {
         if ('descriptor' in status) loop.#serveBy(status.descriptor);
-        if ('died' in status) died(status.died);
+        // The log shows only causes that are errors.
+        if ('died' in status) died(Object.assign(new Error(), status.died));
         else resolve(loop);
       });
       worker.on('error', died);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -51,7 +51,42 @@ describe('the log says', () => {
     const served = await Served.start({ RM_METRICS_LISTEN: '127.0.0.1:0' });
     const metrics = `http://${new URL(served.metricsUrl).host}/metrics`;
     expect(metrics).not.toBe(`${served.url}/metrics`);
-    await eventually(() => expect(linesOf(served)).toMatchObject([{ ...STARTED, metrics }]));
+    await eventually(() =>
+      expect(linesOf(served)).toMatchObject([{ ...STARTED, metrics, agents: served.url }]),
+    );
+  });
+
+  test('what has started: versions, database, hosts, addresses and threads', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const first = await Served.start({ RM_AGENT_THREADS: '2' });
+    const database = join(first.dataDir, 'fleet.db');
+    const started = { ...STARTED, version, node: process.version, database };
+    await eventually(() =>
+      expect(linesOf(first)).toEqual([
+        {
+          ...started,
+          time: expect.any(String),
+          new_database: true,
+          hosts: 0,
+          agents: first.url,
+          metrics: first.metricsUrl,
+          agent_threads: 2,
+        },
+      ]),
+    );
+    await first.addHost('web');
+    await first.stop();
+    const second = await Served.start({ RM_METRICS_TOKEN: '' }, first.dataDir);
+    await eventually(() =>
+      expect(linesOf(second)[1]).toEqual({
+        ...started,
+        time: expect.any(String),
+        hosts: 1,
+        agents: second.url,
+        metrics: 'disabled',
+        agent_threads: 1,
+      }),
+    );
   });
 
   test('that there are no metrics without a gate, and what makes one', async () => {
@@ -177,13 +212,16 @@ needs('script').test('in a terminal the log is readable', async () => {
 
 describe('a start that fails ends the process with 1', () => {
   const start = async (variables: Record<string, string>) => {
+    const dataDir = join(temporaryDirectory(), 'data');
     const serve = new RunningCli(['serve'], {
-      RM_DATA_DIR: join(temporaryDirectory(), 'data'),
+      RM_DATA_DIR: dataDir,
       RM_LISTEN: '127.0.0.1:0',
       RM_METRICS_TOKEN: TOKEN,
       ...variables,
     });
-    return { code: await serve.exited, stderr: serve.stderr, stdout: serve.stdout };
+    const code = await serve.exited;
+    const { stderr, stdout } = serve;
+    return { code, stderr, stdout, hasData: existsSync(dataDir) };
   };
 
   test.each(['1', '2'])('without a build of uWebSockets.js (agent_threads=%s)', async (threads) => {
@@ -198,7 +236,7 @@ describe('a start that fails ends the process with 1', () => {
        };`,
     );
     const result = await start({ NODE_OPTIONS: `--require=${preload}`, RM_AGENT_THREADS: threads });
-    expect(result).toMatchObject({ code: 1, stdout: '' });
+    expect(result).toMatchObject({ code: 1, stdout: '', hasData: false });
     expect(result.stderr).toMatch(
       /^restic-manager: uWebSockets\.js cannot be loaded: .*npm ci.*\n$/m,
     );

@@ -36,6 +36,14 @@ test('durations of commits and scrapes are in seconds, and files are counted', a
   expect(open).toBeLessThanOrEqual(sample(body, 'process_max_fds') ?? 0);
   expect(Math.abs(open - readdirSync(`/proc/${served.pid}/fd`).length)).toBeLessThan(10);
   expect(served.log).not.toContain('MaxListenersExceededWarning');
+  const resident = sample(body, 'process_resident_memory_bytes') ?? 0;
+  const heap = sample(body, 'nodejs_heap_size_used_bytes') ?? 0;
+  expect(heap).toBeGreaterThan(1_000_000);
+  expect(heap).toBeLessThan(resident);
+  for (const lag of ['nodejs_eventloop_lag_seconds', 'nodejs_eventloop_lag_p99_seconds']) {
+    // Nothing may be measured between two scrapes that follow each other at once.
+    await eventually(async () => expect(sample(await served.scrape(), lag)).toBeGreaterThan(0));
+  }
 });
 
 test('operations are pending while the database is locked, and none is afterwards', async () => {
@@ -151,11 +159,15 @@ test('further loops, too, log the address that a trusted proxy tells', async () 
 });
 
 test.each([
-  ['info', true],
-  ['error', false],
-])('with log_level %s a refused agent is logged: %s', async (level, isLogged) => {
-  const served = await Served.start({ RM_LOG_LEVEL: level });
-  await ask(`${served.url}/ws/agent`);
-  await served.stop();
-  expect(served.log.includes('agent_unauthorized')).toBe(isLogged);
-});
+  ['info', '1', true],
+  ['error', '1', false],
+  ['error', '2', false],
+])(
+  'with log_level %s and agent_threads=%s a refused agent is logged: %s',
+  async (level, threads, isLogged) => {
+    const served = await Served.start({ RM_LOG_LEVEL: level, RM_AGENT_THREADS: threads });
+    await ask(`${served.url}/ws/agent`);
+    await served.stop();
+    expect(served.log.includes('agent_unauthorized')).toBe(isLogged);
+  },
+);

@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect, type PeerCertificate } from 'node:tls';
-import { describe, expect, test } from 'vitest';
+import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { TestAgent } from '../support/agent.ts';
 import { createCertificate } from '../support/certificate.ts';
 import { FakeClock, whyNoFakeClock } from '../support/fake-clock.ts';
@@ -25,6 +26,13 @@ async function scrapeStatus(served: Served, token: string): Promise<number> {
   return (await ask(served.metricsUrl, { headers })).status;
 }
 
+/** Waits until all loops, which serve in turn, have got the token from the main thread. */
+function allKnow(served: Served, token: string): Promise<void> {
+  return eventually(async () => {
+    for (let n = 0; n < 4; n++) expect(await scrapeStatus(served, token)).toBe(200);
+  });
+}
+
 /** What a client that says no server name (SNI) is shown. */
 function certificateOf(url: string): Promise<PeerCertificate> {
   const { hostname, port } = new URL(url);
@@ -36,6 +44,34 @@ function certificateOf(url: string): Promise<PeerCertificate> {
       socket.destroy();
     });
   });
+}
+
+/** A connection on which a request was answered, and that says nothing afterwards. */
+async function idleConnection(url: string): Promise<TLSSocket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => {});
+  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(socket, 'data');
+  return socket;
+}
+
+/**
+ * A module by which the file of a new certificate becomes invalid after the main thread has checked it, before
+ * an agent loop loads it.
+ */
+function spoiler(): string {
+  const file = join(temporaryDirectory(), 'spoiler.mjs');
+  writeFileSync(
+    file,
+    `import { writeFileSync } from 'node:fs';
+    import { parentPort, workerData } from 'node:worker_threads';
+    if (workerData?.jobs && workerData?.store) {
+      parentPort.on('message', ({ tls }) => tls && writeFileSync(tls.certFile, 'no certificate'));
+    }`,
+  );
+  return file;
 }
 
 const withClock = unless(whyNoFakeClock());
@@ -54,6 +90,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     writeFileSync(file, 'new-token\n');
     expect(await scrapeStatus(served, 'new-token'), 'before the signal').toBe(401);
     await reload(served, 'reloaded');
+    await allKnow(served, 'new-token');
     // Each loop has its turn.
     for (let n = 0; n < 4; n++) {
       expect(await scrapeStatus(served, 'new-token')).toBe(200);
@@ -75,6 +112,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     });
     writeFileSync(file, 'new-token');
     await reload(served, 'reloaded');
+    await allKnow(served, 'new-token');
     clock.set(4.5 * 60);
     for (let n = 0; n < 4; n++) expect(await scrapeStatus(served, 'old-token')).toBe(200);
     clock.set(5.5 * 60);
@@ -97,6 +135,7 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
       const { token } = await served.addHost('web');
       const options = { rejectUnauthorized: false };
       const agent = await TestAgent.online(served.agentUrl, token, options);
+      const idle = await idleConnection(served.url);
       for (let renewal = 1; renewal <= 3; renewal++) {
         const renewed = createCertificate(temporaryDirectory());
         writeFileSync(certificate.cert, renewed.certPem);
@@ -118,7 +157,8 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
       expect(agent.isClosed).toBe(false);
       const again = await TestAgent.online(served.agentUrl, token, options);
       await again.job({ id: 'again', kind: 'backup', status: 'succeeded' });
-      expect(await served.stop()).toBe(0);
+      expect(idle.closed, 'it has the first certificate').toBe(false);
+      expect(await served.stop(), served.log).toBe(0);
     },
   );
 
@@ -165,6 +205,27 @@ describe.each(['1', '3'])('SIGHUP with agent_threads=%s', (threads) => {
     },
   );
 });
+
+withCertificate.test(
+  'an agent loop that cannot load the new certificate keeps the old one, and says so',
+  async () => {
+    const certificate = createCertificate(temporaryDirectory());
+    const served = await Served.start({
+      RM_TLS_CERT_FILE: certificate.cert,
+      RM_TLS_KEY_FILE: certificate.key,
+      RM_AGENT_THREADS: '2',
+      NODE_OPTIONS: `--import=${spoiler()}`,
+    });
+    const before = await certificateOf(served.url);
+    await reload(served, 'reloaded');
+    const said = /"level":"error".*"msg":"an agent loop could not load the new certificate/g;
+    await eventually(() => expect(served.log.match(said)).toHaveLength(2));
+    for (let n = 0; n < 4; n++) {
+      expect((await certificateOf(served.url)).fingerprint256).toBe(before.fingerprint256);
+    }
+    expect(await served.stop()).toBe(0);
+  },
+);
 
 withCertificate.test(
   'SIGHUP loads the certificate from the files that the settings name now',

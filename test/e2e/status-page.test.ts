@@ -43,6 +43,9 @@ describe('the answer to GET /', () => {
     expect(headers['x-content-type-options']).toBe('nosniff');
     expect(headers['referrer-policy']).toBe('no-referrer');
     expect(headers['cache-control']).toBe('no-store');
+    expect(headers.vary).toBe('Accept-Encoding');
+    expect(headers['cross-origin-opener-policy']).toBe('same-origin');
+    expect(headers['cross-origin-resource-policy']).toBe('same-origin');
     const policy = String(headers['content-security-policy']).split('; ');
     expect(policy).toEqual([
       "default-src 'none'",
@@ -62,6 +65,8 @@ describe('the answer to GET /', () => {
     const plain = await ask(`${served().url}/`);
     const zipped = await ask(`${served().url}/`, { headers: { 'Accept-Encoding': 'gzip' } });
     expect(zipped.headers['content-encoding']).toBe('gzip');
+    const policy = 'content-security-policy';
+    expect(zipped.headers[policy]).toBe(plain.headers[policy]);
     expect(gunzipSync(zipped.body).equals(plain.body)).toBe(true);
     const head = await ask(`${served().url}/`, { method: 'HEAD' });
     expect([head.status, head.body.length]).toEqual([200, 0]);

@@ -31,4 +31,5 @@ test('a loop that was not watched for any time has no lag', () => {
   const { lagSeconds, lagP99Seconds, heapUsedBytes } = monitor.read();
   expect([lagSeconds, lagP99Seconds]).toEqual([0, 0]);
   expect(heapUsedBytes).toBeGreaterThan(1_000_000);
+  expect(heapUsedBytes).toBeLessThan(process.memoryUsage().heapTotal);
 });

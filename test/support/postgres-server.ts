@@ -64,8 +64,9 @@ export class PostgresServer {
   /**
    * Copies the server to another port, and starts the copy. The copy is like a standby that has received what is committed now
    * and that is then promoted.
+   * @param isStandby whether it remains a standby, until `pg_promote()` is called in it
    */
-  copy(port: number): PostgresServer {
+  copy(port: number, { isStandby = false } = {}): PostgresServer {
     const directory = newDirectory();
     const server = new PostgresServer(directory, port);
     const data = join(directory, 'data');
@@ -76,6 +77,7 @@ export class PostgresServer {
       '--checkpoint=fast',
       '--no-sync',
     ]);
+    if (isStandby) writeFileSync(join(data, 'standby.signal'), '');
     server.run();
     return server;
   }

@@ -97,12 +97,16 @@ function decoded(text: string, name: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    throw new BadParameter(`${name}: must be UTF-8 in percent-encoding, not ${shown(text)}`);
+    throw new BadParameter(`${cut(name)}: must be UTF-8 in percent-encoding, not ${shown(text)}`);
   }
 }
 
 const SHOWN = 80;
 
 function shown(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+  return JSON.stringify(cut(text));
+}
+
+function cut(text: string): string {
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }

@@ -112,6 +112,9 @@ export class RenderThread {
     for (const thread of threads) thread.once('exit', onExit);
     try {
       return await running;
+    } catch (error) {
+      // The error of piscina does not say why the task was aborted.
+      throw controller.signal.aborted ? controller.signal.reason : error;
     } finally {
       clearTimeout(timer);
       for (const thread of threads) thread.off('exit', onExit);

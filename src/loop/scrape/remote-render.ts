@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Encoding } from '../../contract/encoding.ts';
-import { errorCode, RmError } from '../../errors.ts';
+import { errorCode, messageOf, RmError } from '../../errors.ts';
 import { BodyBytes, type BodyLayout } from '../../shared/body-layout.ts';
 import type { BodyHold, RenderSource } from './render-source.ts';
 
@@ -13,7 +13,7 @@ type RenderRequest =
   | { readonly release: number };
 type RenderReply =
   | { readonly requestId: number; readonly layout: BodyLayout }
-  | { readonly requestId: number; readonly code: string }
+  | { readonly requestId: number; readonly code: string; readonly message: string }
   | { readonly revoked: number };
 
 /**
@@ -38,7 +38,8 @@ export function serveRemoteRenders(port: MessagePort, source: RenderSource): voi
       body.onRevoked = () => reply({ revoked: requestId });
       reply({ requestId, layout: body.bytes.layout });
     } catch (error) {
-      reply({ requestId, code: errorCode(error) ?? 'render_failed' });
+      const code = errorCode(error) ?? 'render_failed';
+      reply({ requestId, code, message: messageOf(error) });
     }
   });
   port.on('close', () => {
@@ -76,7 +77,7 @@ export class RemoteRender implements RenderSource {
           this.#held.set(requestId, body);
           resolve(body);
         } else {
-          reject(new RmError(errorCode(reply) ?? 'render_failed', 'the render failed'));
+          reject(new RmError(errorCode(reply) ?? 'render_failed', reply.message));
         }
       });
       this.#post({ requestId, encoding, timeoutMs });

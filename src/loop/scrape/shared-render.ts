@@ -1,5 +1,5 @@
 import type { Encoding } from '../../contract/encoding.ts';
-import { RmError } from '../../errors.ts';
+import { messageOf, RmError } from '../../errors.ts';
 import type { RenderedBody } from '../doors/render-thread.ts';
 import type { BodyHold, RenderSource } from './render-source.ts';
 
@@ -79,7 +79,9 @@ export class SharedRender implements RenderSource {
         const failure =
           error instanceof RmError
             ? error
-            : new RmError('render_failed', 'the render failed', { cause: error });
+            : new RmError('render_failed', `the render failed: ${messageOf(error)}`, {
+                cause: error,
+              });
         for (const waiter of [...waiters]) waiter.reject(failure);
       }
     }

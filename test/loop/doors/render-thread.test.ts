@@ -1,5 +1,7 @@
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { RENDER_LIMIT_MS } from '../../../src/contract/encoding.ts';
 import { RenderThread } from '../../../src/loop/doors/render-thread.ts';
+import { STRUCTURE_VERSION, viewFleetBuffer } from '../../../src/shared/fleet-layout.ts';
 import { FleetTable } from '../../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../../src/shared/job-histogram.ts';
 import { NOT_EMBEDDED } from '../../../src/shared/server-families.ts';
@@ -34,6 +36,7 @@ async function renderAnew(round: number, hosts = HOSTS) {
 }
 
 test('readers that keep more than two bodies are asked for the oldest, and once for each render', async () => {
+  await thread.warmUp();
   const asked: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const body = await renderAnew(round);
@@ -71,4 +74,42 @@ test('renders leave no listeners behind', async () => {
   const listeners = thread.threads[0]?.listenerCount('exit');
   for (let n = 0; n < 20; n++) (await thread.render(['identity'])).release();
   expect(thread.threads[0]?.listenerCount('exit')).toBe(listeners);
+});
+
+describe('a render that does not end', () => {
+  /** Starts a render that waits for the end of a change of the table, until `goOn` is called. */
+  async function stuck() {
+    await thread.warmUp();
+    const { control } = viewFleetBuffer(fleet.buffer);
+    Atomics.add(control, STRUCTURE_VERSION, 1);
+    return {
+      render: thread.render(['identity']),
+      goOn: () => void Atomics.add(control, STRUCTURE_VERSION, 1),
+    };
+  }
+
+  const failure = (why: string) => ({
+    code: 'render_failed',
+    message: `the render thread failed: ${why}`,
+  });
+
+  test('fails after 30 s, and the next one gets another thread', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { render, goOn } = await stuck();
+    const [hanging] = thread.threads;
+    vi.advanceTimersByTime(RENDER_LIMIT_MS);
+    await expect(render).rejects.toMatchObject(failure('no body after 30000 ms'));
+    goOn();
+    (await thread.render(['identity'])).release();
+    expect(thread.threads[0]).not.toBe(hanging);
+  });
+
+  test('fails when its thread dies, and the next one gets another thread', async () => {
+    const { render, goOn } = await stuck();
+    void thread.threads[0]?.terminate();
+    await expect(render).rejects.toMatchObject({ code: 'render_failed' });
+    goOn();
+    (await thread.render(['identity'])).release();
+  });
 });

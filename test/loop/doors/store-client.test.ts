@@ -1,8 +1,9 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Operation } from '../../../src/contract/operations.ts';
+import { CONNECTIONS_PER_LOOP, type Operation, orderOf } from '../../../src/contract/operations.ts';
 import { Store } from '../../../src/loop/doors/store.ts';
 import { StoreClient } from '../../../src/loop/doors/store-client.ts';
+import { inTime } from '../../support/in-time.ts';
 import { eventually, temporaryDirectory } from '../../support/serve.ts';
 
 /** Operations without an answer at which a loop is far ahead. */
@@ -108,6 +109,44 @@ test('the store counts as many operations as it has answered, failed ones among 
     // The thread counts right after it has sent the answers.
     await eventually(() => expect(Atomics.load(link.progress, 0)).toBe(answered), 5_000);
   }
+});
+
+test('a store that is closed first answers what it was asked', async () => {
+  const dataDir = temporaryDirectory();
+  const open = () => Store.open({ dataDir, missing: 'create', serving: undefined });
+  const store = await open();
+  const added = store.connect().submit('addHosts', { hosts: ['web'] });
+  await Promise.all([store.close(), store.close()]);
+  expect(await added).toHaveLength(1);
+  const again = await open();
+  onTestFinished(() => again.close());
+  const client = again.connect();
+  expect(await client.submit('listHosts', null)).toMatchObject([{ host: 'web' }]);
+  await again.close();
+  const late = inTime(client.submit('listHosts', null), 'it is neither answered nor refused');
+  await expect(late).rejects.toMatchObject({ code: 'closed' });
+});
+
+test('the connections of all loops are numbered in one sequence', async () => {
+  const store = await Store.open({
+    dataDir: temporaryDirectory(),
+    missing: 'create',
+    serving: undefined,
+  });
+  onTestFinished(() => store.close());
+  const [first, second] = [store.link(), store.link()].map((link) => {
+    // As when it is sent to another thread.
+    const client = new StoreClient(structuredClone(link, { transfer: [link.port] }));
+    onTestFinished(() => client.close());
+    return client;
+  });
+  const numbers = [first, second, second, first, first].map(
+    (client) => client?.numberConnection() ?? Number.NaN,
+  );
+  expect(numbers.map((number) => Math.floor(number / CONNECTIONS_PER_LOOP))).toEqual([
+    0, 1, 1, 0, 0,
+  ]);
+  expect(numbers.map(orderOf)).toEqual([0, 1, 2, 3, 4]);
 });
 
 describe('when it is closed', () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Script } from 'node:vm';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { joinModules, readPageDocument } from '../../../src/loop/page/document.ts';
 
 const modules = (sources: Record<string, string>) => new Map(Object.entries(sources));
@@ -41,4 +41,17 @@ test('the page is a valid script, and the hashes are those of its parts', () => 
   expect(() => new Script(script ?? 'missing(')).not.toThrow();
   expect(html).not.toMatch(/https?:\/\/(?!www\.w3\.org)/);
   expect(html).not.toContain('innerHTML');
+});
+
+test('the warning of Node about an experimental function is not printed, and later warnings are', () => {
+  const warned: unknown[] = [];
+  const { emitWarning } = process;
+  process.emitWarning = (...warning: unknown[]) => void warned.push(warning[0]);
+  onTestFinished(() => {
+    process.emitWarning = emitWarning;
+  });
+  readPageDocument();
+  expect(warned).toEqual([]);
+  process.emitWarning('of somebody else');
+  expect(warned).toEqual(['of somebody else']);
 });

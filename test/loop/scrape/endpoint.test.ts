@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { compileGate } from '../../../src/access/gate.ts';
+import { compileGate, type GateRefusal } from '../../../src/access/gate.ts';
 import { RequestBudget } from '../../../src/loop/http/request-budget.ts';
 import { mountScrapeEndpoint } from '../../../src/loop/scrape/endpoint.ts';
 import { RemoteRender, serveRemoteRenders } from '../../../src/loop/scrape/remote-render.ts';
@@ -20,6 +21,10 @@ let sent: number[];
 let counted: (number | 'cut off')[];
 /** How long the bodies were given. */
 let timeouts: number[];
+/** How long the scrapes took, in milliseconds. */
+let durations: number[];
+let failures: unknown[];
+let refusals: GateRefusal[];
 
 /** The endpoint on an app, in the loop of the renders or in one that has them by a port. */
 async function mounted(remote: boolean): Promise<string> {
@@ -45,11 +50,13 @@ async function mounted(remote: boolean): Promise<string> {
     },
     counter: {
       scrape: (code) => counted.push(code),
-      scrapeDuration: (ms) => expect(ms).toBeGreaterThan(0),
+      scrapeDuration: (ms) => durations.push(ms),
       scrapeCutOff: () => counted.push('cut off'),
     },
     requests: new RequestBudget(),
     onScrape: (bytes) => sent.push(bytes),
+    onFailure: (error) => failures.push(error),
+    onRefusal: (refusal) => refusals.push(refusal),
   });
   return new Promise((resolve, reject) =>
     app.listen('127.0.0.1', 0, (socket) => {
@@ -63,6 +70,9 @@ beforeEach(async () => {
   sent = [];
   counted = [];
   timeouts = [];
+  durations = [];
+  failures = [];
+  refusals = [];
   renders = await CountedRenders.start();
   onTestFinished(() => renders.close());
 });
@@ -172,4 +182,36 @@ test.each([
   await connection.until(({ text }) => text.includes('\r\n\r\n'));
   expect(connection.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(counted).toEqual([status]);
+});
+
+test('the duration of a scrape is in milliseconds, and contains the wait for its body', async () => {
+  const url = await mounted(false);
+  const open = renders.hold();
+  const scrape = ask(url, { headers: HEADERS });
+  await eventually(() => expect(renders.isHeld).toBe(true), SOON_MS);
+  const askedAt = performance.now();
+  await sleep(50);
+  const waitedMs = performance.now() - askedAt;
+  open();
+  await scrape;
+  await eventually(() => expect(durations).toHaveLength(1), SOON_MS);
+  expect(durations[0]).toBeGreaterThanOrEqual(waitedMs);
+});
+
+test.each([
+  ['in the loop of the renders', false],
+  ['in another loop', true],
+])('a failed scrape is counted, and its cause is reported (%s)', async (_, remote) => {
+  const url = await mounted(remote);
+  renders.failNext();
+  const { status, body } = await ask(url, { headers: HEADERS });
+  expect([status, body.toString()]).toEqual([503, 'the metrics could not be rendered\n']);
+  expect([counted, durations]).toEqual([[503], []]);
+  const message = 'the render failed: as if the thread had died';
+  expect(failures).toMatchObject([{ code: 'render_failed', message }]);
+});
+
+test('a refused scrape is reported with the gate and the address', async () => {
+  expect((await ask(await mounted(false))).status).toBe(401);
+  expect(refusals).toEqual([{ gate: 'token', client: '127.0.0.1' }]);
 });
