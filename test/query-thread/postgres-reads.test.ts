@@ -25,7 +25,8 @@ unless(NO_POSTGRES).describe('the reads from PostgreSQL', async () => {
     return reads;
   }
 
-  const process = (url: string) =>
+  /** The processes of the server that serve this program. */
+  const backends = (url: string) =>
     server.sql(
       `SELECT pid FROM pg_stat_activity
        WHERE datname = current_database() AND application_name = 'restic-manager'`,
@@ -35,52 +36,58 @@ unless(NO_POSTGRES).describe('the reads from PostgreSQL', async () => {
   it('use one connection, as long as they are in time', async () => {
     const url = createDatabase();
     const reads = open(url);
+    expect(await reads.running()).toEqual(new Map());
+    await eventually(() => expect(backends(url)).toMatch(/^\d+$/));
+    const first = backends(url);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     expect(await reads.running()).toEqual(new Map());
-    const first = process(url);
     vi.advanceTimersByTime(10 * READ_LIMIT_MS);
     vi.useRealTimers();
     expect(await reads.history('none')).toEqual({ alerts: [], jobs: [] });
-    expect(process(url)).toBe(first);
+    expect(backends(url)).toBe(first);
   });
 
-  it('that take too long are cancelled by the server, and those behind them are not begun', async () => {
+  it('are limited by the server, find their rows by an index, see one state and cannot write', async () => {
+    const url = createDatabase();
+    const names = [
+      'statement_timeout',
+      'idle_in_transaction_session_timeout',
+      'enable_seqscan',
+      'transaction_isolation',
+      'transaction_read_only',
+    ];
+    const settings = names.map((name) => `('${name} ' || current_setting('${name}'), NULL)`);
+    server.sql(
+      `ALTER TABLE jobs RENAME TO real_jobs;
+       CREATE VIEW jobs (kind, status) AS VALUES ${settings}`,
+      url,
+    );
+    expect([...(await open(url).running()).keys()].sort()).toEqual([
+      'enable_seqscan off',
+      'idle_in_transaction_session_timeout 2s',
+      'statement_timeout 2s',
+      'transaction_isolation repeatable read',
+      'transaction_read_only on',
+    ]);
+  });
+
+  it('that come when the earlier ones have taken too long are not begun', async () => {
     const url = createDatabase();
     const reads = open(url);
     await reads.running();
-    const locker = await lockUntilWaitedFor(url, 'LOCK TABLE jobs', 'SELECT pg_sleep(2.8)');
+    await lockUntilWaitedFor(url, 'LOCK TABLE jobs', 'SELECT pg_sleep(30)');
     const results = await Promise.allSettled([1, 2, 3].map(() => reads.running()));
     const reasons = results.map((result) => (result.status === 'rejected' ? result.reason : ''));
     for (const { code } of reasons) expect(code).toBe('api_too_late');
-    expect(reasons[0].message).toMatch(/^PostgreSQL: .*statement timeout/);
     expect(reasons[2].message).toBe('earlier reads of the database took too long');
-    expect(await locker.exit).toBe(0);
-    await eventually(async () => expect(await reads.running()).toEqual(new Map()));
   });
 
-  it('cannot write, whatever they read', async () => {
-    const url = createDatabase();
-    server.sql(
-      `ALTER TABLE jobs RENAME TO real_jobs;
-       CREATE FUNCTION writing() RETURNS SETOF real_jobs LANGUAGE sql
-         AS 'DELETE FROM hosts; SELECT * FROM real_jobs';
-       CREATE VIEW jobs AS SELECT * FROM writing()`,
-      url,
-    );
-    await expect(open(url).running()).rejects.toMatchObject({
-      code: 'api_failed',
-      message: expect.stringContaining('read-only transaction'),
-    });
-  });
-
-  it('fail at once while no server can be reached, and say why', async () => {
-    const startedAt = performance.now();
+  it('fail while no server can be reached, and say why', async () => {
     await expect(open('postgres://rm@127.0.0.1:1/fleet').running()).rejects.toMatchObject({
       code: 'api_failed',
       message: expect.stringContaining('127.0.0.1:1: '),
     });
-    expect(performance.now() - startedAt).toBeLessThan(READ_LIMIT_MS);
   });
 
   it('that come while the connection is made again wait for it, however often that is', async () => {

@@ -413,7 +413,7 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
       command.transaction(() =>
         command.addHosts([{ hostId: ulidOf(n), host: `${n}`, tokenDigest: Buffer.alloc(32, n) }]),
       );
-    session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '29 seconds'");
+    session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '15 seconds'");
     add(1);
     expect([command.isServed(), command.areChangesApplied()]).toEqual([true, false]);
     session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '31 seconds'");
