@@ -41,11 +41,12 @@ export function hostsPage(
       best.offer(rank, host, hostId, page, row);
     }
   }
-  const found = withoutRepeats(best.sorted());
-  const shown = found.slice(0, limit);
+  const found = best.sorted();
+  const shown = withoutRepeats(found).slice(0, limit);
   const last = shown.at(-1);
   return {
     hosts: shown.map(({ page, row }) => page.summary(row, nowMs)),
+    // A repeat takes the place of another host, which is on the next page.
     next: last && found.length > limit ? positionOf(last) : undefined,
   };
 }

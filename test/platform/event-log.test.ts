@@ -7,9 +7,11 @@ const SECOND = 1_000;
 let lines: object[];
 
 /** The log of one of several threads that share a limit. */
-function logOf(shared: SharedArrayBuffer): EventLog {
-  const note = (fields: object, message: string) => void lines.push({ ...fields, message });
-  return new EventLog({ info: note, warn: note, error: note } as unknown as Logger, shared);
+function logOf(shared: SharedArrayBuffer, showsLevel = false): EventLog {
+  const noteAt = (level: string) => (fields: object, message: string) =>
+    void lines.push({ ...(showsLevel && { level }), ...fields, message });
+  const log = { info: noteAt('info'), warn: noteAt('warn'), error: noteAt('error') };
+  return new EventLog(log as unknown as Logger, shared);
 }
 
 beforeEach(() => {
@@ -48,6 +50,14 @@ describe('an event that strangers can cause as often as they like', () => {
       { event: 'store_failed' },
       { event: 'store_recovered' },
     ]);
+  });
+
+  it('has the level that it is given', () => {
+    const log = logOf(EventLog.allocate(), true);
+    log.error('store_failed', {}, 'a');
+    log.warn('scrape_refused', {}, 'b');
+    log.info('store_recovered', {}, 'c');
+    expect(lines).toMatchObject([{ level: 'error' }, { level: 'warn' }, { level: 'info' }]);
   });
 
   it('counts in all threads together', () => {

@@ -6,6 +6,7 @@ import { temporaryDirectory } from '../support/serve.ts';
 
 const MODULE = new URL('../../src/platform/file-access.ts', import.meta.url).href;
 const DATABASE = new URL('../../src/store-thread/sqlite/database.ts', import.meta.url).href;
+const IMPORT = new URL('../../src/store-thread/import/import.ts', import.meta.url).href;
 const LOAD = new URL('../../src/config/load.ts', import.meta.url).href;
 
 /** Runs an expression as a user that has no permissions of root. @returns its value */
@@ -80,6 +81,16 @@ test.each(['create', 'must_exist'])(
     expect(text).toMatch(new RegExp(`user \\S+ cannot enter ${dataDir}, which belongs to \\S+$`));
   },
 );
+
+test('is what an import says of a data directory of others', () => {
+  const dataDir = directoryWith(0o700, 'fleet.db');
+  chmodSync(dataDir, 0o000);
+  const text = asSomebodyElse(
+    `import { importFrom } from ${JSON.stringify(IMPORT)};`,
+    `importFrom(${JSON.stringify(dataDir)}, 'postgres://db/fleet')`,
+  );
+  expect(text).toMatch(new RegExp(`^user \\S+ cannot enter ${dataDir}, which belongs to \\S+$`));
+});
 
 test('is what the settings say of a token file and a config file of others', () => {
   const directory = directoryWith(0o755, 'token');

@@ -24,6 +24,16 @@ test('a line has the time of day, the level, the message and the fields', () => 
   );
 });
 
+test.each([
+  ['Asia/Kolkata', '08:34:05'],
+  ['America/New_York', '22:04:05'],
+])('the time is that of the time zone: %s', (zone, shown) => {
+  vi.stubEnv('TZ', zone);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const line = JSON.stringify({ level: 'info', time: '2026-01-02T03:04:05Z', msg: 'x' });
+  expect(plain(line)).toBe(`${shown} INFO  x\n`);
+});
+
 test('a value that could be taken for two fields is quoted', () => {
   const line = JSON.stringify({ level: 'info', time: at, host: 'web', file: 'a=b', msg: 'x' });
   expect(plain(line)).toBe('03:04:05 INFO  x  host=web file="a=b"\n');

@@ -106,4 +106,59 @@ describe('the list of hosts', () => {
     const until = NOW + 25 * HOUR;
     expect([NOW, until, until + 1, until].map(state)).toEqual(['ok', 'ok', 'overdue', 'ok']);
   });
+
+  /** Hosts that the store has just moved from the pending hosts, while these are read: they are in both tables. */
+  function rosterWithMoving(moving: readonly string[], pending: readonly string[]): Roster {
+    const [others, fleet] = [new FleetTable(), new FleetTable()];
+    for (const [index, host] of [...moving, ...pending].entries()) {
+      others.upsert({ hostId: ulidOf(index), host, ...FIELDS.pending }, IS_PENDING);
+      if (index < moving.length) fleet.upsert({ hostId: ulidOf(index), host, ...FIELDS.ok });
+    }
+    return new Roster([others.buffer, fleet.buffer]);
+  }
+
+  it('contains a host once that is just moving between the tables, and is not cut short by it', () => {
+    const roster = rosterWithMoving(['b', 'd'], ['a', 'c', 'e']);
+    const names = (hosts: readonly { host: string; state: HostState }[]) =>
+      hosts.map(({ host, state }) => `${host} ${state}`);
+    const all = { states: [], search: '', after: undefined };
+    const { hosts } = hostsPage(roster.pages(), { ...all, limit: 20 }, NOW);
+    expect(names(hosts)).toEqual(['b ok', 'd ok', 'a pending', 'c pending', 'e pending']);
+    for (const limit of [1, 2, 3, 4, 5, 6]) {
+      const found: string[] = [];
+      for (let after: HostPosition | undefined; ; ) {
+        const { hosts, next } = hostsPage(roster.pages(), { ...all, limit, after }, NOW);
+        found.push(...names(hosts));
+        if (next === undefined) break;
+        after = next;
+      }
+      // On a later page it may be shown again.
+      expect(found.filter((name) => !['b pending', 'd pending'].includes(name))).toEqual(
+        names(hosts),
+      );
+    }
+  });
+
+  it('and a look at one host have the same state of a host that is just moving', () => {
+    const found = rosterWithMoving(['web'], ['a', 'z']).find(ulidOf(0));
+    expect(found?.page.summary(found.row, NOW)).toMatchObject({ host: 'web', state: 'ok' });
+  });
+});
+
+describe('a host', () => {
+  it('is found wherever it is, and no other one', () => {
+    const roster = rosterOf(
+      Array.from({ length: 400 }, (_, n) => ({
+        host: `h-${n}`,
+        state: HOST_STATES[n % 7] ?? 'ok',
+      })),
+    );
+    for (let n = 0; n < 400; n++) {
+      const { page, row } = roster.find(ulidOf(n)) ?? {};
+      expect(page?.texts(row ?? -1)).toMatchObject({ hostId: ulidOf(n), host: `h-${n}` });
+    }
+    for (const absent of [ulidOf(400), '', 'z', `${ulidOf(7)}0`]) {
+      expect(roster.find(absent)).toBeUndefined();
+    }
+  });
 });

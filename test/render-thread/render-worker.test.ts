@@ -10,7 +10,9 @@ import type {
 import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../src/shared/job-histogram.ts';
 import { NOT_EMBEDDED } from '../../src/shared/server-families.ts';
+import { unless } from '../support/programs.ts';
 import { hostId, hostName } from '../support/scrape-rig.ts';
+import { lowPriorityThreads, NO_THREAD_PRIORITY } from '../support/thread-priority.ts';
 
 const WORKER = new URL('../../src/render-thread/render.worker.ts', import.meta.url);
 const HOSTS = 2_000;
@@ -46,6 +48,14 @@ async function render(times: number, ...encodings: Encoding[]): Promise<number[]
   }
   return kept;
 }
+
+const BEFORE = NO_THREAD_PRIORITY === '' ? lowPriorityThreads() : 0;
+
+// The first test, so that no thread of an earlier one is counted.
+unless(NO_THREAD_PRIORITY).test('a render lets the agents run first', async () => {
+  await render(1, 'identity');
+  expect(lowPriorityThreads()).toBeGreaterThan(BEFORE);
+});
 
 test('a plain body is kept for 20 renders that nobody wants it of, and then takes no memory', async () => {
   const [both = 0] = await render(1, 'identity', 'gzip');

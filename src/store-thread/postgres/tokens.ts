@@ -39,11 +39,6 @@ export class Tokens {
     );
   }
 
-  hostOf(tokenDigest: Uint8Array): string | undefined {
-    const sql = 'SELECT host_id FROM tokens WHERE token_digest = $1';
-    return this.#session.rows<[string]>(sql, tokenDigest)[0]?.[0];
-  }
-
   add(hosts: readonly { readonly hostId: string; readonly tokenDigest: Uint8Array }[]): Statement {
     return {
       text: `INSERT INTO tokens (host_id, token_digest)

@@ -6,7 +6,9 @@ import { FleetTable } from '../../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../../src/shared/job-histogram.ts';
 import { SqliteEngine } from '../../../src/store-thread/sqlite/engine.ts';
 import { inTime } from '../../support/in-time.ts';
+import { unless } from '../../support/programs.ts';
 import { temporaryDirectory } from '../../support/serve.ts';
+import { lowPriorityThreads, NO_THREAD_PRIORITY } from '../../support/thread-priority.ts';
 
 const ID = '01JD8Z5N3V9Q4R7T2W6X8Y0A1B';
 const LIST: Query = { name: 'hosts', states: [], search: '', limit: 10, after: undefined };
@@ -30,6 +32,14 @@ function setUp(options: { hasDatabase?: boolean; jobs?: SharedArrayBuffer } = {}
   };
   return { thread, fleet, names, createDatabase };
 }
+
+const BEFORE = NO_THREAD_PRIORITY === '' ? lowPriorityThreads() : 0;
+
+// The first test, so that no thread of an earlier one is counted.
+unless(NO_THREAD_PRIORITY).test('a thread lets the agents run first', async () => {
+  expect(await setUp().names()).toEqual(['web']);
+  expect(lowPriorityThreads()).toBeGreaterThan(BEFORE);
+});
 
 test('starts with the first request', async () => {
   const { thread, names } = setUp();

@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
-import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { lockUntilWaitedFor, NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
-import { eventually } from '../../support/serve.ts';
 import { StoreRig } from '../store-rig.ts';
 
 /*
@@ -35,23 +33,11 @@ unless(NO_POSTGRES).describe('two instances do not deadlock', async () => {
   });
 
   /** Returns when the first host is locked. `exit` is then the exit code, when both were locked or not. */
-  async function lockBoth(): Promise<{ exit: Promise<number | null> }> {
-    const lock = (hostId: string) => `SELECT FROM hosts WHERE host_id = '${hostId}' FOR UPDATE;`;
-    const [first, second] = hosts;
-    const psql = spawn('psql', ['--no-psqlrc', '-q', '-v', 'ON_ERROR_STOP=1', url], {
-      stdio: ['pipe', 'ignore', 'inherit'],
-    });
-    psql.stdin.end(
-      `SET application_name = 'other'; BEGIN; ${lock(first)} SELECT pg_sleep(1); ${lock(second)} COMMIT;\n`,
-    );
-    await eventually(() => {
-      const sleeping = server.sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'other' AND wait_event = 'PgSleep'",
-        url,
-      );
-      expect(sleeping).toBe('1');
-    });
-    return { exit: new Promise((resolve) => psql.once('close', resolve)) };
+  function lockBoth(): Promise<{ readonly exit: Promise<number | null> }> {
+    const [first, second] = hosts.map(
+      (hostId) => `SELECT FROM hosts WHERE host_id = '${hostId}' FOR UPDATE`,
+    ) as [string, string];
+    return lockUntilWaitedFor(url, first, second);
   }
 
   it('when one of them also writes goodbyes that it could not write before', async () => {

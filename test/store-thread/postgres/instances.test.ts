@@ -3,8 +3,10 @@ import type { StoreMessage } from '../../../src/contract/operations.ts';
 import { type Shard, WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
+import { Named } from '../../../src/store-thread/rows.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
+import { ulidOf } from '../../support/ulid.ts';
 import { AT, StoreRig } from '../store-rig.ts';
 import { SLEEPING_DATABASE } from './sleeping-database.ts';
 
@@ -188,6 +190,57 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     vi.advanceTimersByTime(2 * SECOND);
     expect(there.host('web')?.online).toBe(false);
     expect(there.submit('listHosts', null)).toMatchObject([{ status: 'offline' }]);
+    const [[offlineSince] = [0]] = session.rows<[number]>('SELECT offline_since FROM hosts');
+    expect(Date.now() - offlineSince, 'its alert is due after 15 minutes').toBeLessThan(2 * SECOND);
+    // An instance that is gone is not marked again and again: each restart leaves one.
+    const version = () => session.rows('SELECT xmin FROM instances WHERE instance = 1');
+    const marked = version();
+    vi.advanceTimersByTime(3 * SECOND);
+    expect(version()).toEqual(marked);
+  });
+
+  /** More hosts than one transaction marks offline, with connections to this instance. */
+  function connectMany(instance: number): void {
+    session.run(
+      `INSERT INTO hosts (host_id, host, enrolled_at, status, instance, connection)
+       SELECT lpad(n::text, 26, '0'), 'host-' || n, 0, 'online', ${instance}, n FROM generate_series(1, 2001) AS n`,
+    );
+  }
+
+  const statuses = () => session.rows('SELECT DISTINCT status, instance, connection FROM hosts');
+
+  it('mark all hosts offline of an instance that was not seen for 30 s, however many it had', () => {
+    pollSeldom();
+    vi.advanceTimersByTime(30 * SECOND);
+    connectMany(1);
+    notSeenFor('31 seconds');
+    vi.advanceTimersByTime(10 * SECOND);
+    expect(statuses()).toEqual([['offline', null, null]]);
+  });
+
+  it('mark all hosts offline at the start of one whose instance was not seen for 30 s or is forgotten, and no others', () => {
+    here.online('cut off');
+    there.online('kept');
+    here.close();
+    connectMany(99);
+    notSeenFor('31 seconds');
+    engines.push(open());
+    here = new StoreRig(engines.at(-1) as PostgresEngine);
+    expect(statuses().sort()).toEqual([
+      ['offline', null, null],
+      ['online', 2, 1],
+    ]);
+  });
+
+  it('write at the same time, if they write different hosts', () => {
+    const [one, two] = [enrol('one'), enrol('two')];
+    const [engine] = engines as [PostgresEngine];
+    const named = new Named();
+    named.hostIds.add(one);
+    engine.transaction(() => {
+      engine.load(named);
+      expect(there.submit('repoStats', { hostId: two, snapshotCount: 7 })).toBe('recorded');
+    });
   });
 
   it('remember an instance for 30 days after its last sign, and not for ever', () => {
@@ -283,7 +336,9 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     shared = [];
     // Time passes for the database, too: the earlier instances were last seen before these start.
     const [first, second] = [open({ index: 0, count: 2 }), open({ index: 1, count: 2 })];
-    engines = [first, second];
+    // As while the number of shards changes: its hosts are others, although its number is the same.
+    const resharded = open({ index: 0, count: 3 });
+    engines = [first, second, resharded];
     [here, there] = [new StoreRig(first), new StoreRig(second)];
     vi.advanceTimersByTime(21 * SECOND);
     expect(shared).toEqual([]);
@@ -297,16 +352,18 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
 
   it('miss no commit, in whatever order transactions end', () => {
     const [slow, fast] = [enrol('slow'), enrol('fast')];
-    const command = new Session([url]);
+    const command = openForCommand();
+    const digest = Buffer.alloc(32, 7);
     command.transaction(() => {
-      command.run("UPDATE hosts SET host = 'slow-2' WHERE host_id = $1", slow);
-      command.run('INSERT INTO host_changes (host_ids) VALUES ($1)', [slow]);
+      command.renameHost(slow, 'slow-2');
+      command.replaceToken(slow, digest);
       for (const rig of [here, there]) rig.hello(fast);
       vi.advanceTimersByTime(A_POLL_MS);
       expect(there.shown).toMatchObject([{ host: 'fast' }]);
     });
     command.close();
     vi.advanceTimersByTime(A_POLL_MS);
+    for (const engine of engines) expect(engine.hostOfToken(digest)).toBe(slow);
     for (const rig of [here, there]) {
       expect(rig.submit('listHosts', null).map(({ host }) => host)).toEqual(['slow-2', 'fast']);
       rig.submit('hello', { hostId: slow, connection: 99, agent: AGENT });
@@ -321,9 +378,44 @@ unless(NO_POSTGRES).describe('two instances on one database', async () => {
     here.hello(hostId);
     command.transaction(() => command.renameHost(hostId, 'www'));
     expect(command.areChangesApplied()).toBe(false);
-    vi.advanceTimersByTime(SECOND);
+    vi.advanceTimersByTime(SECOND / 2);
+    expect(command.areChangesApplied(), 'a poll may be late').toBe(false);
+    vi.advanceTimersByTime(SECOND / 2);
     expect(command.areChangesApplied()).toBe(true);
     for (const rig of [here, there]) expect(rig.host('www')).toBeDefined();
+    command.close();
+  });
+
+  it('apply a new token that a command has given a host, and not the one before', () => {
+    const hostId = enrol('web');
+    const connection = here.hello(hostId);
+    here.received();
+    const command = openForCommand();
+    const digest = Buffer.alloc(32, 7);
+    command.transaction(() => command.replaceToken(hostId, digest));
+    command.close();
+    vi.advanceTimersByTime(A_POLL_MS);
+    for (const engine of engines) {
+      expect(engine.enrolled()).toEqual([[hostId, digest]]);
+      expect(engine.hostOfToken(digest)).toBe(hostId);
+    }
+    expect(disconnects(here.received())).toEqual([
+      { disconnect: { connection, reason: 'token_replaced' } },
+    ]);
+  });
+
+  it('are not waited for by a command when none of them was seen for 30 s', () => {
+    const command = openForCommand();
+    const add = (n: number) =>
+      command.transaction(() =>
+        command.addHosts([{ hostId: ulidOf(n), host: `${n}`, tokenDigest: Buffer.alloc(32, n) }]),
+      );
+    session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '15 seconds'");
+    add(1);
+    expect([command.isServed(), command.areChangesApplied()]).toEqual([true, false]);
+    session.run("UPDATE instances SET seen_at = clock_timestamp() - interval '31 seconds'");
+    add(2);
+    expect([command.isServed(), command.areChangesApplied()]).toEqual([false, true]);
     command.close();
   });
 

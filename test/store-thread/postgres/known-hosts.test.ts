@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { seededRandom } from '../../../bench/support/random.ts';
@@ -13,7 +12,7 @@ import { Named } from '../../../src/store-thread/rows.ts';
 import type { HostRecord } from '../../../src/store-thread/rules/records.ts';
 import { freePort } from '../../support/free-port.ts';
 import { NO_PGBOUNCER, Pgbouncer } from '../../support/pgbouncer.ts';
-import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { lockUntilWaitedFor, NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
 import { eventually } from '../../support/serve.ts';
 import { AT, StoreRig } from '../store-rig.ts';
@@ -139,6 +138,36 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
     expect([...here.rig.logged, ...there.rig.logged]).toEqual([]);
   });
 
+  it('are as in the database in every field', () => {
+    const { engine, rig } = open();
+    const hostId = rig.enrol('web');
+    const end = { startedAtMs: AT - 7, status: 'succeeded' } as const;
+    rig.submitAll([
+      ['seen', { hostId, agent: FULL_AGENT }],
+      ['repoStats', { hostId, totalSizeBytes: 5, snapshotCount: 6, repoStatus: 'ready' }],
+      ['finishJob', { ...job(hostId, 'a'), ...end, finishedAtMs: AT, summary: { bytesAdded: 9 } }],
+      ['finishJob', { ...job(hostId, 'b'), ...end, kind: 'check', finishedAtMs: AT + 1 }],
+      ['finishJob', { ...job(hostId, 'c'), ...end, finishedAtMs: AT + 2, status: 'failed' }],
+      [
+        'finishJob',
+        { ...job(hostId, 'd'), ...end, kind: 'prune', finishedAtMs: AT + 3, status: 'failed' },
+      ],
+    ]);
+    const stored = engine.host(hostId);
+    expect(loaded(engine, hostId)).toEqual(stored);
+    // Of the host nothing is unknown, and of its times one.
+    expect(Object.entries(stored ?? {}).filter(([, value]) => value === undefined)).toEqual([
+      ['connection', undefined],
+      ['offlineSinceMs', undefined],
+    ]);
+    expect(stored?.agent).toEqual(FULL_AGENT);
+    const goodbye = { hostId, connection: rig.hello(hostId) };
+    expect(loaded(engine, hostId)).toEqual(engine.host(hostId));
+    rig.submit('goodbye', goodbye);
+    expect(loaded(engine, hostId)).toEqual(engine.host(hostId));
+    expect(engine.host(hostId)?.offlineSinceMs).toBeDefined();
+  });
+
   it('are not read again for its own batches', () => {
     const { rig } = open();
     const hostIds = [rig.online('web'), rig.online('mail')];
@@ -172,16 +201,7 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
     const { engine, rig } = open();
     const hostId = rig.online('web');
     expect(loaded(engine, hostId)?.snapshotCount).toBe(0);
-    const psql = spawn('psql', ['--no-psqlrc', '-q', url], {
-      stdio: ['pipe', 'ignore', 'inherit'],
-    });
-    psql.stdin.end(
-      `SET application_name = 'other'; BEGIN; UPDATE hosts SET snapshot_count = 7;
-       SELECT pg_sleep(1); COMMIT;\n`,
-    );
-    const sleeping = `SELECT count(*) FROM pg_stat_activity
-      WHERE application_name = 'other' AND wait_event = 'PgSleep'`;
-    await eventually(() => expect(server.sql(sleeping, url)).toBe('1'));
+    await lockUntilWaitedFor(url, 'UPDATE hosts SET snapshot_count = 7');
     expect(loaded(engine, hostId)?.snapshotCount).toBe(7);
   });
 
@@ -215,6 +235,14 @@ unless(NO_POSTGRES).describe('the hosts that an instance knows', async () => {
 });
 
 const AGENT = { agentVersion: '1', hostname: 'x' };
+const FULL_AGENT = {
+  ...AGENT,
+  resticVersion: '0.18',
+  os: 'linux',
+  arch: 'x64',
+  bootTimeMs: AT - 1,
+  backupIntervalSeconds: 3_600,
+};
 
 function job(hostId: string, jobId: string) {
   return { hostId, jobId, kind: 'backup', startedAtMs: AT } as const;

@@ -1,18 +1,21 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
-import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
+import { Jobs } from '../../../src/store-thread/postgres/jobs.ts';
+import { lockUntilWaitedFor, NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
 import { AT, StoreRig } from '../store-rig.ts';
 
 unless(NO_POSTGRES).describe('a job that is taken for new without a look', async () => {
   if (NO_POSTGRES !== '') return;
   const server = await postgresForAll(['fsync=off']);
+  let url: string;
   let engine: PostgresEngine;
   let rig: StoreRig;
 
   beforeEach(() => {
-    engine = PostgresEngine.open(server.createDatabase(), {
+    url = server.createDatabase();
+    engine = PostgresEngine.open(url, {
       serves: { shard: WHOLE_FLEET, onSharedShard: () => {} },
       onForgottenJobs: () => {},
     });
@@ -60,5 +63,34 @@ unless(NO_POSTGRES).describe('a job that is taken for new without a look', async
       { answer: { first: false } },
     ]);
     expect(rig.logged).toEqual([]);
+  });
+
+  it('is taken for new again after an operation has failed', () => {
+    const hostId = rig.online('web');
+    const job = { hostId, kind: 'backup', startedAtMs: AT } as const;
+    const end = { status: 'succeeded', finishedAtMs: AT + 1 } as const;
+    rig.submitAll([
+      ['addHosts', { hosts: [''] }],
+      ['finishJob', { ...job, ...end, jobId: 'first' }],
+    ]);
+    const look = vi.spyOn(Jobs.prototype, 'select');
+    onTestFinished(() => look.mockRestore());
+    rig.submit('finishJob', { ...job, ...end, jobId: 'second' });
+    expect(look).not.toHaveBeenCalled();
+    rig.submit('finishJob', { ...job, ...end, jobId: 'second' });
+    expect(look).toHaveBeenCalled();
+  });
+
+  it('and that another instance finishes while the batch waits for it is answered as a repeat', async () => {
+    const hostId = rig.online('web');
+    const job = { hostId, jobId: 'announced', kind: 'backup', startedAtMs: AT } as const;
+    rig.submit('startJob', job);
+    await lockUntilWaitedFor(
+      url,
+      `SELECT FROM hosts FOR UPDATE;
+       UPDATE jobs SET status = 'succeeded', finished_at = ${AT + 1}, instance = 99`,
+    );
+    const finish = { hostId, jobId: 'announced', status: 'succeeded' } as const;
+    expect(rig.submit('finishJob', { ...finish, finishedAtMs: AT + 1 })).toEqual({ first: false });
   });
 });

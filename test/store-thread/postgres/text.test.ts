@@ -38,6 +38,10 @@ unless(NO_POSTGRES).describe('text with several characters U+0000', async () => 
     rig.submit('seen', { hostId, agent: { agentVersion: '1\0\0', hostname: '\0web\0' } });
     expect(session.rows('SELECT job_id, error FROM jobs')).toEqual([['␀a␀', 'no␀ disk␀']]);
     expect(session.rows('SELECT agent_version, hostname FROM hosts')).toEqual([['1␀␀', '␀web␀']]);
+    const announced = { ...job, jobId: 'b\0' };
+    rig.submit('startJob', announced);
+    expect(rig.submit('finishJob', { ...announced, ...end })).toMatchObject({ first: true });
+    expect(session.rows("SELECT status FROM jobs WHERE job_id = 'b␀'")).toEqual([['failed']]);
     expect(rig.logged).toEqual([]);
   });
 });

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Operation } from '../../../src/contract/operations.ts';
 import { WHOLE_FLEET } from '../../../src/contract/shard.ts';
+import { Changes } from '../../../src/store-thread/changes.ts';
 import { PostgresEngine } from '../../../src/store-thread/postgres/engine.ts';
 import { MAX_REMEMBERED, MAX_UNFINISHED } from '../../../src/store-thread/postgres/jobs.ts';
 import { Session } from '../../../src/store-thread/postgres/session.ts';
+import type { JobName } from '../../../src/store-thread/rows.ts';
 import { NO_POSTGRES, postgresForAll } from '../../support/postgres.ts';
 import { unless } from '../../support/programs.ts';
 import { AT, StoreRig } from '../store-rig.ts';
@@ -140,6 +142,120 @@ unless(NO_POSTGRES).describe('the database of the instances', async () => {
     expect(engine.transaction(() => engine.haveFinished([job]))).toEqual([true]);
   });
 
+  it('says of a removed host that its job has not finished, and of a locked one at once that it does not know', () => {
+    // With an id that cannot be stored as it is.
+    const [free, locked, removed] = ['free', 'locked', 'removed'].map((host) => {
+      const job = { hostId: rig.online(host), jobId: '\0one' };
+      rig.submit('startJob', { ...job, kind: 'check', startedAtMs: AT });
+      return job;
+    }) as [JobName, JobName, JobName];
+    const jobs = [free, locked, removed];
+    // Another instance has stored the starts. The histogram that counts a job is that of the instance that stored its end.
+    server.sql('UPDATE jobs SET instance = instance + 1', url);
+    for (const job of jobs) {
+      rig.submit('finishJob', { ...job, status: 'succeeded', finishedAtMs: AT + 1 });
+    }
+    rig.submit('removeHost', { hostId: removed.hostId });
+    const other = new Session([url]);
+    other.transaction(() => {
+      other.run('SELECT FROM hosts WHERE host_id = $1 FOR UPDATE', locked.hostId);
+      expect(engine.transaction(() => engine.haveFinished(jobs))).toEqual([true, undefined, false]);
+    });
+    expect(engine.transaction(() => engine.haveFinished(jobs))).toEqual([true, true, false]);
+    server.sql('UPDATE jobs SET instance = instance + 1', url);
+    expect(engine.transaction(() => engine.haveFinished(jobs))).toEqual([false, false, false]);
+    other.close();
+  });
+
+  it('forgets the oldest jobs, 500 at a time, without waiting for one that is being written', () => {
+    const hostId = rig.online('web');
+    fill(hostId, 502, "'succeeded'");
+    const other = new Session([url]);
+    other.transaction(() => {
+      other.run("SELECT FROM jobs WHERE job_id = 'old-1' FOR UPDATE");
+      expect(
+        engine.transaction(() => engine.forgetJobs(AT + 502)),
+        'there are more',
+      ).toBe(true);
+      const left = other.run('SELECT job_id FROM jobs ORDER BY recorded_at').rows.flat();
+      expect(left).toEqual(['old-1', 'old-501']);
+    });
+    other.close();
+    expect(engine.transaction(() => engine.forgetJobs(AT + 501))).toBe(false);
+    expect(count("jobs WHERE job_id = 'old-501'"), 'it is not older').toBe(1);
+    expect(count('jobs')).toBe(1);
+  });
+
+  it('has all that is known of a job, also if the others of its batch tell less', () => {
+    const hostId = rig.online('web');
+    const job = { hostId, kind: 'backup', startedAtMs: AT } as const;
+    const full = {
+      status: 'failed',
+      finishedAtMs: AT + 1,
+      exitCode: 3,
+      error: 'full',
+      summary: { bytesAdded: 5, filesUnreadable: 6, snapshotId: '0123abcd' },
+    } as const;
+    rig.submit('startJob', { ...job, jobId: 'announced' });
+    const outcomes = rig.submitAll([
+      ['startJob', { ...job, jobId: 'running' }],
+      ['finishJob', { ...job, jobId: 'new', ...full }],
+      ['finishJob', { ...job, jobId: 'new-short', status: 'succeeded', finishedAtMs: AT + 2 }],
+      ['finishJob', { ...job, jobId: 'announced', ...full }],
+    ]);
+    expect(outcomes.filter((outcome) => 'failure' in outcome)).toEqual([]);
+    const columns = `job_id, kind, started_at, status, finished_at, exit_code, error, bytes_added,
+      files_unreadable, snapshot_id, recorded_at`;
+    const end = `backup|${AT}|failed|${AT + 1}|3|full|5|6|0123abcd|${AT}`;
+    expect(server.sql(`SELECT ${columns} FROM jobs ORDER BY job_id`, url).split('\n')).toEqual([
+      `announced|${end}`,
+      `new|${end}`,
+      `new-short|backup|${AT}|succeeded|${AT + 2}||||||${AT}`,
+      `running|backup|${AT}||||||||${AT}`,
+    ]);
+  });
+
+  it('counts the jobs of a host anew that was removed and added again, here or by another process', () => {
+    const hostId = rig.online('web');
+    const add = () =>
+      engine.transaction(() =>
+        engine.addHosts([{ hostId, host: 'web', tokenDigest: Buffer.alloc(32, 1) }]),
+      );
+    const removals = [
+      () => rig.submit('removeHost', { hostId }),
+      () => {
+        server.sql(
+          `DELETE FROM hosts; DELETE FROM jobs;
+           UPDATE tokens SET token_digest = NULL, changed = pg_current_xact_id()`,
+          url,
+        );
+        const changes = new Changes();
+        engine.follow(changes);
+        expect(changes.removed).toEqual([hostId]);
+      },
+    ];
+    for (const remove of removals) {
+      rig.submitAll(starts(hostId, 0, 99));
+      remove();
+      server.sql('DELETE FROM tokens', url);
+      add();
+      fill(hostId, MAX_UNFINISHED, 'NULL');
+      rig.submitAll(starts(hostId, 0, 99));
+      expect(forgotten).toEqual([]);
+      server.sql('DELETE FROM jobs', url);
+      rig.submit('removeHost', { hostId });
+      server.sql('DELETE FROM tokens', url);
+      add();
+    }
+  });
+
+  it('has one time of the clock by which jobs are forgotten: the last that was saved', () => {
+    expect(engine.transaction(() => engine.clock())).toBeDefined();
+    for (const at of [AT + 1, AT + 2]) engine.transaction(() => engine.saveClock(at));
+    expect(server.sql('SELECT * FROM clock', url)).toBe(`1|${AT + 2}`);
+    expect(engine.clock()).toBe(AT + 2);
+  });
+
   it('keeps so many jobs of a host, and forgets many at once', () => {
     const hostId = rig.online('web');
     fill(hostId, MAX_REMEMBERED, "'succeeded'");
@@ -176,12 +292,5 @@ unless(NO_POSTGRES).describe('the database of the instances', async () => {
       server.sql(`ALTER DATABASE ${name} SET synchronous_commit = ${setting}`, url);
       expect(commits(), setting).toBe(effective);
     }
-  });
-
-  it('must be in UTF-8', () => {
-    server.sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0", url);
-    const open = () =>
-      PostgresEngine.open(server.url('ascii'), { serves: undefined, onForgottenJobs: () => {} });
-    expect(open).toThrow(/has the encoding SQL_ASCII; create the database with ENCODING 'UTF8'/);
   });
 });
