@@ -151,6 +151,43 @@ describe('an answer', () => {
     expect(host.waiting).toEqual([]);
   });
 
+  test('that does not come is not waited for after a signal, and the report waits', async () => {
+    let asked = false;
+    const server = createServer(() => {
+      asked = true;
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const host = new ReportingHost(`http://127.0.0.1:${port}`, 'rmh_x');
+    const child = host.start(['--', host.program('exit 5'), 'backup'], {}, { detached: true });
+    const end = ended(child);
+    await eventually(() => expect(asked).toBe(true));
+    // A terminal and systemd send a signal to curl, too.
+    process.kill(-Number(child.pid), 'SIGTERM');
+    expect(await end).toMatchObject({ code: 5, signal: null });
+    // The lock remains for the next delivery, which finds that its owner is gone.
+    expect(host.left.filter((name) => name !== 'lock')).toEqual(host.waiting);
+    expect(host.waiting).toHaveLength(1);
+  });
+
+  test('does not depend on the settings of curl in the home directory', async () => {
+    const { served, host } = await setUp();
+    const output = join(host.directory, 'output');
+    writeFileSync(join(host.directory, '.curlrc'), `output = "${output}"\nfail\n`);
+    const home = { HOME: host.directory, CURL_HOME: undefined };
+    for (const env of [home, { ...home, RESTIC_REPORT_SPOOL: '/proc/nowhere', TMPDIR: '/proc' }]) {
+      await host.run(['--', host.program('exit 1'), 'check'], env);
+    }
+    expect((await host.run(['test'], home)).stdout).toContain('  ok    connection: ');
+    expect(jobs(served)).toEqual(['check failed', 'check failed']);
+    expect(host.waiting).toEqual([]);
+    expect(existsSync(output)).toBe(false);
+  });
+
   test('of 503 to flush is said at once, because flush waits for minutes', async () => {
     const id = /"id":"([0-9a-f]+)"/;
     const url = await answering((n, body) =>
@@ -301,7 +338,9 @@ describe('the spool', () => {
 
   test('is private', async () => {
     const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
-    await host.run(['--', host.program('umask; exit 0'), 'check']);
+    const umask = execFileSync('sh', ['-c', 'umask'], { encoding: 'utf8' });
+    const { stdout } = await host.run(['--', host.program('umask; exit 0'), 'check']);
+    expect(stdout, 'but restic has the umask of its caller').toBe(umask);
     const mode = (path: string) =>
       execFileSync('stat', ['-c', '%a', path], { encoding: 'utf8' }).trim();
     expect(mode(host.spool)).toBe('700');
@@ -388,6 +427,30 @@ needs('faketime', ...PROGRAMS).test(
     expect(await served.scrape()).toMatch(/rm_host_last_backup_success{.*} 1\n/);
   },
 );
+
+test('a query that is to be skipped is not run', async () => {
+  const calls = async (skip: string) => {
+    const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
+    const log = join(host.directory, 'calls');
+    const restic = host.program(`echo "$1" >> ${log}\n${RESTIC_018}`);
+    await host.run(['--', restic, 'forget'], { RESTIC_REPORT_SKIP: skip });
+    const names = readFileSync(log, 'utf8').trim().split('\n');
+    return names.filter((name) => ['snapshots', 'stats'].includes(name));
+  };
+  expect(await calls('')).toEqual(['snapshots', 'stats']);
+  expect(await calls('summary')).toEqual(['stats']);
+  expect(await calls('stats')).toEqual(['snapshots']);
+  expect(await calls('stats,summary')).toEqual([]);
+});
+
+test('a restic that never tells its version holds the script for some seconds only', async () => {
+  const { served, host } = await setUp();
+  const startedAt = Date.now();
+  const restic = host.program('[ "$1" != version ] || exec sleep 60; exit 1');
+  expect(await host.run(['--', restic, 'check'])).toMatchObject({ code: 1, stderr: '' });
+  expect(Date.now() - startedAt).toBeLessThan(50_000);
+  expect(jobs(served)).toEqual(['check failed']);
+});
 
 test('after the clock was set back, the size of the repository is reported as before', async () => {
   const host = new ReportingHost(`http://127.0.0.1:${await freePort()}`, 'rmh_x');

@@ -1,7 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { needs } from '../support/programs.ts';
 import { temporaryDirectory } from '../support/serve.ts';
 import { SCRIPT, SHELLS } from './rig.ts';
@@ -52,6 +62,136 @@ function functionsUnder(shell: readonly string[]): void {
         `notes='' RESTIC_REPORT_INTERVAL='${text}'; read_interval; printf '%s\\n' "\${notes:+note}\${interval}"`,
     );
     expect(call(lines.join('\n')).trim().split('\n')).toEqual(Object.values(texts));
+  });
+
+  it('each setting may be in the file; the environment and the first line of a name count', () => {
+    const names = ['URL', 'TOKEN', 'TOKEN_FILE', 'CA_FILE', 'SPOOL', 'INTERVAL', 'SKIP', 'RESTIC'];
+    const directory = temporaryDirectory();
+    const file = join(directory, 'conf');
+    const lines = names.map(
+      (name) => `RESTIC_REPORT_${name}=file ${name}\nRESTIC_REPORT_${name}=later\n`,
+    );
+    writeFileSync(file, `RESTIC_REPORT_URL=\n${lines.join('')}`);
+    const shown = names.map((name) => `printf '%s\\n' "\${RESTIC_REPORT_${name}:-}"`);
+    const variables = `RESTIC_REPORT_CONFIG='${file}' RESTIC_REPORT_TOKEN=environment RESTIC_REPORT_SKIP=''`;
+    const found = call(`${variables}\nload_settings; printf %s "$notes"\n${shown.join('\n')}`);
+    const expected = names.map((name) => (name === 'TOKEN' ? 'environment' : `file ${name}`));
+    expect(found.trim().split('\n')).toEqual(expected);
+  });
+
+  it('the first restic on the PATH counts that is a program and not this script', () => {
+    const directory = temporaryDirectory();
+    const place = (name: string) => {
+      mkdirSync(join(directory, name));
+      return join(directory, name, 'restic');
+    };
+    mkdirSync(place('directory'));
+    writeFileSync(place('text'), 'no program\n');
+    copyFileSync(SCRIPT, place('copy'));
+    symlinkSync(SCRIPT, place('link'));
+    for (const name of ['real', 'later']) {
+      writeFileSync(place(name), '#!/bin/sh\n');
+      chmodSync(join(directory, name, 'restic'), 0o755);
+    }
+    const path = (...names: string[]) => names.map((name) => join(directory, name)).join(':');
+    const all = path('missing', 'directory', 'text', 'copy', 'link', 'real', 'later');
+    // An empty part of the PATH is the current directory.
+    const lines = `PATH='${all}':$PATH; find_restic
+      cd '${join(directory, 'later')}'; PATH=":$PATH"; find_restic`;
+    expect(call(lines)).toBe(`${join(directory, 'real', 'restic')}\n./restic\n`);
+  });
+
+  const GLOBALS_WITH_VALUE = [
+    'cacert',
+    'cache-dir',
+    'http-user-agent',
+    'key-hint',
+    'limit-download',
+    'limit-upload',
+    'option',
+    'password-command',
+    'password-file',
+    'repo',
+    'repository-file',
+    'retry-lock',
+    'stuck-request-timeout',
+    'tls-client-cert',
+  ];
+  /** What the script finds in these arguments: the kind of job, and the flags for its queries. */
+  const inspected = (...args: string[]) => {
+    const words = args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
+    const lines = `inspect ${words}; eval "set -- $globals"
+      printf '%s %s|%s' "$kind" "$unknown" "$at_host"; printf '|%s' "$@"`;
+    const [found = '', host, ...globals] = call(lines).split('|');
+    return { found, host, globals: globals.filter(Boolean) };
+  };
+
+  it('the flags that choose the repository and how to reach it are used for the queries, too', () => {
+    const value = "it's $HOME";
+    const apart = GLOBALS_WITH_VALUE.flatMap((name) => [`--${name}`, value]);
+    const joined = GLOBALS_WITH_VALUE.map((name) => `--${name}=${value}`);
+    const without = ['--insecure-no-password', '--insecure-tls', '--no-cache'];
+    const short = ['-r', value, `-p${value}`, `-o=${value}`];
+    const globals = [...joined, ...without, '-r', value, '-p', value, '-o', value];
+    const rest = [
+      '--json',
+      '-qv',
+      '--no-lock',
+      '--verbose=2',
+      '--compression',
+      'max',
+      '--pack-size=9',
+    ];
+    for (const first of [apart, joined]) {
+      const args = [...first, ...without, ...short, ...rest, 'backup', '/x'];
+      expect(inspected(...args)).toEqual({ found: 'backup ', host: '', globals });
+    }
+  });
+
+  it('the host of a snapshot is known from any form of the flag', () => {
+    for (const flag of [['--host', 'web'], ['--host=web'], ['-H', 'web'], ['-Hweb'], ['-H=web']]) {
+      const expected = { found: 'backup ', host: 'web', globals: [] };
+      expect(inspected('backup', ...flag, '/x'), flag.join(' ')).toEqual(expected);
+    }
+  });
+
+  needs('restic').test('every global flag of the installed restic is known', () => {
+    const help = spawnSync('restic', ['--help'], { encoding: 'utf8' }).stdout;
+    const [, options = ''] = help.split('Flags:\n');
+    const flags = [...options.matchAll(/^ +(?:-\w, )?--([\w-]+)(?: (\w+))? {2}/gm)];
+    expect(flags.length).toBeGreaterThan(15);
+    for (const [, name, value] of flags) {
+      if (name === 'help' || name === 'version') continue;
+      const isNumber = name === 'verbose'; // it may have a value behind =
+      const args = [`--${name}`, ...(value === undefined || isNumber ? [] : ['backup'])];
+      expect(inspected(...args, 'check').found, name).toBe('check ');
+    }
+  });
+
+  it('a query takes no lock, runs at low priority, and reads nothing of the standard input', () => {
+    const directory = temporaryDirectory();
+    const restic = join(directory, 'restic');
+    writeFileSync(restic, '#!/bin/sh\necho "$*"; nice; cat; echo failed >&2\n');
+    chmodSync(restic, 0o755);
+    const found = call(
+      `restic='${restic}' globals=" --repo='/a b'"; nice; echo secret | ask_restic 5 stats --mode raw-data`,
+    );
+    const [before, args, nice, ...more] = found.split('\n');
+    expect(args).toBe('stats --mode raw-data --json --no-lock --repo=/a b');
+    expect(Number(nice)).toBe(Math.min(19, Number(before) + 10));
+    expect(more).toEqual(['']);
+  });
+
+  it('a time is in UTC, with milliseconds where date knows them', () => {
+    const found = call(`now
+      date() { case $* in *%3N*) echo 'date: invalid format' >&2; return 1 ;; esac; command date "$@"; }
+      now`);
+    const [time = '', other = ''] = found.split('\n');
+    expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/);
+    expect(other).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    for (const text of [time, other]) {
+      expect(Math.abs(Date.parse(text) - Date.now())).toBeLessThan(600_000);
+    }
   });
 
   it('queries to skip are named in any order, with commas or spaces', () => {
@@ -237,6 +377,78 @@ function functionsUnder(shell: readonly string[]): void {
     expect(readFileSync(join(spool, '000000000010.job'), 'utf8')).toBe('message 2\n');
   });
 
+  it('where the file system has no hard links, messages are spooled all the same', () => {
+    const spool = join(temporaryDirectory(), 'spool');
+    mkdirSync(spool);
+    const lines = `spool='${spool}' has_spool=1; ln() { return 1; }
+      spool_add job one; spool_add job two
+      mv() { return 1; }; keep job three; printf %s "$unspooled"`;
+    expect(call(lines)).toBe('three\n');
+    expect(readdirSync(spool).sort()).toEqual(['000000000001.job', '000000000002.job']);
+  });
+
+  it('a spool with too many bytes loses its oldest reports, statistics first', () => {
+    const spool = join(temporaryDirectory(), 'spool');
+    mkdirSync(spool);
+    for (const name of ['1.job', '2.stats', '3.job', '4.stats']) {
+      writeFileSync(join(spool, `00000000000${name}`), 'x'.repeat(100));
+    }
+    const lines = `exec 2>&1; spool='${spool}' has_spool=1 MAX_BYTES=$1; spool_add job new`;
+    expect(call(lines.replace('$1', '400'))).toBe('');
+    expect(call(lines.replace('$1', '150'))).toBe(
+      `restic-report: the spool ${spool} is full: its 3 oldest reports were dropped\n`,
+    );
+    expect(readdirSync(spool).sort()).toEqual([
+      '000000000003.job',
+      '000000000005.job',
+      '000000000006.job',
+    ]);
+  });
+
+  it('a delivery that still runs keeps its lock, and another one waits only until its deadline', () => {
+    const spool = temporaryDirectory();
+    const lines = `spool='${spool}' deadline=0; ln -s "$$:$(start_of $$)" "$spool/lock"
+      lock_spool; echo $?; drop_dead_lock; echo $?
+      rm "$spool/lock"; lock_spool; echo $?; unlock_spool; ls "$spool"`;
+    expect(call(lines)).toBe('1\n1\n0\n');
+  });
+
+  it('of a run that was killed before it had noted its job, nothing is reported or left', () => {
+    const spool = temporaryDirectory();
+    writeFileSync(join(spool, 'running.a'), '');
+    writeFileSync(join(spool, 'running.b'), '4194305 1\nbackup');
+    writeFileSync(join(spool, 'running.c'), '4194305 1\nbackup 2026-01-01T00:00:00Z\n');
+    call(`spool='${spool}' has_spool=1; report_killed`);
+    expect(readdirSync(spool)).toEqual(['000000000001.job']);
+  });
+
+  it('the snapshots are counted after each command that changes their number', () => {
+    const kinds = [
+      'backup',
+      'check',
+      'diff',
+      'forget',
+      'init',
+      'prune',
+      'restore',
+      'unlock',
+      'update',
+    ];
+    const lines = `ask_snapshots() { echo $kind; }; keep() { spool_file=''; }; code=0 error='' started=START finished=END job=id
+      for kind in ${kinds.join(' ')}; do report_run; done
+      code=1; for kind in ${kinds.join(' ')}; do report_run; done`;
+    expect(call(lines)).toBe('backup\nforget\ninit\n');
+  });
+
+  it('the check of the settings says what is not installed', () => {
+    const lines = `RESTIC_REPORT_CONFIG=/nonexistent RESTIC_REPORT_URL=http://x RESTIC_REPORT_TOKEN=t
+      RESTIC_REPORT_SPOOL='${temporaryDirectory()}'; find_restic() { return 1; }; command() { return 1; }
+      self_test; echo "$?"`;
+    expect(call(lines)).toMatch(
+      /^ {2}FAIL {2}curl: not installed\n(.*\n)* {2}FAIL {2}restic: not found on the PATH; .*\n(.*\n)*1\n$/m,
+    );
+  });
+
   it('a request has at most so many messages and bytes, but one message in any case', () => {
     const spool = join(temporaryDirectory(), 'spool');
     mkdirSync(spool);
@@ -265,21 +477,37 @@ function functionsUnder(shell: readonly string[]): void {
       [503, 'cannot accept reports now (503)'],
       [504, 'the proxy in front of the server cannot reach it'],
     ];
-    const errors: [code: number, text: string][] = [
+    const errors: [code: number, text: string, words?: string][] = [
       [3, 'is not a URL'],
       [5, 'cannot resolve the name of the proxy'],
       [6, 'cannot resolve the host name'],
       [7, 'cannot connect to'],
       [28, 'did not answer in time'],
+      [1, 'is not a URL'],
       [35, 'use https:// if the server has TLS'],
       [52, 'use https:// if the server has TLS'],
+      [56, 'use https:// if the server has TLS'],
+      [56, 'refused the connection', 'CONNECT tunnel failed, response 403'],
       [60, 'is not trusted: set RESTIC_REPORT_CA_FILE'],
+      [60, 'has expired', 'SSL certificate problem: certificate has expired'],
+      [
+        60,
+        'is for another name',
+        'SSL: certificate subject name a does not match target host name b',
+      ],
+      [
+        60,
+        'is for another name',
+        'SSL: no alternative certificate subject name matches target host name',
+      ],
       [77, 'does not contain PEM certificates'],
       [92, 'curl failed: curl: (92)'],
     ];
     const lines = [
       ...statuses.map(([status]) => `status=${status} answer=''; explain; echo`),
-      ...errors.map(([code]) => `status=000 answer='curl: (${code}) why'; explain; echo`),
+      ...errors.map(
+        ([code, , words = 'why']) => `status=000 answer='curl: (${code}) ${words}'; explain; echo`,
+      ),
     ];
     const explained = call(`shown_url=http://x\n${lines.join('\n')}`)
       .trim()
@@ -287,6 +515,19 @@ function functionsUnder(shell: readonly string[]): void {
     expect(explained).toEqual(
       [...statuses, ...errors].map(([, text]) => expect.stringContaining(text)),
     );
+  });
+
+  it('a server that does not answer is waited for as long as there is time, and not longer', async () => {
+    // Nothing accepts the connections, because `call` blocks this process.
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'body'), 'x');
+    const { port } = server.address() as AddressInfo;
+    const lines = `url=http://127.0.0.1:${port} token=t inline_body=x
+      for work in '' '${directory}'; do post 1; echo "$status $answer"; done`;
+    expect(call(lines).match(/^000 curl: \(28\) .*timed out/gm)).toHaveLength(2);
   });
 
   it('a command that takes too long is ended, also where there is no timeout', () => {

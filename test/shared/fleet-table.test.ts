@@ -4,6 +4,7 @@ import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
 import { hostNameError } from '../../src/contract/host-name.ts';
 import { HOST_FAMILIES } from '../../src/shared/families.ts';
 import {
+  API_BITS,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
@@ -230,6 +231,19 @@ describe('unchanged pages', () => {
     const after = marks();
     const changed = HOST_FAMILIES.filter((_, family) => before[family] !== after[family]);
     expect(changed.map(({ name }) => name)).toEqual(['rm_host_info']);
+  });
+
+  it('with other kinds of alerts are read again, though the exposition shows the same', () => {
+    const table = fleetOf(1);
+    const reader = new CopyingReader(table.buffer);
+    const page = () => reader.read()[0]?.page;
+    table.upsert(hostOf(0, 0), 0b01);
+    const marks = () => HOST_FAMILIES.map((_, family) => page()?.familyMark(family));
+    const before = marks();
+    expect(page()?.word(API_BITS, 0)).toBe(0b01);
+    table.upsert(hostOf(0, 0), 0b10);
+    expect(page()?.word(API_BITS, 0)).toBe(0b10);
+    expect(marks()).toEqual(before);
   });
 
   it.each<[string, Partial<Host>]>([
