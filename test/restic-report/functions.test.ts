@@ -467,6 +467,8 @@ function functionsUnder(shell: readonly string[]): void {
   it('each answer of a server and each error of curl is explained', () => {
     const statuses: [status: number, text: string][] = [
       [301, 'redirects to another URL'],
+      [302, 'redirects to another URL'],
+      [308, 'redirects to another URL'],
       [401, 'does not know the token'],
       [403, 'a proxy in front of the server refused'],
       [404, 'has no /agent/messages'],
@@ -515,6 +517,24 @@ function functionsUnder(shell: readonly string[]): void {
     expect(explained).toEqual(
       [...statuses, ...errors].map(([, text]) => expect.stringContaining(text)),
     );
+  });
+
+  it.each(['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'])(
+    'if the variable %s is set, an error of the connection mentions it',
+    (name) => {
+      const lines = `shown_url=http://x status=000 answer='curl: (7) why'; explain; ${name}=http://y explain`;
+      const [without = '', mentioned = ''] = call(
+        lines.replace('explain; ', 'explain; echo; '),
+      ).split('\n');
+      expect(without).not.toContain('proxy variable');
+      expect(mentioned).toContain('a proxy variable is set in the environment');
+    },
+  );
+
+  // https://curl.se/docs/manpage.html#-K: in double quotes, a backslash precedes a quote and a backslash.
+  it('the file of CA certificates may have any name', () => {
+    const lines = `token=t RESTIC_REPORT_CA_FILE='/a "b" \\c'; curl_options`;
+    expect(call(lines)).toContain('cacert = "/a \\"b\\" \\\\c"\n');
   });
 
   it('a server that does not answer is waited for as long as there is time, and not longer', async () => {

@@ -17,6 +17,7 @@ import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { BAD_NAMES } from '../support/bad-names.ts';
 import { CopyingReader, type KeptCopy } from '../support/copying-reader.ts';
 import { decodeFleet, type ShownHost, shown } from '../support/decode-fleet.ts';
+import { interruptedAt } from '../support/interrupted-at.ts';
 import { ulidOf } from '../support/ulid.ts';
 import { hostOf, RESIDENTS, startFleetOwner } from './fleet-owner.ts';
 
@@ -222,15 +223,50 @@ describe('unchanged pages', () => {
     expect(table.setOnline(ulidOf(1), true), 'there is no such host').toBe(false);
   });
 
-  it('with another version of an agent have other rows of rm_host_info, and the rest as before', () => {
-    const table = fleetOf(1);
+  const GOOD = { finishedAtMs: 5_000, succeeded: true, durationMs: 100 };
+  it.each<[change: string, to: Partial<Host> | 'offline', families: string[]]>([
+    ['its connection', { online: false }, ['agent_online']],
+    ['its connection alone', 'offline', ['agent_online']],
+    ['how it reports', { reportsByHttp: true }, ['agent_reports_by_http']],
+    ['its interval', { backupIntervalSeconds: 60 }, ['backup_interval_seconds']],
+    ['the version of its agent', { agentVersion: '99.0' }, ['info']],
+    ['what a backup added', { lastBackupAddedBytes: 0 }, ['last_backup_added_bytes']],
+    [
+      'the end of its last backup',
+      { lastBackup: { ...GOOD, finishedAtMs: 5_001 } },
+      ['last_backup_success_timestamp_seconds', 'last_backup_timestamp_seconds'],
+    ],
+    [
+      'the duration of its last backup',
+      { lastBackup: { ...GOOD, durationMs: 101 } },
+      ['last_backup_duration_seconds'],
+    ],
+    [
+      'the result of its last backup',
+      { lastBackup: { ...GOOD, succeeded: false }, lastBackupSuccessMs: 5_000 },
+      ['last_backup_success'],
+    ],
+    ['its last check', { lastCheckSuccessMs: 7 }, ['last_check_success_timestamp_seconds']],
+    ['its alerts', { openAlerts: { info: 1 } }, ['open_alerts']],
+    ['the severity of its alerts', { openAlerts: { critical: 1 } }, []],
+    ['the size of its repository', { repoSizeBytes: 0 }, ['repo_size_bytes']],
+    ['the state of its repository', { repoStatus: 'ready' }, ['repo_status']],
+    ['its snapshots', { snapshotCount: 1 }, ['snapshot_count']],
+  ])('with a host that differs in %s have other rows of these families only', (_, to, families) => {
+    const table = new FleetTable();
+    const openAlerts = to !== 'offline' && to.openAlerts?.critical ? { warning: 1 } : {};
+    const host: Host = { ...HOST, lastBackup: GOOD, openAlerts };
+    table.upsert(host);
     const reader = new CopyingReader(table.buffer);
     const marks = () => HOST_FAMILIES.map((_, family) => reader.read()[0]?.page.familyMark(family));
     const before = marks();
-    table.upsert({ ...hostOf(0, 0), agentVersion: '99.0' });
+    const copy = reader.read()[0];
+    if (to === 'offline') table.setOnline(HOST.hostId, false);
+    else table.upsert({ ...host, ...to });
     const after = marks();
+    expect(reader.read()[0]).not.toBe(copy);
     const changed = HOST_FAMILIES.filter((_, family) => before[family] !== after[family]);
-    expect(changed.map(({ name }) => name)).toEqual(['rm_host_info']);
+    expect(changed.map(({ name }) => name)).toEqual(families.map((name) => `rm_host_${name}`));
   });
 
   it('with other kinds of alerts are read again, though the exposition shows the same', () => {
@@ -660,37 +696,6 @@ function withField(host: Host, path: string, value: unknown): Host {
   if (inner === undefined) complete[field] = value;
   else complete[field] = { ...(complete[field] as object), [inner]: value };
   return complete as unknown as Host;
-}
-
-/**
- * Runs `read` and, in its midst, `change`: right before the n-th call by which a reading touches shared
- * memory. `interrupted` is false when the reading needs fewer calls than that.
- */
-function interruptedAt<T>(n: number, change: () => void, read: () => T) {
-  const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
-  const calls: [object: Record<string, (...args: unknown[]) => unknown>, method: string][] = [
-    [Atomics as never, 'load'],
-    [Atomics as never, 'add'],
-    [typedArray, 'slice'],
-    [typedArray, 'subarray'],
-  ];
-  let count = 0;
-  const restores = calls.map(([object, method]) => {
-    const original = object[method] as (...args: unknown[]) => unknown;
-    object[method] = function (this: unknown, ...args: unknown[]) {
-      if (++count === n) change();
-      return original.apply(this, args);
-    };
-    return () => {
-      object[method] = original;
-    };
-  });
-  try {
-    const result = read();
-    return { result, interrupted: count >= n };
-  } finally {
-    for (const restore of restores) restore();
-  }
 }
 
 /** The directory and the first pages: what is in them, and whether their version is odd. */
