@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -64,4 +66,18 @@ test('a body that somebody wants now and then is kept', async () => {
     for (const kept of await render(15, 'gzip')) expect(kept).toBeGreaterThan(both * 0.99);
     await render(1, 'identity');
   }
+});
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: `nice` is the 17th field after the name. */
+function niceOfThreads(): number[] {
+  return readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+test.runIf(platform() === 'linux')('the thread has a lower priority than the others', async () => {
+  const own = getPriority();
+  await render(1, 'gzip');
+  expect(niceOfThreads().filter((nice) => nice !== own)).toEqual([Math.min(19, own + 10)]);
 });

@@ -247,6 +247,22 @@ describe('an answer', () => {
     expect(host.waiting).toEqual([]);
   });
 
+  test('that refuses a report that is in no spool drops it, too', async () => {
+    let requests = 0;
+    const refusal = { code: 'bad_time', message: 'finished_at: must be after 2000' };
+    const url = await answering((n) => {
+      requests = n;
+      return [200, JSON.stringify([{ type: 'error', payload: refusal }])];
+    });
+    const host = new ReportingHost(url, 'rmh_x');
+    const nowhere = { RESTIC_REPORT_SPOOL: '/proc/nowhere' };
+    const { stderr } = await host.run(['--', host.program('exit 1'), 'check'], nowhere);
+    expect(stderr.trim().split('\n').slice(1)).toEqual([
+      `restic-report: the server rejected a report, dropping it: bad_time: ${refusal.message}`,
+    ]);
+    expect(requests).toBe(1);
+  });
+
   test('of 400 to many reports makes the script send them one by one', async () => {
     const url = await answering((_, body) => {
       const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);

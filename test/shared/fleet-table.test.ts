@@ -5,10 +5,14 @@ import { hostNameError } from '../../src/contract/host-name.ts';
 import { HOST_FAMILIES } from '../../src/shared/families.ts';
 import {
   API_BITS,
+  INFO_LENGTH,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
+  Page,
+  ROW_COUNT,
   STRUCTURE_VERSION,
+  TEXT_LENGTH,
   TEXT_START,
   VERSION,
   viewFleetBuffer,
@@ -419,6 +423,15 @@ describe('a host that cannot be shown', () => {
     expect(table.size).toBe(65);
   });
 
+  it('is refused also by a table of another part of the hosts', () => {
+    const parts = [0, 1].map((index) => new FleetTable(undefined, [], { index, count: 2 }));
+    for (const table of parts) {
+      expect(() => table.upsert({ ...HOST, host: '' })).toThrow('host.host: ');
+      table.upsert(HOST);
+    }
+    expect(parts.map(({ size }) => size).sort()).toEqual([0, 1]);
+  });
+
   it.each<[string, Partial<Host>]>([
     ['255 characters of four bytes', { host: '🗄'.repeat(255) }],
     ['255 characters to escape', { host: '\\'.repeat(100) + '"'.repeat(155) }],
@@ -493,6 +506,24 @@ describe('a change at any point of a reading', () => {
       seen.add(rows);
     }
     expect(seen).toEqual(new Set([before, after]));
+  });
+});
+
+describe('a page whose copy makes no sense, because it was copied during a change', () => {
+  it.each<[what: string, tear: (page: Page) => void]>([
+    [
+      'more rows than a page has',
+      (page) => page.words.fill(PAGE_ROWS + 1, ROW_COUNT, ROW_COUNT + 1),
+    ],
+    ['texts longer than all memory', (page) => page.setWord(TEXT_LENGTH, 0, 2 ** 31 - 1)],
+    ['further texts longer than all memory', (page) => page.setWord(INFO_LENGTH, 0, 2 ** 31 - 1)],
+    ['a text behind all memory', (page) => page.setWord(TEXT_START, 0, 2 ** 26)],
+  ])('is copied again, and not believed: %s', (_, tear) => {
+    const { buffer } = fleetOf(3);
+    const { pages } = viewFleetBuffer(buffer);
+    tear(new Page(buffer, pages.byteOffset, undefined));
+    const contended = expect.objectContaining({ code: 'reading_contended' });
+    expect(() => new CopyingReader(buffer).read()).toThrow(contended);
   });
 });
 
