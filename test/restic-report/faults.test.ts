@@ -444,12 +444,12 @@ needs('faketime', ...PROGRAMS).test(
   },
 );
 
-test('a query that is to be skipped is not run', async () => {
-  const calls = async (skip: string) => {
+test('a query that is to be skipped is not run, and none after a failure', async () => {
+  const calls = async (skip: string, code = '0') => {
     const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
     const log = join(host.directory, 'calls');
     const restic = host.program(`echo "$1" >> ${log}\n${RESTIC_018}`);
-    await host.run(['--', restic, 'forget'], { RESTIC_REPORT_SKIP: skip });
+    await host.run(['--', restic, 'forget'], { RESTIC_REPORT_SKIP: skip, FAKE_CODE: code });
     const names = readFileSync(log, 'utf8').trim().split('\n');
     return names.filter((name) => ['snapshots', 'stats'].includes(name));
   };
@@ -457,6 +457,7 @@ test('a query that is to be skipped is not run', async () => {
   expect(await calls('summary')).toEqual(['stats']);
   expect(await calls('stats')).toEqual(['snapshots']);
   expect(await calls('stats,summary')).toEqual([]);
+  expect(await calls('', '1')).toEqual([]);
 });
 
 test('a restic that never tells its version holds the script for some seconds only', async () => {

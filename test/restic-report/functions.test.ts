@@ -155,17 +155,40 @@ function functionsUnder(shell: readonly string[]): void {
     }
   });
 
-  needs('restic').test('every global flag of the installed restic is known', () => {
-    const help = spawnSync('restic', ['--help'], { encoding: 'utf8' }).stdout;
-    const [, options = ''] = help.split('Flags:\n');
-    const flags = [...options.matchAll(/^ +(?:-\w, )?--([\w-]+)(?: (\w+))? {2}/gm)];
-    expect(flags.length).toBeGreaterThan(15);
-    for (const [, name, value] of flags) {
-      if (name === 'help' || name === 'version') continue;
-      const isNumber = name === 'verbose'; // it may have a value behind =
-      const args = [`--${name}`, ...(value === undefined || isNumber ? [] : ['backup'])];
-      expect(inspected(...args, 'check').found, name).toBe('check ');
-    }
+  needs('restic').test('which flags of the installed restic have a value is known', () => {
+    const kinds = ['backup', 'check', 'diff', 'forget', 'init', 'prune', 'restore', 'unlock'];
+    /** The flags in a help text, without dashes, and whether each has a value. */
+    const flagsOf = (...args: string[]) => {
+      const { stdout } = spawnSync('restic', [...args, '--help'], { encoding: 'utf8' });
+      const [help = ''] = stdout.split('Global Flags:');
+      return [...help.matchAll(/^ +(?:-(\w), )?--([\w-]+)(?: (\w\S*))? {2}/gm)].flatMap(
+        ([, short, long = '', value]) => {
+          // The value of --verbose is optional, so it cannot be the next argument.
+          const hasValue = value !== undefined && long !== 'verbose';
+          if (long === 'help' || long === 'version' || long === 'dry-run') return [];
+          return [
+            { flag: `--${long}`, hasValue },
+            ...(short ? [{ flag: `-${short}`, hasValue }] : []),
+          ];
+        },
+      );
+    };
+    const globals = flagsOf();
+    expect(globals.length).toBeGreaterThan(20);
+    const cases = [
+      // In front of the command, a flag without a value must not hide the command.
+      ...globals.map(({ flag, hasValue }) => [
+        `${flag} ${hasValue ? 'backup' : ''} check`,
+        'check',
+      ]),
+      // Behind it, -n means a dry run, unless it is the value of the flag.
+      ...kinds.flatMap((kind) =>
+        flagsOf(kind).map(({ flag, hasValue }) => [`${kind} ${flag} -n`, hasValue ? kind : '']),
+      ),
+    ];
+    const lines = cases.map(([args]) => `inspect ${args}; echo "${args}: $kind$unknown"`);
+    const expected = cases.map(([args, kind]) => `${args}: ${kind}\n`);
+    expect(call(lines.join('\n'))).toBe(expected.join(''));
   });
 
   it('a query takes no lock, runs at low priority, and reads nothing of the standard input', () => {
@@ -413,13 +436,16 @@ function functionsUnder(shell: readonly string[]): void {
     expect(call(lines)).toBe('1\n1\n0\n');
   });
 
-  it('of a run that was killed before it had noted its job, nothing is reported or left', () => {
+  it('of a run that goes on, or was killed before it had noted its job, nothing is reported', () => {
     const spool = temporaryDirectory();
     writeFileSync(join(spool, 'running.a'), '');
     writeFileSync(join(spool, 'running.b'), '4194305 1\nbackup');
     writeFileSync(join(spool, 'running.c'), '4194305 1\nbackup 2026-01-01T00:00:00Z\n');
-    call(`spool='${spool}' has_spool=1; report_killed`);
-    expect(readdirSync(spool)).toEqual(['000000000001.job']);
+    call(`spool='${spool}' has_spool=1
+      printf '%s\\nbackup 2026-01-01T00:00:00Z\\n' "$$ $(start_of $$)" >"$spool/running.d"
+      report_killed`);
+    expect(readdirSync(spool).sort()).toEqual(['000000000001.job', 'running.d']);
+    expect(readFileSync(join(spool, '000000000001.job'), 'utf8')).toContain('"job_id":"c"');
   });
 
   it('the snapshots are counted after each command that changes their number', () => {
