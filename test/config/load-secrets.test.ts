@@ -207,6 +207,8 @@ describe('the password of the database', () => {
     ['a URL in place of a file', { RM_DATABASE_URL_FILE: URL }, ''],
     ['a URL in place of another setting', { RM_DATABASE_URL: URL, RM_LISTEN: URL }, ''],
     ['a URL in place of a network', { RM_METRICS_TRUSTED_CIDR: URL }, ''],
+    ['a URL with a scheme in capitals', { RM_METRICS_TRUSTED_CIDR: URL.replace('p', 'P') }, ''],
+    ['a URL with the other scheme', { RM_METRICS_TRUSTED_CIDR: URL.replace('://', 'ql://') }, ''],
     ['a URL behind a slip', {}, `trusted_proxies:\n  - database_url:${URL}\n`],
     ['both', { RM_DATABASE_URL: URL, RM_DATABASE_URL_FILE: file(URL) }, ''],
   ])('does not show in the error: %s', (_, env, yaml) => {
