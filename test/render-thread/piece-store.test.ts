@@ -14,7 +14,7 @@ const pieceOf = (byte: number, length: number) => Buffer.alloc(length, byte);
 /** Renders one after the other; each replaces some pieces, and some of the bodies are held for a while. */
 class Log {
   readonly store = new PieceStore();
-  readonly held = new Map<number, { layout: BodyLayout; bytes: Buffer }>();
+  readonly held = new Map<number, { layout: BodyLayout; parts: readonly Buffer[] }>();
   #pieces: { piece: Piece; bytes: Buffer }[] = [];
   #render = 0;
 
@@ -30,13 +30,15 @@ class Log {
     this.store.tidy();
     const present = this.#pieces.filter((piece) => piece !== undefined);
     const layout = this.store.layOut(present.map(({ piece }) => piece));
-    this.held.set(render, { layout, bytes: Buffer.concat(present.map(({ bytes }) => bytes)) });
+    this.held.set(render, { layout, parts: present.map(({ bytes }) => bytes) });
     return render;
   }
 
   check(): void {
-    for (const { layout, bytes } of this.held.values()) {
-      expect(read(layout).equals(bytes), 'as it was when it was rendered').toBe(true);
+    for (const { layout, parts } of this.held.values()) {
+      expect(read(layout).equals(Buffer.concat(parts)), 'as it was when it was rendered').toBe(
+        true,
+      );
     }
   }
 }
