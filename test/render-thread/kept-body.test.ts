@@ -403,6 +403,29 @@ test('of a fleet that shrank no more is kept than of one that was never larger',
   }
 });
 
+test.each(['identity', 'gzip'] as const)(
+  'after a render that failed half-way, as much is kept as of a new body: %s',
+  (encoding) => {
+    const [rig, other] = [new Rig(), new Rig()];
+    const fill = ({ fleet }: Rig, snapshotCount: number) => {
+      for (let n = 0; n < 2 * PAGE_ROWS; n++) {
+        fleet.upsert({ hostId: rising(n), host: `host-${n}`, online: true, snapshotCount });
+      }
+    };
+    fill(rig, 1);
+    rig.scrapeAndCheck();
+    fill(rig, 2);
+    // It has replaced the rows of hosts when it comes to the jobs.
+    const broken = { ...NOTHING_ELSE, jobs: undefined as never };
+    expect(() => rig.render(encoding, broken)).toThrow();
+    rig.forget(encoding);
+    fill(other, 2);
+    rig.scrapeAndCheck();
+    other.scrapeAndCheck();
+    expect(Math.abs(rig.kept(encoding) - other.kept(encoding))).toBeLessThan(100);
+  },
+);
+
 test('of what changes with every body, nothing is kept of those before', () => {
   const rig = new Rig();
   const render = () => {

@@ -247,6 +247,35 @@ describe('an answer', () => {
     expect(host.waiting).toEqual([]);
   });
 
+  test('that refuses several reports drops them, and says why of each', async () => {
+    const url = await answering((_, body) => {
+      const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);
+      const errors = ids.map((id, n) => ({
+        type: 'error',
+        payload: { code: n === 0 ? 'bad_time' : 'job_conflict', message: `of report ${n}`, id },
+      }));
+      return [200, JSON.stringify(errors)];
+    });
+    const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
+    for (const command of ['check', 'prune']) {
+      await host.run(['--', host.program('exit 1'), command]);
+    }
+    const { code, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
+    expect([code, host.waiting]).toEqual([0, []]);
+    expect(stderr).toMatch(
+      /^.*, dropping it: bad_time: of report 0.*\n.*, dropping it: job_conflict: of report 1.*\n$/,
+    );
+  });
+
+  test('of another server to the check of the settings is a failure', async () => {
+    const url = await answering(() => [200, '<html>Welcome</html>']);
+    const { code, stdout } = await new ReportingHost(url, 'rmh_x').run(['test']);
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      `  FAIL  connection: ${url} does not answer like a restic-manager server`,
+    );
+  });
+
   test('that refuses a report that is in no spool drops it, too', async () => {
     let requests = 0;
     const refusal = { code: 'bad_time', message: 'finished_at: must be after 2000' };
@@ -263,22 +292,25 @@ describe('an answer', () => {
     expect(requests).toBe(1);
   });
 
-  test('of 400 to many reports makes the script send them one by one', async () => {
-    const url = await answering((_, body) => {
-      const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);
-      if (ids.length > 1 || body.includes('"prune"')) return [400, 'the body must be better'];
-      return [200, `[{"type":"ack","payload":{"id":"${ids[0]}"}}]`];
-    });
-    const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
-    for (const command of ['check', 'prune', 'backup']) {
-      await host.run(['--', host.program('exit 0'), command], {
-        RESTIC_REPORT_SKIP: 'stats,summary',
+  test.each([400, 413])(
+    'of %i to many reports makes the script send them one by one',
+    async (code) => {
+      const url = await answering((_, body) => {
+        const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);
+        if (ids.length > 1 || body.includes('"prune"')) return [code, 'the body must be better'];
+        return [200, `[{"type":"ack","payload":{"id":"${ids[0]}"}}]`];
       });
-    }
-    const { code, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
-    expect([code, host.waiting]).toEqual([0, []]);
-    expect(stderr).toMatch(/rejected a report permanently, dropping it: the body must be better/);
-  });
+      const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
+      for (const command of ['check', 'prune', 'backup']) {
+        await host.run(['--', host.program('exit 0'), command], {
+          RESTIC_REPORT_SKIP: 'stats,summary',
+        });
+      }
+      const { code: exit, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
+      expect([exit, host.waiting]).toEqual([0, []]);
+      expect(stderr).toMatch(/rejected a report permanently, dropping it: the body must be better/);
+    },
+  );
 });
 
 test('a token that was replaced keeps the reports until the new one is configured', async () => {

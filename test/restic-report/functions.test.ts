@@ -23,6 +23,8 @@ for (const { program, command } of SHELLS) {
   needs(program).describe(`under ${command.join(' ')}`, () => functionsUnder(command));
 }
 
+const VERSION = /^VERSION=(.*)$/m.exec(FUNCTIONS)?.[1];
+
 function functionsUnder(shell: readonly string[]): void {
   /** Runs lines behind the functions of the script. @returns what they print */
   function call(lines: string, directory = temporaryDirectory()): string {
@@ -77,6 +79,45 @@ function functionsUnder(shell: readonly string[]): void {
     const found = call(`${variables}\nload_settings; printf %s "$notes"\n${shown.join('\n')}`);
     const expected = names.map((name) => (name === 'TOKEN' ? 'environment' : `file ${name}`));
     expect(found.trim().split('\n')).toEqual(expected);
+  });
+
+  it.each([
+    ['does not exist', '/nonexistent'],
+    ['is a directory', '/'],
+  ])('a settings file that %s is only a problem if a setting is missing', (problem, conf) => {
+    const settings = `RESTIC_REPORT_CONFIG=${conf} RESTIC_REPORT_TOKEN=t HOME=/x`;
+    const found = call(`${settings}; load_settings; check_settings; echo "$problem"
+      RESTIC_REPORT_URL=http://x; check_settings; echo "$problem"`);
+    expect(found).toBe(`RESTIC_REPORT_URL is not set, and ${conf} ${problem}\n\n`);
+  });
+
+  it('the spool has its place, of its own for each user and each settings file', () => {
+    const at = (settings: string) =>
+      call(`conf=$DEFAULT_CONFIG; id() { echo 1000; }; ${settings}; choose_spool; echo "$spool"`);
+    expect(at('id() { echo 0; }')).toBe('/var/spool/restic-report\n');
+    expect(at('HOME=/home/joe')).toBe('/home/joe/.local/state/restic-report\n');
+    expect(at('HOME=/home/joe XDG_STATE_HOME=/state')).toBe('/state/restic-report\n');
+    expect(at('unset HOME')).toBe('\n');
+    expect(at('HOME=/x conf="/etc/second file.conf"')).toBe(
+      '/x/.local/state/restic-report/_etc_second_file.conf\n',
+    );
+    expect(at('RESTIC_REPORT_SPOOL="/my spool" conf=/x')).toBe('/my spool\n');
+  });
+
+  it.each(['backup', 'snapshots'])('without restic %s ends with 127, as of a shell', (command) => {
+    const directory = temporaryDirectory();
+    const lines = `exec 2>&1; find_restic() { return 1; }; missing='restic is not found on the PATH'
+      ignored_signals=''; RESTIC_REPORT_CONFIG=/nonexistent RESTIC_REPORT_URL=http://127.0.0.1:1
+      RESTIC_REPORT_TOKEN=t RESTIC_REPORT_SPOOL='${directory}'
+      (run_command restic ${command}); echo $?; cat '${directory}'/*.job 2>/dev/null`;
+    const [said, ...found] = call(lines).trim().split('\n');
+    expect(said).toBe('restic-report: restic is not found on the PATH');
+    if (command === 'snapshots') return expect(found).toEqual(['127']);
+    expect(found.at(-2)).toBe('127');
+    expect(JSON.parse(found.at(-1) ?? '').payload).toMatchObject({
+      ...{ kind: 'backup', status: 'failed', exit_code: 127 },
+      error: 'restic is not found on the PATH',
+    });
   });
 
   it('the first restic on the PATH counts that is a program and not this script', () => {
@@ -285,6 +326,7 @@ function functionsUnder(shell: readonly string[]): void {
     };
     expect(hello('restic 0.18.0 compiled with go1.24.1 on freebsd/arm64')).toMatchObject({
       protocol_version: 1,
+      agent_version: `restic-report ${VERSION}`,
       restic_version: '0.18.0',
       os: 'freebsd',
       arch: 'arm64',
@@ -356,7 +398,9 @@ function functionsUnder(shell: readonly string[]): void {
       due('backup'), // after an init the repository was empty
       due('backup'),
       due('check'),
+      'rm "$spool/stats-at"',
       due('forget'),
+      due('backup'),
       due('prune'),
       at(86_300),
       due('backup'),
@@ -370,6 +414,7 @@ function functionsUnder(shell: readonly string[]): void {
       '-',
       '-',
       'forget',
+      '-',
       'prune',
       '-',
       'backup',
