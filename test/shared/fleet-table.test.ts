@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ALERT_KINDS } from '../../src/contract/alert-kinds.ts';
 import { type Host, REPO_STATUSES } from '../../src/contract/host.ts';
 import { hostNameError } from '../../src/contract/host-name.ts';
 import { HOST_FAMILIES } from '../../src/shared/families.ts';
 import {
   API_BITS,
   INFO_LENGTH,
+  MAX_FAMILY_MARKS,
   PAGE_BYTES,
   PAGE_COUNT,
   PAGE_ROWS,
@@ -118,6 +120,11 @@ describe('a reading', () => {
       { numRuns: 60, endOnFailure: true },
     );
   });
+});
+
+it('a page has a mark for each family over hosts, and a bit for each kind of alert', () => {
+  expect(HOST_FAMILIES.length).toBeLessThanOrEqual(MAX_FAMILY_MARKS);
+  expect(ALERT_KINDS.length).toBeLessThan(31);
 });
 
 describe('pages', () => {
