@@ -617,7 +617,7 @@ function functionsUnder(shell: readonly string[]): void {
     writeFileSync(join(directory, 'body'), 'x');
     const { port } = server.address() as AddressInfo;
     const lines = `url=http://127.0.0.1:${port} token=t inline_body=x
-      for work in '' '${directory}'; do post 1; echo "$status $answer"; done`;
+      for work in '' '${directory}'; do (post 1; echo "$status $answer") & done; wait`;
     expect(call(lines).match(/^000 curl: \(28\) .*timed out/gm)).toHaveLength(2);
   });
 
