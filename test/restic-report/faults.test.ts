@@ -163,12 +163,16 @@ describe('an answer', () => {
     });
     const { port } = server.address() as AddressInfo;
     const host = new ReportingHost(`http://127.0.0.1:${port}`, 'rmh_x');
-    const child = host.start(['--', host.program('exit 5'), 'backup'], {}, { detached: true });
+    const log = join(host.directory, 'calls');
+    const restic = host.program(`echo "$1" >> ${log}\n${RESTIC_018}`);
+    const child = host.start(['--', restic, 'forget'], {}, { detached: true });
     const end = ended(child);
     await eventually(() => expect(asked).toBe(true));
     // A terminal and systemd send a signal to curl, too.
     process.kill(-Number(child.pid), 'SIGTERM');
-    expect(await end).toMatchObject({ code: 5, signal: null });
+    expect(await end).toMatchObject({ code: 0, signal: null });
+    // Otherwise it would query the size of the repository now.
+    expect(readFileSync(log, 'utf8')).toBe('forget\nsnapshots\nversion\n');
     // The lock remains for the next delivery, which finds that its owner is gone.
     expect(host.left.filter((name) => name !== 'lock')).toEqual(host.waiting);
     expect(host.waiting).toHaveLength(1);

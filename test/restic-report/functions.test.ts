@@ -564,7 +564,7 @@ function functionsUnder(shell: readonly string[]): void {
       [56, 'use https:// if the server has TLS'],
       [56, 'refused the connection', 'CONNECT tunnel failed, response 403'],
       [60, 'is not trusted: set RESTIC_REPORT_CA_FILE'],
-      [60, 'has expired', 'SSL certificate problem: certificate has expired'],
+      [60, 'has expired: renew it', 'SSL certificate problem: certificate has expired'],
       [
         60,
         'is for another name',
@@ -608,6 +608,26 @@ function functionsUnder(shell: readonly string[]): void {
   it('the file of CA certificates may have any name', () => {
     const lines = `token=t RESTIC_REPORT_CA_FILE='/a "b" \\c'; curl_options`;
     expect(call(lines)).toContain('cacert = "/a \\"b\\" \\\\c"\n');
+  });
+
+  it('a request ignores the settings of curl, and its body is in a file, or in none if there is no place to write', () => {
+    const directory = temporaryDirectory();
+    const body = '{"error":"a \\\\ b"}\nsecond\n';
+    const lines = `curl() { printf '%s\\n' "$*"; cat; printf '\\n200'; }; url=http://x token=t
+      inline_body='${body}'; work=''; post 9; printf '%s\\n' "$answer"; work='${directory}'; post 9; printf '%s\\n' "$answer"`;
+    const options = [
+      'header = "Authorization: Bearer t"',
+      'header = "Content-Type: application/x-ndjson"',
+      'header = "Expect:"',
+    ];
+    // https://curl.se/docs/manpage.html#-q: it must come first.
+    expect(call(lines).split('\n').filter(Boolean)).toEqual([
+      '-q -sS -K - -m 9 -w \\n%{http_code} http://x/agent/messages',
+      ...options,
+      String.raw`data-binary = "{\"error\":\"a \\\\ b\"}\nsecond\n"`,
+      `-q -sS -K - -m 9 -w \\n%{http_code} --data-binary @${directory}/body http://x/agent/messages`,
+      ...options,
+    ]);
   });
 
   it('a server that does not answer is waited for as long as there is time, and not longer', async () => {
