@@ -447,6 +447,21 @@ function functionsUnder(shell: readonly string[]): void {
     expect(readFileSync(join(spool, '000000000010.job'), 'utf8')).toBe('message 2\n');
   });
 
+  it('other files in the directory of the spool are not sent', () => {
+    const spool = temporaryDirectory();
+    for (const name of [
+      '1.job',
+      'my.job',
+      '0000000000001.job',
+      '000000000001.job.bak',
+      'stats-at',
+    ]) {
+      writeFileSync(join(spool, name), 'x\n');
+    }
+    writeFileSync(join(spool, '000000000001.stats'), 'x\n');
+    expect(call(`spool='${spool}'; spooled`)).toBe('000000000001.stats\n');
+  });
+
   it('where the file system has no hard links, messages are spooled all the same', () => {
     const spool = join(temporaryDirectory(), 'spool');
     mkdirSync(spool);
@@ -513,13 +528,18 @@ function functionsUnder(shell: readonly string[]): void {
     expect(call(lines)).toBe('backup\nforget\ninit\n');
   });
 
-  it('the check of the settings says what is not installed', () => {
+  it('the check of the settings says what is not installed, and whether there is an interval', () => {
     const lines = `RESTIC_REPORT_CONFIG=/nonexistent RESTIC_REPORT_URL=http://x RESTIC_REPORT_TOKEN=t
       RESTIC_REPORT_SPOOL='${temporaryDirectory()}'; find_restic() { return 1; }; command() { return 1; }
       self_test; echo "$?"`;
-    expect(call(lines)).toMatch(
-      /^ {2}FAIL {2}curl: not installed\n(.*\n)* {2}FAIL {2}restic: not found on the PATH; .*\n(.*\n)*1\n$/m,
+    const found = call(lines);
+    expect(found).toMatch(/^ {2}FAIL {2}curl: not installed$/m);
+    expect(found).toMatch(/^ {2}FAIL {2}restic: not found on the PATH; /m);
+    expect(found).toMatch(
+      /^ {2}ok {4}interval: not set, so the host counts as offline after 26 hours/m,
     );
+    expect(found).toMatch(/\n1\n$/);
+    expect(call(`RESTIC_REPORT_INTERVAL=2h; ${lines}`)).toMatch(/^ {2}ok {4}interval: .* 7200 s$/m);
   });
 
   it('a request has at most so many messages and bytes, but one message in any case', () => {
