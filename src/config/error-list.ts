@@ -1,5 +1,8 @@
-/** The URL of a database may contain a password. */
-const DATABASE_URL = /postgres(?:ql)?:\/\//i;
+/**
+ * The URL of a database may contain a password. The label of a private key in PEM format (RFC 7468) shows that the key
+ * itself is in the setting, by mistake instead of its file.
+ */
+const SECRET = /postgres(?:ql)?:\/\/|PRIVATE KEY/i;
 
 /** Collects the errors in the settings, and the secrets that must not appear in them. */
 export class ErrorList {
@@ -20,9 +23,9 @@ export class ErrorList {
     this.list.push(error);
   }
 
-  /** Returns whether a text contains a secret that is known, or the URL of a database. */
+  /** Returns whether a text contains a secret that is known, the URL of a database, or a private key. */
   hasSecret(text: string): boolean {
-    return DATABASE_URL.test(text) || [...this.#secrets].some((secret) => text.includes(secret));
+    return SECRET.test(text) || [...this.#secrets].some((secret) => text.includes(secret));
   }
 
   /**

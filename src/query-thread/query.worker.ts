@@ -1,7 +1,7 @@
-import { constants, platform, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Query, QueryAnswer, QueryReply, QueryRequest } from '../contract/queries.ts';
 import { errorCode, messageOf } from '../errors.ts';
+import { lowerThreadPriority } from '../platform/thread-priority.ts';
 import { JobHistogram } from '../shared/job-histogram.ts';
 import { Queries } from './queries.ts';
 import type { Reads } from './reads.ts';
@@ -19,11 +19,7 @@ export interface QueryThreadData {
   readonly jobs: SharedArrayBuffer;
 }
 
-/*
- * If there are not enough cores, the agents' loops must run first. Only Linux has a priority per
- * thread. On other systems this call would lower the priority of the whole process.
- */
-if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+lowerThreadPriority();
 
 const { tables, dataDir, databaseUrl, version, jobs }: QueryThreadData = workerData;
 const reads = await openReads();

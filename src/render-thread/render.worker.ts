@@ -1,6 +1,6 @@
-import { constants, platform, setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import type { Encoding } from '../contract/encoding.ts';
+import { lowerThreadPriority } from '../platform/thread-priority.ts';
 import type { BodyLayout } from '../shared/body-layout.ts';
 import type { BuildInfo } from '../shared/families.ts';
 import { FleetReader } from '../shared/fleet-reader.ts';
@@ -46,11 +46,7 @@ export interface RenderResult {
  */
 const MAX_UNREQUESTED_RENDERS = 20;
 
-/*
- * If there are not enough cores, the agents' loops must run first. Only Linux has a priority per
- * thread. On other systems this call would lower the priority of the whole process.
- */
-if (platform() === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+lowerThreadPriority();
 
 const data: RenderThreadData = workerData;
 const fleet = new FleetReader(data.fleet);

@@ -1,5 +1,6 @@
 import { RmError } from '../errors.ts';
 import { TEXT_UNIT } from './fleet-layout.ts';
+import { COPY_SLACK_BYTES } from './text-format.ts';
 
 /**
  * Label texts in slots of whole units. A freed slot is reused for a text that needs the same number
@@ -35,7 +36,8 @@ export class TextSlots {
 
   #append(size: number): number {
     const start = this.#unitsUsed;
-    if ((start + size) * TEXT_UNIT > this.#bytes.length) {
+    // A reader also reads the bytes that follow a text.
+    if ((start + size) * TEXT_UNIT + COPY_SLACK_BYTES > this.#bytes.length) {
       throw new RmError('fleet_full', 'upsert: the label text of the fleet table is full');
     }
     this.#unitsUsed += size;

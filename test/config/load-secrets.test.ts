@@ -110,6 +110,8 @@ describe('an error names the very source of the setting', () => {
   });
 });
 
+const PEM = `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----\n`;
+
 /** Everything of an error that a log might show, its stack and causes with it. */
 function everything(env: Environment, yaml?: string): string {
   const error = refusal(env, yaml === undefined ? undefined : file(yaml));
@@ -152,6 +154,13 @@ describe('a secret is never shown', () => {
       'the token in place of a file',
       { RM_METRICS_TOKEN: SECRET, RM_TLS_CERT_FILE: SECRET, RM_TLS_KEY_FILE: SECRET },
     ],
+    ['a private key in place of its file', { RM_TLS_CERT_FILE: 'x', RM_TLS_KEY_FILE: PEM }],
+    [
+      'the same, its lines joined',
+      { RM_TLS_CERT_FILE: 'x', RM_TLS_KEY_FILE: PEM.replaceAll('\n', ' ') },
+    ],
+    ['a long private key', { RM_TLS_CERT_FILE: 'x', RM_TLS_KEY_FILE: PEM.repeat(100) }],
+    ['a private key in place of another setting', { RM_LISTEN: PEM.replaceAll('\n', ' ') }],
     ['a line that was indented into another setting', {}, `log_level: |\n  info\n  ${SECRET}\n`],
   ])('%s', (_, env, yaml) => {
     const shown = everything(env, yaml);
@@ -198,6 +207,8 @@ describe('the password of the database', () => {
     ['a URL in place of a file', { RM_DATABASE_URL_FILE: URL }, ''],
     ['a URL in place of another setting', { RM_DATABASE_URL: URL, RM_LISTEN: URL }, ''],
     ['a URL in place of a network', { RM_METRICS_TRUSTED_CIDR: URL }, ''],
+    ['a URL with a scheme in capitals', { RM_METRICS_TRUSTED_CIDR: URL.replace('p', 'P') }, ''],
+    ['a URL with the other scheme', { RM_METRICS_TRUSTED_CIDR: URL.replace('://', 'ql://') }, ''],
     ['a URL behind a slip', {}, `trusted_proxies:\n  - database_url:${URL}\n`],
     ['both', { RM_DATABASE_URL: URL, RM_DATABASE_URL_FILE: file(URL) }, ''],
   ])('does not show in the error: %s', (_, env, yaml) => {

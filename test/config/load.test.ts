@@ -267,6 +267,17 @@ describe('the configuration file', () => {
   });
 
   it.each([
+    ['listen: a\nlisten: b\n', 'the key is there twice'],
+    ['trusted_proxies: [\n10.0.0.1]\n', 'check the indentation'],
+    ['listen: a\n  log_level: info\n', 'check the indentation of this line and the next one'],
+    ['listen: "127.0.0.1:1\n', 'a quote, a bracket or a colon is missing'],
+    ['metrics_token\nlisten: a\n', 'a colon is missing, or a line is indented wrongly'],
+    ['trusted_proxies:\n\t- 10.0.0.1\n', 'indent with spaces, not with tabs'],
+  ])('is no YAML, and the likely cause is named: %j', (yaml, cause) => {
+    expect(errors({}, yaml)[0]).toMatch(new RegExp(`: not valid YAML \\([A-Z_]+\\): ${cause}$`));
+  });
+
+  it.each([
     ['a list', '- listen\n'],
     ['text', 'listen\n'],
     ['a key without its space', 'listen:127.0.0.1\n'],

@@ -52,3 +52,16 @@ it('a host may have the largest values', () => {
 it('a wrong value is shown by its start, however long it is', () => {
   expect(() => checkHost({ ...HOST, hostId: 'x'.repeat(1_000_000) })).toThrow(/not "x{79}$/);
 });
+
+it.each([undefined, null, 'web', 7])('a host must be an object, not %j', (host) => {
+  expect(() => checkHost(host as unknown as Host)).toThrow(
+    expect.objectContaining({
+      code: 'invalid_host',
+      message: `host: must be an object, not ${host}`,
+    }),
+  );
+});
+
+it('a host may lack everything that is optional', () => {
+  expect(() => checkHost(HOST)).not.toThrow();
+});

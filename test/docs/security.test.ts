@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { RENDER_LIMIT_MS } from '../../src/contract/encoding.ts';
+import { ANSWER_LIMIT_MS, READ_LIMIT_MS } from '../../src/contract/queries.ts';
 import {
   MAX_BAD_MESSAGES_PER_MINUTE,
   MAX_FRAMES_PER_TURN,
@@ -44,4 +46,13 @@ test.each([
 ])('the bound of %s has the value of the code', (bound, value) => {
   const row = page.split('\n').find((line) => line.startsWith(`| ${bound}`));
   expect(row).toContain(`| ${value.toLocaleString('en')}`);
+});
+
+test.each([
+  ['time until a body is ready', RENDER_LIMIT_MS],
+  ['PostgreSQL: time of one read for the API', READ_LIMIT_MS],
+  ['time until an answer', ANSWER_LIMIT_MS],
+])('the limit of the %s has the value of the code', (limit, ms) => {
+  const row = page.split('\n').find((line) => line.startsWith(`| ${limit} `));
+  expect(row).toMatch(new RegExp(`\\| ${ms / 1_000} s\\b`));
 });

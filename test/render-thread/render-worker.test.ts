@@ -1,4 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { Piscina } from 'piscina';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { Encoding } from '../../src/contract/encoding.ts';
@@ -7,6 +10,15 @@ import type {
   RenderTask,
   RenderThreadData,
 } from '../../src/render-thread/render.worker.ts';
+import { BodyBytes, BodyReader } from '../../src/shared/body-layout.ts';
+import {
+  PAGE_BYTES,
+  PAGE_ROWS,
+  Page,
+  TEXT_LENGTH,
+  VERSION,
+  viewFleetBuffer,
+} from '../../src/shared/fleet-layout.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { JobHistogram } from '../../src/shared/job-histogram.ts';
 import { NOT_EMBEDDED } from '../../src/shared/server-families.ts';
@@ -19,9 +31,10 @@ const HOSTS = 2_000;
 
 let pool: Piscina<RenderTask, RenderResult>;
 let renders: number;
+let fleet: FleetTable;
 
 beforeEach(() => {
-  const fleet = new FleetTable();
+  fleet = new FleetTable();
   for (let host = 0; host < HOSTS; host++) {
     fleet.upsert({ hostId: hostId(host), host: hostName(host), online: true });
   }
@@ -74,4 +87,46 @@ test('a body that somebody wants now and then is kept', async () => {
     for (const kept of await render(15, 'gzip')) expect(kept).toBeGreaterThan(both * 0.99);
     await render(1, 'identity');
   }
+});
+
+/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: `nice` is the 17th field after the name. */
+function niceOfThreads(): number[] {
+  return readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+test.runIf(platform() === 'linux')('the thread has a lower priority than the others', async () => {
+  const own = getPriority();
+  await render(1, 'gzip');
+  expect(niceOfThreads().filter((nice) => nice !== own)).toEqual([Math.min(19, own + 10)]);
+});
+
+test('after a render that failed half-way, the next one renders everything again', async () => {
+  const run = (heldRenders: number[]) =>
+    pool.run({ renderNumber: ++renders, heldRenders, encodings: ['gzip'] });
+  const { bodies } = await run([]);
+  // Nothing of the body that was made before may be in the one after.
+  for (const segment of bodies.gzip?.segments ?? []) new Uint8Array(segment).fill(0);
+  fleet.upsert({ hostId: hostId(0), host: 'changed', online: true });
+  const { pages } = viewFleetBuffer(fleet.buffer);
+  const lastPage = Math.floor((HOSTS - 1) / PAGE_ROWS) * PAGE_BYTES;
+  const page = new Page(fleet.buffer, pages.byteOffset + lastPage, undefined);
+  const length = page.word(TEXT_LENGTH, 0);
+  // It cannot be read now.
+  page.words[VERSION] = (page.words[VERSION] ?? 0) + 2;
+  page.setWord(TEXT_LENGTH, 0, 2 ** 31 - 1);
+  await expect(run([1])).rejects.toThrow('changed during every attempt');
+  page.setWord(TEXT_LENGTH, 0, length);
+  const after = await run([1]);
+  if (after.bodies.gzip === undefined) throw new Error('no body');
+  const reader = new BodyReader(new BodyBytes(after.bodies.gzip));
+  const slices: Buffer[] = [];
+  for (let at = 0; at < reader.total; at += slices.at(-1)?.length ?? 0) {
+    slices.push(Buffer.from(reader.read(at)));
+  }
+  const body = gunzipSync(Buffer.concat(slices)).toString();
+  expect(body.match(/^rm_host_agent_online\{/gm)).toHaveLength(HOSTS);
+  expect(body).toContain(`rm_host_agent_online{host_id="${hostId(0)}",host="changed"} 1\n`);
 });

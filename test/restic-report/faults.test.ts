@@ -151,6 +151,47 @@ describe('an answer', () => {
     expect(host.waiting).toEqual([]);
   });
 
+  test('that does not come is not waited for after a signal, and the report waits', async () => {
+    let asked = false;
+    const server = createServer(() => {
+      asked = true;
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const host = new ReportingHost(`http://127.0.0.1:${port}`, 'rmh_x');
+    const log = join(host.directory, 'calls');
+    const restic = host.program(`echo "$1" >> ${log}\n${RESTIC_018}`);
+    const child = host.start(['--', restic, 'forget'], {}, { detached: true });
+    const end = ended(child);
+    await eventually(() => expect(asked).toBe(true));
+    // A terminal and systemd send a signal to curl, too.
+    process.kill(-Number(child.pid), 'SIGTERM');
+    expect(await end).toMatchObject({ code: 0, signal: null });
+    // Otherwise it would query the size of the repository now.
+    expect(readFileSync(log, 'utf8')).toBe('forget\nsnapshots\nversion\n');
+    // The lock remains for the next delivery, which finds that its owner is gone.
+    expect(host.left.filter((name) => name !== 'lock')).toEqual(host.waiting);
+    expect(host.waiting).toHaveLength(1);
+  });
+
+  test('does not depend on the settings of curl in the home directory', async () => {
+    const { served, host } = await setUp();
+    const output = join(host.directory, 'output');
+    writeFileSync(join(host.directory, '.curlrc'), `output = "${output}"\nfail\n`);
+    const home = { HOME: host.directory, CURL_HOME: undefined };
+    for (const env of [home, { ...home, RESTIC_REPORT_SPOOL: '/proc/nowhere', TMPDIR: '/proc' }]) {
+      await host.run(['--', host.program('exit 1'), 'check'], env);
+    }
+    expect((await host.run(['test'], home)).stdout).toContain('  ok    connection: ');
+    expect(jobs(served)).toEqual(['check failed', 'check failed']);
+    expect(host.waiting).toEqual([]);
+    expect(existsSync(output)).toBe(false);
+  });
+
   test('of 503 to flush is said at once, because flush waits for minutes', async () => {
     const id = /"id":"([0-9a-f]+)"/;
     const url = await answering((n, body) =>
@@ -204,28 +245,77 @@ describe('an answer', () => {
     const { code, stderr } = await host.run(['flush']);
     expect([code, stderr]).toEqual([
       0,
-      expect.stringMatching(/rejected a report, dropping it: unknown_kind: kind: must be/),
+      expect.stringMatching(
+        /rejected a report, dropping it: unknown_kind: kind: must be one of [a-z, ]+\n$/,
+      ),
     ]);
     expect(jobs(served)).toEqual(['check succeeded']);
     expect(host.waiting).toEqual([]);
   });
 
-  test('of 400 to many reports makes the script send them one by one', async () => {
+  test('that refuses several reports drops them, and says why of each', async () => {
     const url = await answering((_, body) => {
       const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);
-      if (ids.length > 1 || body.includes('"prune"')) return [400, 'the body must be better'];
-      return [200, `[{"type":"ack","payload":{"id":"${ids[0]}"}}]`];
+      const errors = ids.map((id, n) => ({
+        type: 'error',
+        payload: { code: n === 0 ? 'bad_time' : 'job_conflict', message: `not "${n}\\"`, id },
+      }));
+      return [200, JSON.stringify(errors)];
     });
     const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
-    for (const command of ['check', 'prune', 'backup']) {
-      await host.run(['--', host.program('exit 0'), command], {
-        RESTIC_REPORT_SKIP: 'stats,summary',
-      });
+    for (const command of ['check', 'prune']) {
+      await host.run(['--', host.program('exit 1'), command]);
     }
     const { code, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
     expect([code, host.waiting]).toEqual([0, []]);
-    expect(stderr).toMatch(/rejected a report permanently, dropping it: the body must be better/);
+    const start = 'restic-report: the server rejected a report, dropping it: ';
+    expect(stderr).toBe(`${start}bad_time: not "0\\"\n${start}job_conflict: not "1\\"\n`);
   });
+
+  test('of another server to the check of the settings is a failure', async () => {
+    const url = await answering(() => [200, '<html>Welcome</html>']);
+    const { code, stdout } = await new ReportingHost(url, 'rmh_x').run(['test']);
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      `  FAIL  connection: ${url} does not answer like a restic-manager server`,
+    );
+  });
+
+  test('that refuses a report that is in no spool drops it, too', async () => {
+    let requests = 0;
+    const refusal = { code: 'bad_time', message: 'finished_at: must be after 2000' };
+    const url = await answering((n) => {
+      requests = n;
+      return [200, JSON.stringify([{ type: 'error', payload: refusal }])];
+    });
+    const host = new ReportingHost(url, 'rmh_x');
+    const nowhere = { RESTIC_REPORT_SPOOL: '/proc/nowhere' };
+    const { stderr } = await host.run(['--', host.program('exit 1'), 'check'], nowhere);
+    expect(stderr.trim().split('\n').slice(1)).toEqual([
+      `restic-report: the server rejected a report, dropping it: bad_time: ${refusal.message}`,
+    ]);
+    expect(requests).toBe(1);
+  });
+
+  test.each([400, 413])(
+    'of %i to many reports makes the script send them one by one',
+    async (code) => {
+      const url = await answering((_, body) => {
+        const ids = [...body.matchAll(/"id":"([0-9a-f]+)"/g)].map(([, id]) => id);
+        if (ids.length > 1 || body.includes('"prune"')) return [code, 'the body must be better'];
+        return [200, `[{"type":"ack","payload":{"id":"${ids[0]}"}}]`];
+      });
+      const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
+      for (const command of ['check', 'prune', 'backup']) {
+        await host.run(['--', host.program('exit 0'), command], {
+          RESTIC_REPORT_SKIP: 'stats,summary',
+        });
+      }
+      const { code: exit, stderr } = await host.run(['flush'], { RESTIC_REPORT_URL: url });
+      expect([exit, host.waiting]).toEqual([0, []]);
+      expect(stderr).toMatch(/rejected a report permanently, dropping it: the body must be better/);
+    },
+  );
 });
 
 test('a token that was replaced keeps the reports until the new one is configured', async () => {
@@ -301,7 +391,9 @@ describe('the spool', () => {
 
   test('is private', async () => {
     const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
-    await host.run(['--', host.program('umask; exit 0'), 'check']);
+    const umask = execFileSync('sh', ['-c', 'umask'], { encoding: 'utf8' });
+    const { stdout } = await host.run(['--', host.program('umask; exit 0'), 'check']);
+    expect(stdout, 'but restic has the umask of its caller').toBe(umask);
     const mode = (path: string) =>
       execFileSync('stat', ['-c', '%a', path], { encoding: 'utf8' }).trim();
     expect(mode(host.spool)).toBe('700');
@@ -388,6 +480,31 @@ needs('faketime', ...PROGRAMS).test(
     expect(await served.scrape()).toMatch(/rm_host_last_backup_success{.*} 1\n/);
   },
 );
+
+test('a query that is to be skipped is not run, and none after a failure', async () => {
+  const calls = async (skip: string, code = '0') => {
+    const host = new ReportingHost('http://127.0.0.1:1', 'rmh_x');
+    const log = join(host.directory, 'calls');
+    const restic = host.program(`echo "$1" >> ${log}\n${RESTIC_018}`);
+    await host.run(['--', restic, 'forget'], { RESTIC_REPORT_SKIP: skip, FAKE_CODE: code });
+    const names = readFileSync(log, 'utf8').trim().split('\n');
+    return names.filter((name) => ['snapshots', 'stats'].includes(name));
+  };
+  expect(await calls('')).toEqual(['snapshots', 'stats']);
+  expect(await calls('summary')).toEqual(['stats']);
+  expect(await calls('stats')).toEqual(['snapshots']);
+  expect(await calls('stats,summary')).toEqual([]);
+  expect(await calls('', '1')).toEqual([]);
+});
+
+test('a restic that never tells its version holds the script for some seconds only', async () => {
+  const { served, host } = await setUp();
+  const startedAt = Date.now();
+  const restic = host.program('[ "$1" != version ] || exec sleep 60; exit 1');
+  expect(await host.run(['--', restic, 'check'])).toMatchObject({ code: 1, stderr: '' });
+  expect(Date.now() - startedAt).toBeLessThan(50_000);
+  expect(jobs(served)).toEqual(['check failed']);
+});
 
 test('after the clock was set back, the size of the repository is reported as before', async () => {
   const host = new ReportingHost(`http://127.0.0.1:${await freePort()}`, 'rmh_x');

@@ -71,12 +71,17 @@ export class ReportingHost {
     }
   }
 
-  start(args: readonly string[], env: Environment = {}): ChildProcess {
+  start(
+    args: readonly string[],
+    env: Environment = {},
+    options: { readonly detached?: boolean } = {},
+  ): ChildProcess {
     const [program = 'sh', ...rest] = this.shell;
     return spawn(program, [...rest, SCRIPT, ...args], {
       cwd: this.directory,
       env: { ...this.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
+      ...options,
     });
   }
 

@@ -103,6 +103,66 @@ function runsUnder(shell: readonly string[]): void {
     },
   );
 
+  test('other signals are passed on, too, and do not end the script', async () => {
+    const { host, id } = newHost();
+    const signals = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+    // restic shows its progress at SIGUSR1.
+    const restic = host.program(`
+      [ "$1" = check ] || exit 1
+      exec ${process.execPath} -e "
+        for (const signal of ['${signals.join("','")}']) process.on(signal, () => console.log(signal));
+        process.stdin.on('end', () => process.exit(4)).resume();
+        console.log('up');"`);
+    const child = host.start(['--', restic, 'check']);
+    const end = ended(child);
+    let shown = '';
+    child.stdout?.on('data', (chunk) => {
+      shown += chunk;
+    });
+    await eventually(() => expect(shown).toBe('up\n'));
+    for (const signal of signals) {
+      child.kill(signal);
+      await eventually(() => expect(shown).toContain(`${signal}\n`));
+    }
+    child.stdin?.end();
+    expect(await end).toMatchObject({ code: 4, signal: null });
+    expect(rowsOf(served(), id)).toEqual(['check failed 4']);
+  });
+
+  test('a signal that goes to the whole group of processes leaves the end of the output readable', async () => {
+    const { host, id } = newHost();
+    // Its group of processes is its own, as under systemd and in a terminal.
+    const child = host.start(
+      ['--', host.program(ENDS_BY_SIGNAL), 'backup'],
+      {},
+      { detached: true },
+    );
+    const end = ended(child);
+    await new Promise((resolve) => child.stdout?.once('data', resolve));
+    process.kill(-Number(child.pid), 'SIGTERM');
+    expect(await end).toMatchObject({ code: 130, stderr: 'cleaning up\n' });
+    expect(jobsOf(served(), id)).toMatchObject([
+      { row: 'backup cancelled 130', error: 'cleaning up' },
+    ]);
+  });
+
+  test('a signal that was ignored before is ignored by restic, too', async () => {
+    const { host } = newHost();
+    const restic = host.program('grep SigIgn /proc/self/status');
+    const command = `trap '' INT; exec ${shell.join(' ')} ${SCRIPT} -- ${restic} backup`;
+    const env = { ...host.env, ...ASKS_NOTHING } as NodeJS.ProcessEnv;
+    const { stdout } = spawnSync('sh', ['-c', command], { env, encoding: 'utf8' });
+    // The bit 2 of the last digit stands for SIGINT.
+    expect(stdout).toMatch(/^SigIgn:\s+[0-9a-f]*[2367abef]\n$/);
+  });
+
+  test('what a successful restic writes to standard error is not reported', async () => {
+    const { host, id } = newHost();
+    const restic = host.program('echo warning >&2; exit 0');
+    expect((await host.run(['--', restic, 'check'])).stderr).toBe('warning\n');
+    expect(jobsOf(served(), id)).toMatchObject([{ row: 'check succeeded 0', error: '' }]);
+  });
+
   test('restic starts with no signal ignored, although a shell ignores SIGINT for what it starts', async () => {
     const { host } = newHost();
     const { stdout } = await host.run([
@@ -253,7 +313,18 @@ function runsUnder(shell: readonly string[]): void {
     expect(call('--help')).toBe('real --help\n');
     expect(call('backup /x')).toBe('real backup /x\n');
     await host.run(['--', 'restic', 'check'], path);
-    expect(rowsOf(served(), id), 'each once').toEqual(['backup succeeded 0', 'check succeeded 0']);
+    await host.run(['--', join(links, 'restic'), 'prune'], path);
+    const rows = ['backup succeeded 0', 'check succeeded 0', 'prune succeeded 0'];
+    expect(rowsOf(served(), id), 'each once').toEqual(rows);
+  });
+
+  test('restic may have a version in its name, and the repository may be named restic', async () => {
+    const { host, id } = newHost();
+    const restic = join(host.directory, 'restic_0.18.1_linux_amd64');
+    copyFileSync(host.program('exit 0'), restic);
+    const args = ['-r', '/srv/restic', 'check', 'restic'];
+    expect(await host.run(['--', restic, ...args])).toMatchObject({ code: 0, stderr: '' });
+    expect(rowsOf(served(), id)).toEqual(['check succeeded 0']);
   });
 
   test('a copy that is named restic does not call itself', async () => {

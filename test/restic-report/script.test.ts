@@ -37,9 +37,28 @@ test.each([
   [['--'], 2],
   [['nonsense'], 2],
   [['backup'], 2],
+  [['flush', 'now'], 2],
+  [['test', 'now'], 2],
+  [['--version', 'now'], 2],
 ])('%j ends with %i, and standard output has only what was asked for', (args, code) => {
   const { status, stdout, stderr } = spawnSync('sh', [SCRIPT, ...args], { encoding: 'utf8' });
   expect(status).toBe(code);
   expect(code === 0 ? stderr : stdout).toBe('');
   expect(stdout + stderr).toContain('restic-report');
+});
+
+test.each([
+  ['without settings', {}, 2, /RESTIC_REPORT_URL is not set, and \/nonexistent does not exist\n/],
+  [
+    'without a place for the spool',
+    { RESTIC_REPORT_URL: 'http://x', RESTIC_REPORT_TOKEN: 't', RESTIC_REPORT_SPOOL: '/proc/x' },
+    1,
+    /the spool \/proc\/x cannot be written\n/,
+  ],
+])('flush %s says so and ends with an error', (_, env, code, words) => {
+  const { status, stderr } = spawnSync('sh', [SCRIPT, 'flush'], {
+    env: { PATH: process.env.PATH, RESTIC_REPORT_CONFIG: '/nonexistent', ...env },
+    encoding: 'utf8',
+  });
+  expect([status, stderr]).toEqual([code, expect.stringMatching(words)]);
 });

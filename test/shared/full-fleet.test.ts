@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_PAGES, PAGE_ROWS, TEXT_START } from '../../src/shared/fleet-layout.ts';
+import {
+  MAX_PAGES,
+  PAGE_ROWS,
+  TEXT_START,
+  viewFleetBuffer,
+} from '../../src/shared/fleet-layout.ts';
+import { FleetReader, PageCopy } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
 import { CopyingReader } from '../support/copying-reader.ts';
 import { hostId } from '../support/scrape-rig.ts';
@@ -34,6 +40,13 @@ function textOf(table: FleetTable, host: string): number {
   throw new Error(`no host ${host}`);
 }
 
+it('a fleet table has room for a million hosts in any order, with 256 bytes of labels each', () => {
+  // A page that is split leaves two half full ones.
+  expect((MAX_PAGES * PAGE_ROWS) / 2).toBeGreaterThan(1_000_000);
+  const { text } = viewFleetBuffer(new FleetTable().buffer);
+  expect(text.byteLength).toBeGreaterThan(1_000_000 * 256);
+});
+
 describe('a fleet table whose pages are all in use', () => {
   it('refuses one host more, and takes it when another one has left', () => {
     const table = fullFleet();
@@ -61,5 +74,36 @@ describe('a fleet table whose pages are all in use', () => {
       add(table, PAGE_ROWS, long);
     }
     expect(textOf(table, long)).toBe(atFirst);
+  });
+});
+
+describe('a fleet table whose memory for labels is full', () => {
+  // 4,096 bytes of labels, a part of the memory without a rest: the last labels end where it ends.
+  const long = '🗄'.repeat(250);
+  const labels = { host: long, agentVersion: long, resticVersion: long, os: long, arch: 'abc' };
+  const addLong = (table: FleetTable, n: number) =>
+    table.upsert({ hostId: hostId(n), online: true, ...labels });
+
+  it('refuses one host more, is read to its last row, and takes a host when another one has left', () => {
+    const table = new FleetTable();
+    const fill = () => {
+      for (;;) addLong(table, table.size);
+    };
+    expect(fill).toThrow(FULL);
+    const { size } = table;
+    expect(size).toBeGreaterThan(65_000);
+    const [reader, copy] = [new FleetReader(table.buffer), new PageCopy()];
+    let rows = 0;
+    reader.read((blocks) => {
+      rows = 0;
+      for (const block of blocks) {
+        reader.copyIfChanged(block, undefined, copy);
+        rows += copy.page.rowCount;
+      }
+    });
+    expect(rows).toBe(size);
+    table.remove(hostId(0));
+    addLong(table, size);
+    expect(table.size).toBe(size);
   });
 });

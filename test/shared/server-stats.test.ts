@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { MAX_AGENT_THREADS } from '../../src/config/settings.ts';
 import {
+  API_CODES,
+  API_REFUSALS,
   CELL,
   DURATION_BOUNDS_SECONDS,
   DURATION_SUM,
@@ -39,6 +41,7 @@ test('a duration that equals the bound of a bucket is in that bucket', () => {
 /** What a thread counts, and the cells that change then, with their values. */
 const COUNTED: [name: string, count: (writer: StatsWriter) => void, cells: [number, number][]][] = [
   ['a connection', (writer) => writer.connection(1), [[CELL.connections, 1]]],
+  ['the end of a connection', (writer) => writer.connection(-1), [[CELL.connections, -1]]],
   ...MESSAGE_TYPES.map((type, at): (typeof COUNTED)[number] => [
     `a message ${type}`,
     (writer) => writer.message(type),
@@ -59,6 +62,24 @@ const COUNTED: [name: string, count: (writer: StatsWriter) => void, cells: [numb
     (writer) => writer.scrape(code),
     [[CELL.scrapes + at, 1]],
   ]),
+  ...API_CODES.map((code, at): (typeof COUNTED)[number] => [
+    `a request of the API with ${code}`,
+    (writer) => writer.apiRequest(code),
+    [[CELL.apiRequests + at, 1]],
+  ]),
+  ...API_REFUSALS.map((reason, at): (typeof COUNTED)[number] => [
+    `a refusal ${reason} of the API`,
+    (writer) => writer.apiRefusal(reason),
+    [[CELL.apiRefusals + at, 1]],
+  ]),
+  [
+    'the duration of a request of the API, in seconds',
+    (writer) => writer.apiDuration(2_500),
+    [
+      [CELL.apiDuration + DURATION_BOUNDS_SECONDS.indexOf(5), 1],
+      [CELL.apiDuration + DURATION_SUM, 2.5],
+    ],
+  ],
   [
     'the duration of a scrape, in seconds',
     (writer) => writer.scrapeDuration(2_500),
