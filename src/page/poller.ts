@@ -7,8 +7,16 @@ export interface PollerOptions {
   readonly isVisible: () => boolean;
 }
 
+const POLL_MS = 5_000;
+/** A longer list is loaded less often: so many hosts cost one pause between two loads. */
+const HOSTS_PER_POLL = 500;
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
+
+/** The time between two loads of so many hosts, in milliseconds. */
+export function pollMs(hosts: number): number {
+  return POLL_MS * Math.max(1, Math.ceil(hosts / HOSTS_PER_POLL));
+}
 
 /** The pause after a number of failures in a row: doubled each time, and spread by up to a half. */
 export function retryMs(failures: number, random = Math.random()): number {

@@ -41,6 +41,10 @@ async function update(page: Page): Promise<void> {
   await page.getByText(/^Live, /).waitFor();
 }
 
+function textsOf(page: Page, selector: string): Promise<string[]> {
+  return page.locator(selector).allTextContents();
+}
+
 needs('chromium').describe('the status page', () => {
   const visit = browserForAll();
   const served = servedForAll();
@@ -145,6 +149,223 @@ needs('chromium').describe('the status page', () => {
     await page.evaluate('scrollTo(0, 500)');
     await page.evaluate(`document.getElementById('search').focus({ preventScroll: true })`);
     await update(page);
-    expect(await page.evaluate('[scrollY, document.activeElement.outerHTML]')).toEqual([500, 'search']);
+    expect(await page.evaluate('[scrollY, document.activeElement.id]')).toEqual([500, 'search']);
+  });
+
+  test('a host is shown from its top, and back leads to where the list was left', async () => {
+    const { page } = await opened();
+    await page.evaluate('scrollTo(0, 700)');
+    await page.locator('#hosts a', { hasText: 'host-' }).nth(30).click();
+    await page.locator('#host').waitFor();
+    expect(await page.evaluate('scrollY')).toBe(0);
+    await page.locator('#back').click();
+    await page.locator('#fleet').waitFor();
+    expect(await page.evaluate('scrollY')).toBe(700);
+    expect(await page.evaluate('history.length'), 'back goes back').toBe(3);
+  });
+
+  test('from the address of a host, back and Escape lead to the list and not away', async () => {
+    const { page } = await openedHost('bad');
+    const host = page.url();
+    for (const leave of ['back', 'Escape']) {
+      await page.goto('about:blank');
+      await page.goto(host);
+      await page.locator('#jobs table').waitFor();
+      if (leave === 'back') await page.locator('#back').click();
+      else await page.keyboard.press(leave);
+      await page.locator('#hosts li').first().waitFor();
+      await page.keyboard.press('Escape'); // has no meaning in the list
+      await update(page);
+      expect(page.url()).toBe(address('#/'));
+    }
+  });
+
+  test('states are switched on and off, and the address has them without an entry in the history', async () => {
+    const { page, requests } = await opened();
+    const before = await page.evaluate('history.length');
+    const pressed = () => page.locator('#filters [aria-pressed=true]').allTextContents();
+    const toggle = async (name: string, shown: string) => {
+      await page.locator('#filters button', { hasText: name }).click();
+      await page.locator('#shown', { hasText: shown }).waitFor();
+    };
+    await toggle('Failed', '1 shown');
+    await toggle('OK', '2 shown');
+    expect(page.url()).toBe(address('#/?state=failed&state=ok'));
+    expect(await pressed()).toEqual(['Failed 1', 'OK 1']);
+    expect(await page.locator('#fleet').getAttribute('class')).not.toContain('loading');
+    await toggle('Failed', '1 shown');
+    expect(await page.locator('#hosts li').allTextContents()).toEqual([
+      expect.stringContaining('well'),
+    ]);
+    expect(await pressed()).toEqual(['OK 1']);
+    expect(await page.evaluate('history.length')).toBe(before);
+    expect(requests.at(-1)).toContain('api/hosts?state=ok&limit=100');
+    await page.goBack();
+    expect(page.url()).toBe('about:blank');
+  });
+
+  test('the search asks once for what was typed, without spaces around it, and leaves the field alone', async () => {
+    const { page, requests } = await opened();
+    await page.locator('#search').pressSequentially(' host-10 ');
+    await page.locator('#shown', { hasText: '6 shown' }).waitFor();
+    await update(page);
+    expect(await page.locator('#search').inputValue()).toBe(' host-10 ');
+    expect(page.url()).toBe(address('#/?search=host-10'));
+    const searches = requests.flatMap((url) => new URL(url).searchParams.getAll('search'));
+    expect(new Set(searches)).toEqual(new Set(['host-10']));
+    await page.locator('#search').fill('host-1000');
+    await page.getByText('No host matches.').waitFor();
+    expect(await textsOf(page, '#hosts, #shown')).toEqual(['', '']);
+    await page.locator('#search').fill('');
+    await page.locator('#hosts li').nth(99).waitFor();
+    expect(await page.locator('#nothing').isVisible()).toBe(false);
+  });
+
+  test('the address of a filtered list shows its filter', async () => {
+    const { page } = await opened();
+    await page.goto('about:blank');
+    await page.goto(address('#/?state=failed&state=ok&search=e'));
+    await page.locator('#hosts li').first().waitFor();
+    expect(await page.locator('#hosts li').count()).toBe(1);
+    expect(await page.locator('#search').inputValue()).toBe('e');
+    expect(await textsOf(page, '#filters [aria-pressed=true]')).toEqual(['Failed 1', 'OK 1']);
+    await page.locator('#hosts a').click();
+    await page.locator('#jobs table').waitFor();
+    expect(await page.locator('#back').getAttribute('href')).toBe(
+      '#/?state=failed&state=ok&search=e',
+    );
+  });
+
+  test('more hosts get the focus that their button had, and another filter starts with 100 again', async () => {
+    const { page, requests } = await opened();
+    await page.locator('#more').focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('107 shown').waitFor();
+    expect(await page.locator('#more').isVisible()).toBe(false);
+    const focused = await page.evaluate('document.activeElement.textContent');
+    expect(focused).toBe(await page.locator('#hosts a').nth(100).textContent());
+    await page.locator('#filters button', { hasText: 'Pending' }).click();
+    await page.getByText('The first 100 shown, worst first.').waitFor();
+    expect(await page.locator('#more').isVisible()).toBe(true);
+    expect(requests.at(-1)).toContain('limit=100');
+  });
+
+  test('the link to the content gives it the focus, and changes no address', async () => {
+    const { page } = await opened();
+    await page.locator('#skip').focus();
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.id')).toBe('main');
+    expect(page.url()).toBe(address('#/'));
+  });
+
+  test('who signs out leaves nothing behind, and is not told of a wrong token', async () => {
+    const { page, requests } = await openedHost('bad');
+    await page.locator('#back').click();
+    await page.locator('#hosts li').first().waitFor();
+    await page.clock.install();
+    await page.locator('#forget').click();
+    await page.locator('#sign-in').waitFor();
+    expect(await page.locator('#hosts li, #jobs table, #facts > div').count()).toBe(0);
+    expect(await page.title()).toBe('restic-manager');
+    expect(await page.locator('#forget').isVisible()).toBe(false);
+    expect(await textsOf(page, '#refusal, #connection')).toEqual(['', '']);
+    expect(await page.locator('#token').getAttribute('aria-invalid')).toBe('false');
+    expect(await page.evaluate('sessionStorage.length')).toBe(0);
+    const before = requests.length;
+    await page.clock.runFor(120_000);
+    expect(requests.length, 'it asks no more').toBe(before);
+  });
+
+  test('the token is not readable while it is typed, and is gone from the field when it was given', async () => {
+    const { page, requests } = await visit();
+    await page.clock.install();
+    await page.goto(address(''));
+    await page.locator('#sign-in').waitFor();
+    const field = page.locator('#token');
+    expect(await field.getAttribute('type')).toBe('password');
+    for (const token of ['wrong', TOKEN]) {
+      expect(await page.evaluate('document.activeElement.id')).toBe('token');
+      await field.fill(` ${token} `);
+      await page.keyboard.press('Enter');
+      if (token !== 'wrong') break;
+      await page.getByText('The server refused this token').waitFor();
+      expect(await field.inputValue()).toBe('');
+      expect(await field.getAttribute('aria-invalid')).toBe('true');
+      const before = requests.length;
+      await page.clock.runFor(120_000);
+      await page.evaluate(`location.hash = '#/?state=ok'`);
+      await page.clock.runFor(1_000);
+      expect(requests.length, 'a refused token is not tried again').toBe(before);
+      expect(await page.getByText('The server refused this token').isVisible()).toBe(true);
+    }
+    await page.locator('#hosts li').first().waitFor();
+    expect(await field.inputValue()).toBe('');
+    expect(await textsOf(page, '#refusal')).toEqual(['']);
+  });
+
+  test('a browser that permits no storage shows the page as well', async () => {
+    const { page, errors } = await visit();
+    await page.addInitScript(`Object.defineProperty(window, 'sessionStorage', {
+      get() { throw new DOMException('denied', 'SecurityError'); } })`);
+    await page.goto(address());
+    await page.locator('#hosts li').first().waitFor();
+    await page.locator('#forget').click();
+    await page.locator('#sign-in').waitFor();
+    expect(errors).toEqual([]);
+  });
+
+  test('asks at once when the network is back', async () => {
+    const { page } = await opened();
+    await page.clock.install(); // no poll by itself
+    await page.context().setOffline(true);
+    await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+    const notice = page.locator('#notice', { hasText: 'The server does not answer.' });
+    await notice.waitFor();
+    expect(await textsOf(page, '#connection')).toEqual(['Not connected']);
+    expect(await page.locator('body').getAttribute('class')).toBe('stale');
+    expect(await textsOf(page, '#live')).toEqual(await notice.allTextContents());
+    await page.context().setOffline(false);
+    await page.getByText(/^Live, /).waitFor();
+    expect(await textsOf(page, '#live')).toEqual(['Connected again.']);
+    expect(await page.locator('body').getAttribute('class')).toBe('live');
+    expect(await page.locator('#notice').isVisible()).toBe(false);
+  });
+
+  test('an answer that is an error keeps the list, and is announced once', async () => {
+    const { page } = await opened();
+    await page.clock.install();
+    await page.route('**/api/fleet', (route) => route.fulfill({ status: 503, body: 'no' }));
+    const ask = () =>
+      page.evaluate(`document.getElementById('connection').textContent = '';
+      document.dispatchEvent(new Event('visibilitychange'))`);
+    await ask();
+    await page.locator('#notice', { hasText: 'The server cannot answer now (503).' }).waitFor();
+    expect(await page.locator('#hosts li').count()).toBe(100);
+    await page.evaluate(`document.getElementById('live').textContent = ''`);
+    await ask();
+    await page.getByText('Not connected').waitFor();
+    expect(await textsOf(page, '#live')).toEqual(['']);
+  });
+
+  test('a host whose details cannot be read stays in view, and is not said to be removed', async () => {
+    const { page } = await openedHost('bad');
+    await page.route('**/api/hosts/*', (route) => route.fulfill({ status: 503, body: '' }));
+    await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+    await page.locator('#notice', { hasText: '(503)' }).waitFor();
+    expect(await page.locator('#jobs table').count()).toBe(1);
+    expect(await textsOf(page, '#host-name bdi')).toEqual(['bad']);
+  });
+
+  test('a row that moves keeps the focus', async () => {
+    const { page } = await opened();
+    await page.route('**/api/hosts?*', async (route) => {
+      const response = await route.fetch();
+      const { hosts, next } = await response.json();
+      await route.fulfill({ response, json: { hosts: hosts.reverse(), next } });
+    });
+    await page.locator('#hosts a', { hasText: 'well' }).focus();
+    await update(page);
+    expect(await page.locator('#hosts a').nth(98).textContent()).toBe('well');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('well');
   });
 });
