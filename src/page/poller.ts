@@ -36,7 +36,7 @@ export class Poller {
     this.#options = options;
   }
 
-  /** Runs the task now. One that is running is given up. */
+  /** Runs the task now, or when the page becomes visible. One that is running is given up. */
   now(): void {
     this.stop();
     this.#isStopped = false;
@@ -54,9 +54,7 @@ export class Poller {
 
   /** Must be called when the page becomes visible or hidden. */
   visibilityChanged(): void {
-    if (this.#isStopped) return;
-    if (this.#options.isVisible()) this.now();
-    else clearTimeout(this.#timer);
+    if (!this.#isStopped && this.#options.isVisible()) this.now();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -67,7 +65,7 @@ export class Poller {
       if (signal.aborted) return;
       this.#failures++;
     }
-    if (signal.aborted || !this.#options.isVisible()) return;
+    if (signal.aborted) return;
     const pause = this.#failures === 0 ? this.#options.intervalMs() : retryMs(this.#failures);
     this.#timer = setTimeout(() => this.now(), pause);
   }

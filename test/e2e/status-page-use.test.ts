@@ -87,6 +87,13 @@ needs('chromium').describe('the status page', () => {
       `Pending ${PENDING}`,
     ]);
     expect(await page.locator('#filters .zero').count()).toBe(4);
+    const widths = await page.evaluate(`['failed', 'ok', 'never'].map((state) =>
+      document.querySelector('#bar .' + state).getBoundingClientRect().width)`);
+    expect(widths, 'a state with few hosts is visible').toEqual([
+      expect.toSatisfy((width) => width >= 4),
+      expect.toSatisfy((width) => width >= 4),
+      0,
+    ]);
     const rows = await page.locator('#hosts li').allTextContents();
     expect(rows.slice(0, 3)).toEqual([
       expect.stringMatching(
@@ -141,10 +148,18 @@ needs('chromium').describe('the status page', () => {
     await update(page);
     expect(await page.locator('details[open]').count()).toBe(1);
     expect(await page.evaluate('document.activeElement.tagName')).toBe('SUMMARY');
+    await page.locator('summary').click();
+    await update(page);
+    expect(await page.locator('details[open]').count()).toBe(0);
+    await page.locator('summary').click();
     await page.locator('#back').focus();
     await update(page);
     expect(await page.evaluate('document.activeElement.id')).toBe('back');
     await page.keyboard.press('Enter');
+    await page.locator('#hosts a', { hasText: 'bad' }).click();
+    await page.locator('#jobs details').waitFor();
+    expect(await page.locator('details[open]').count(), 'only until the host is left').toBe(0);
+    await page.keyboard.press('Escape');
     await page.locator('#hosts li').first().waitFor();
     await page.evaluate('scrollTo(0, 500)');
     await page.evaluate(`document.getElementById('search').focus({ preventScroll: true })`);
@@ -354,6 +369,11 @@ needs('chromium').describe('the status page', () => {
     await page.locator('#notice', { hasText: '(503)' }).waitFor();
     expect(await page.locator('#jobs table').count()).toBe(1);
     expect(await textsOf(page, '#host-name bdi')).toEqual(['bad']);
+    await page.locator('#back').click();
+    await page.locator('#hosts a', { hasText: 'well' }).click();
+    await page.locator('#host').waitFor();
+    expect(await textsOf(page, '#host-name'), 'nothing of the other host').toEqual(['Loading']);
+    expect(await page.locator('#jobs table, #facts > div, #host-reasons > *').count()).toBe(0);
   });
 
   test('a row that moves keeps the focus', async () => {

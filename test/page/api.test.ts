@@ -113,6 +113,8 @@ test('a server that does not answer is given up after ten seconds', async () => 
 
 test('a request that the page gives up ends with the reason, which is no error of the API', async () => {
   const giveUp = new AbortController();
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(NEVER);
+  onTestFinished(() => timeout.mockRestore());
   await serving(() => giveUp.abort('given up'));
   await expect(new Api('a').fleet(giveUp.signal)).rejects.toBe('given up');
 });

@@ -12,6 +12,7 @@ import {
   type Reason,
   reasons,
   runningJobs,
+  STATE_LABELS,
 } from '../../src/page/words.ts';
 
 const NOW = Date.parse('2026-11-26T12:00:00Z');
@@ -185,6 +186,18 @@ test('counts in words', () => {
   expect(alerts(0, 0, 0)).toBe('none');
   expect(alerts(2, 1, 0)).toBe('2 critical, 1 warning');
   expect(alerts(0, 1_200, 3)).toBe('1,200 warnings, 3 info');
+});
+
+test('a state has a short name for a row', () => {
+  expect(STATE_LABELS).toEqual({
+    failed: 'Failed',
+    never: 'Never',
+    overdue: 'Overdue',
+    offline: 'Offline',
+    alerts: 'Alerts',
+    ok: 'OK',
+    pending: 'Pending',
+  });
 });
 
 test.each<[Partial<Job>, string]>([
