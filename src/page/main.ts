@@ -60,6 +60,7 @@ let listScroll = 0;
 let openedHost: string | undefined;
 let cameFromList = false;
 let wantedHosts = HOSTS_PER_CLICK;
+let searchTimer: ReturnType<typeof setTimeout> | undefined;
 /** How far the clock of the server is ahead of the browser's. */
 let clockAheadMs = 0;
 
@@ -229,13 +230,18 @@ function navigate(): void {
 
 function toggleState(state: State): void {
   if (route.view !== 'list') return;
-  const { states, search } = route.filter;
+  const { states } = route.filter;
   const others = states.filter((other) => other !== state);
-  setFilter(others.length === states.length ? [...states, state] : others, search);
+  setFilter(others.length === states.length ? [...states, state] : others);
 }
 
-/** Shows other hosts. Replaces the entry in the history, so that back leaves the list. */
-function setFilter(states: readonly State[], search: string): void {
+/**
+ * Shows other hosts: those in one of the states that have in their name what the field for the search contains. Replaces
+ * the entry in the history, so that back leaves the list.
+ */
+function setFilter(states: readonly State[]): void {
+  clearTimeout(searchTimer);
+  const search = searchInput.value.trim();
   wantedHosts = HOSTS_PER_CLICK;
   sections.list.classList.add('loading');
   history.replaceState(null, '', listFragment({ states, search }));
@@ -247,11 +253,10 @@ function leaveHost(): void {
   else location.hash = listRoute;
 }
 
-let searchTimer: ReturnType<typeof setTimeout> | undefined;
 searchInput.addEventListener('input', () => {
   clearTimeout(searchTimer);
   searchTimer = setTimeout(() => {
-    if (route.view === 'list') setFilter(route.filter.states, searchInput.value.trim());
+    if (route.view === 'list') setFilter(route.filter.states);
   }, SEARCH_DELAY_MS);
 });
 byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {

@@ -584,6 +584,9 @@ describe('the command line', () => {
     for (const name of ['serve', 'hosts', 'import', 'demo']) {
       expect(overview.stdout).toMatch(new RegExp(`^ +${name} `, 'm'));
     }
+    const help = (await run('help hosts')).stdout;
+    for (const flag of ['add --stdin', 'list [--json]', 'show HOST_ID [--json]', '--config FILE'])
+      expect(help).toContain(flag);
     for (const line of ['', 'help', '-h']) expect(await run(line), line).toEqual(overview);
     await Promise.all(
       ['serve', 'hosts', 'hosts add', 'hosts list', 'hosts remove', 'import', 'demo'].map(
