@@ -86,6 +86,9 @@ it('a host is shown with all that is known, and nothing that a terminal would ex
     '    one',
     '    \\u001b[2Jtwo',
   ]);
+  expect(readable({ lastBackup: { finishedAtMs: 0, succeeded: true } })).toContain(
+    '\nLast backup   1970-01-01T00:00:00.000Z ok\n',
+  );
   expect(readable({ jobs: [RUNNING] })).toContain('\nLast job, newest first:\n');
 });
 
