@@ -545,7 +545,6 @@ describe('the command line', () => {
       ['hosts add one --json', 'hosts'],
       ['hosts remove', 'hosts'],
       ['hosts remove one two', 'hosts'],
-      ['import extra', 'import'],
       ['import --nope', 'import'],
       ['demo --nope', 'demo'],
       ['nope', undefined],
@@ -563,6 +562,11 @@ describe('the command line', () => {
         ]);
       }),
     );
+  });
+
+  test('import takes one directory', async () => {
+    const { code, stderr } = await run('import --from here there');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('unexpected argument "there"')]);
   });
 
   test('all faults of the settings are told, each in a line, and the exit code is 2', async () => {
