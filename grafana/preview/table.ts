@@ -30,12 +30,11 @@ export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs:
     throw new Error('the preview does not support these transformations');
   }
   const options: OrganizeOptions = organize.options;
-  const names = Object.keys(options.indexByName).sort(
-    (a, b) => Number(options.indexByName[a]) - Number(options.indexByName[b]),
-  );
+  const unsorted = merged(frames, nowMs);
+  const names = namesOf(unsorted, options);
   const { field, desc } = sortBy.options.sort[0];
   const sortName = names.find((name) => options.renameByName[name] === field);
-  const rows = merged(frames).sort((a, b) => {
+  const rows = unsorted.sort((a, b) => {
     const order = Number(a.get(sortName ?? '')) - Number(b.get(sortName ?? ''));
     return desc ? -order : order;
   });
@@ -52,8 +51,17 @@ export function tableOf(panel: Panel, frames: ReadonlyMap<string, Frame>, nowMs:
   };
 }
 
+/** The names of the columns: those with a place in their order, then all others that are not excluded. */
+function namesOf(rows: readonly Row[], { indexByName, excludeByName }: OrganizeOptions): string[] {
+  const placed = Object.keys(indexByName).sort(
+    (a, b) => Number(indexByName[a]) - Number(indexByName[b]),
+  );
+  const all = [...placed, ...rows.flatMap((row) => [...row.keys()])];
+  return [...new Set(all)].filter((name) => !excludeByName[name]);
+}
+
 /** Puts all values into one row that agree in the labels which all frames have. */
-function merged(frames: ReadonlyMap<string, Frame>): Row[] {
+function merged(frames: ReadonlyMap<string, Frame>, nowMs: number): Row[] {
   const rows = new Map<string, Row>();
   const all = [...frames.values()].flat();
   const shared = Object.keys(all[0]?.labels ?? {}).filter((label) =>
@@ -62,7 +70,7 @@ function merged(frames: ReadonlyMap<string, Frame>): Row[] {
   for (const [refId, frame] of frames) {
     for (const { labels, value } of frame) {
       const key = JSON.stringify(shared.map((label) => labels[label]));
-      const row: Row = rows.get(key) ?? new Map();
+      const row: Row = rows.get(key) ?? new Map([['Time', nowMs]]);
       for (const [label, text] of Object.entries(labels)) row.set(label, text);
       rows.set(key, row.set(`Value #${refId}`, value));
     }

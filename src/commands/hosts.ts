@@ -22,7 +22,8 @@ export const hosts: Command = {
   usage: `restic-manager hosts add NAME…           enrol hosts; print the token of each, once
        restic-manager hosts add --stdin         the same, one name per line of standard input
        restic-manager hosts list [--json]       list hosts with status, last backup and open alerts
-       restic-manager hosts show HOST_ID        show one host: its agent, alerts and last 20 jobs with their errors
+       restic-manager hosts show HOST_ID [--json]
+                                                show one host: its agent, alerts and last 20 jobs with their errors
        restic-manager hosts token HOST_ID       replace the token of a host; the old one stops working
        restic-manager hosts rename HOST_ID NAME
        restic-manager hosts remove HOST_ID      remove a host, its jobs and its alerts

@@ -20,7 +20,7 @@ export function introduction({ hosts, url, token, takenPort, restic }: Introduct
   const quoted = metrics.includes('[') ? `'${metrics}'` : metrics;
   return `restic-manager demo: a control plane with a temporary database, and simulated
 agents of ${hosts} host${hosts === 1 ? '' : 's'}. They report hours of backups within seconds. Some jobs
-fail, and some hosts stay offline.${restic ? REAL_HOSTS : ''} Ctrl-C stops the demo and deletes its data.
+fail, and some hosts stay offline.${restic ? REAL_HOSTS : ' '}Ctrl-C stops the demo and deletes its data.
 
 Open this in a browser to see which hosts need attention:
 
@@ -53,7 +53,8 @@ const PROMETHEUS = '127.0.0.1:9190';
 const REAL_HOSTS = `
 
 Three more hosts, restic-1 to restic-3, run the real restic every few seconds,
-and bin/restic-report reports each run.`;
+and bin/restic-report reports each run.
+`;
 
 function scrapeConfig(target: string, token: string): string {
   return `global:

@@ -42,7 +42,8 @@ export class Api {
   async #get<Answer>(path: string, signal: AbortSignal): Promise<Answer> {
     const token = this.#token;
     if (token !== undefined && !VALID_TOKEN.test(token)) throw new ApiError(401, true);
-    const headers: HeadersInit = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    const headers: Record<string, string> =
+      token === undefined ? {} : { Authorization: `Bearer ${token}` };
     try {
       const response = await fetch(path, {
         headers,
@@ -53,7 +54,7 @@ export class Api {
       if (!response.ok) {
         throw new ApiError(response.status, response.headers.has('WWW-Authenticate'));
       }
-      return await response.json();
+      return (await response.json()) as Answer;
     } catch (error) {
       signal.throwIfAborted();
       throw error instanceof ApiError ? error : new ApiError(0, false);

@@ -58,11 +58,23 @@ export function timeElement(iso: string, text: string, title: string): HTMLTimeE
   return created;
 }
 
-/** Replaces the children, unless they would look the same. Keeps a selection and the focus. */
+/**
+ * Gives an element other children, and replaces only nodes that look different. A selection and the focus
+ * elsewhere stay.
+ */
 export function replaceIfChanged(target: HTMLElement, ...children: Child[]): void {
-  const created = element('div', '', ...children);
-  const isSame =
-    created.childNodes.length === target.childNodes.length &&
-    [...created.childNodes].every((node, index) => target.childNodes[index]?.isEqualNode(node));
-  if (!isSame) target.replaceChildren(...created.childNodes);
+  replaceDifferent(target, element('div', '', ...children));
+}
+
+function replaceDifferent(target: Node, wanted: Node): void {
+  const old = [...target.childNodes];
+  const created = [...wanted.childNodes];
+  for (const [index, node] of created.entries()) {
+    const before = old[index];
+    if (before === undefined) target.appendChild(node);
+    else if (before.isEqualNode(node)) continue;
+    else if (before.cloneNode().isEqualNode(node.cloneNode())) replaceDifferent(before, node);
+    else before.replaceWith(node);
+  }
+  for (const node of old.slice(created.length)) node.remove();
 }

@@ -14,6 +14,8 @@ export class HostView {
   readonly #facts = byId('facts', HTMLElement);
   readonly #alerts = byId('host-alerts', HTMLElement);
   readonly #jobs = byId('jobs', HTMLElement);
+  /** The ids of the jobs whose errors the user has unfolded. */
+  readonly #unfolded = new Set<string>();
 
   show(host: HostDetails, nowMs: number): void {
     const badge = element('span', `badge ${host.state}`, STATE_LABELS[host.state]);
@@ -21,12 +23,13 @@ export class HostView {
     replaceIfChanged(this.#reasons, ...reasonNodes(reasons(host, nowMs, causeIn(host))));
     replaceIfChanged(this.#facts, ...facts(host, nowMs));
     replaceIfChanged(this.#alerts, ...alerts(host.alerts, nowMs));
-    replaceIfChanged(this.#jobs, ...jobs(host.jobs, nowMs));
+    replaceIfChanged(this.#jobs, ...jobs(host.jobs, nowMs, this.#unfolded));
   }
 
   /** While the host is loaded. */
   clear(heading: string): void {
     setText(this.#name, heading);
+    this.#unfolded.clear();
     for (const part of [this.#reasons, this.#facts, this.#alerts, this.#jobs]) {
       part.replaceChildren();
     }
@@ -81,7 +84,7 @@ function alerts(open: readonly Alert[], nowMs: number): Node[] {
   return [element('h3', '', 'Open alerts'), element('ul', '', ...items)];
 }
 
-function jobs(last: readonly Job[], nowMs: number): Node[] {
+function jobs(last: readonly Job[], nowMs: number, unfolded: Set<string>): Node[] {
   const heading = element('h3', '', last.length === 0 ? 'No jobs yet' : 'Last jobs');
   if (last.length === 0) return [heading];
   const names = ['Started', 'Job', 'Result', 'Duration', 'Added'];
@@ -90,14 +93,14 @@ function jobs(last: readonly Job[], nowMs: number): Node[] {
     cell.scope = 'col';
     return cell;
   });
-  const bodies = last.map((job) => jobRows(job, nowMs));
+  const bodies = last.map((job) => jobRows(job, nowMs, unfolded));
   const table = element('table', '', element('thead', '', element('tr', '', ...head)), ...bodies);
   heading.id = 'jobs-title';
   table.setAttribute('aria-labelledby', heading.id);
   return [heading, table];
 }
 
-function jobRows(job: Job, nowMs: number): HTMLElement {
+function jobRows(job: Job, nowMs: number, unfolded: Set<string>): HTMLElement {
   const startedMs = Date.parse(job.started_at);
   const endMs = job.finished_at === null ? nowMs : Date.parse(job.finished_at);
   const cells = [
@@ -108,18 +111,25 @@ function jobRows(job: Job, nowMs: number): HTMLElement {
     element('td', 'added', job.bytes_added === null ? '' : bytes(job.bytes_added)),
   ];
   const body = element('tbody', job.status, element('tr', '', ...cells));
+  body.dataset.job = job.job_id; // so that no job takes the place of another one
   if (job.error !== null && job.error.trim() !== '') {
-    const cell = element('td', 'error', errorText(job.error.trimEnd()));
+    const cell = element('td', 'error', errorText(job.error.trimEnd(), job.job_id, unfolded));
     cell.colSpan = cells.length;
     body.append(element('tr', '', cell));
   }
   return body;
 }
 
-function errorText(error: string): HTMLElement {
+function errorText(error: string, jobId: string, unfolded: Set<string>): HTMLElement {
   const lines = error.split('\n').length;
   const all = element('pre', '', foreign(error));
   if (lines <= SHORT_LINES) return all;
   const summary = element('summary', '', foreign(lastLine(error)), ` (${count(lines, 'line')})`);
-  return element('details', '', summary, all);
+  const details = element('details', '', summary, all);
+  details.open = unfolded.has(jobId);
+  details.addEventListener('toggle', () => {
+    if (details.open) unfolded.add(jobId);
+    else unfolded.delete(jobId);
+  });
+  return details;
 }

@@ -8,8 +8,9 @@ import { FleetView } from './fleet-view.ts';
 import { HostList } from './host-list.ts';
 import { HostView } from './host-view.ts';
 import { JobRate } from './job-rate.ts';
+import { listEnd } from './list-end.ts';
 import type { Fleet, Host, HostDetails, State } from './model.ts';
-import { Poller } from './poller.ts';
+import { Poller, pollMs } from './poller.ts';
 import { listFragment, parseRoute, type Route, tokenIn } from './route.ts';
 import { forgetToken, savedToken, saveToken } from './token.ts';
 import { number } from './units.ts';
@@ -20,12 +21,7 @@ import { needingAttention } from './words.ts';
  * the views.
  */
 
-const POLL_MS = 5_000;
-/** A longer list is loaded less often: so many hosts cost one interval of polling. */
-const HOSTS_PER_INTERVAL = 500;
 const HOSTS_PER_CLICK = 100;
-/** A longer list helps nobody. Filters and the search find the others. */
-const MAX_HOSTS = 2_000;
 const SEARCH_DELAY_MS = 250;
 
 const title = document.title;
@@ -51,8 +47,7 @@ const causes = new Causes();
 const announcer = new Announcer();
 const poller = new Poller({
   task: load,
-  intervalMs: () =>
-    POLL_MS * (route.view === 'list' ? Math.ceil(hostList.length / HOSTS_PER_INTERVAL) || 1 : 1),
+  intervalMs: () => pollMs(route.view === 'list' ? hostList.length : 1),
   isVisible: () => document.visibilityState === 'visible',
 });
 
@@ -65,6 +60,7 @@ let listScroll = 0;
 let openedHost: string | undefined;
 let cameFromList = false;
 let wantedHosts = HOSTS_PER_CLICK;
+let searchTimer: ReturnType<typeof setTimeout> | undefined;
 /** How far the clock of the server is ahead of the browser's. */
 let clockAheadMs = 0;
 
@@ -142,19 +138,13 @@ function showHosts(hosts: readonly Host[], hasMore: boolean): void {
   sections.list.classList.remove('loading');
   nothing.hidden = hosts.length > 0;
   setText(nothing, listRoute === '#/' ? NO_HOSTS : 'No host matches.');
-  moreButton.hidden = !hasMore || hosts.length >= MAX_HOSTS;
-  if (hadFocus && moreButton.hidden) hostList.focusAt(before);
-  setText(byId('shown', HTMLElement), shownText(hosts.length, hasMore));
+  const { text, canShowMore } = listEnd(hosts.length, hasMore);
+  setText(byId('shown', HTMLElement), text);
+  moreButton.hidden = !canShowMore;
+  if (hadFocus && !canShowMore) hostList.focusAt(before);
 }
 
 const NO_HOSTS = 'Enrol a host with: restic-manager hosts add NAME. It appears here by itself.';
-
-function shownText(hosts: number, hasMore: boolean): string {
-  if (hosts === 0) return '';
-  if (!hasMore) return `${number(hosts)} shown`;
-  const hint = hosts >= MAX_HOSTS ? ' Filter or search to see the others.' : '';
-  return `The first ${number(hosts)} shown, worst first.${hint}`;
-}
 
 function showLive(): void {
   connection.live(Date.now());
@@ -240,13 +230,18 @@ function navigate(): void {
 
 function toggleState(state: State): void {
   if (route.view !== 'list') return;
-  const { states, search } = route.filter;
+  const { states } = route.filter;
   const others = states.filter((other) => other !== state);
-  setFilter(others.length === states.length ? [...states, state] : others, search);
+  setFilter(others.length === states.length ? [...states, state] : others);
 }
 
-/** Shows other hosts. Replaces the entry in the history, so that back leaves the list. */
-function setFilter(states: readonly State[], search: string): void {
+/**
+ * Shows other hosts: those in one of the states that have in their name what the field for the search contains. Replaces
+ * the entry in the history, so that back leaves the list.
+ */
+function setFilter(states: readonly State[]): void {
+  clearTimeout(searchTimer);
+  const search = searchInput.value.trim();
   wantedHosts = HOSTS_PER_CLICK;
   sections.list.classList.add('loading');
   history.replaceState(null, '', listFragment({ states, search }));
@@ -258,11 +253,10 @@ function leaveHost(): void {
   else location.hash = listRoute;
 }
 
-let searchTimer: ReturnType<typeof setTimeout> | undefined;
 searchInput.addEventListener('input', () => {
   clearTimeout(searchTimer);
   searchTimer = setTimeout(() => {
-    if (route.view === 'list') setFilter(route.filter.states, searchInput.value.trim());
+    if (route.view === 'list') setFilter(route.filter.states);
   }, SEARCH_DELAY_MS);
 });
 byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {

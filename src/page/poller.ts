@@ -7,8 +7,16 @@ export interface PollerOptions {
   readonly isVisible: () => boolean;
 }
 
+const POLL_MS = 5_000;
+/** A longer list is loaded less often: so many hosts cost one pause between two loads. */
+const HOSTS_PER_POLL = 500;
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 60_000;
+
+/** The time between two loads of so many hosts, in milliseconds. */
+export function pollMs(hosts: number): number {
+  return POLL_MS * Math.max(1, Math.ceil(hosts / HOSTS_PER_POLL));
+}
 
 /** The pause after a number of failures in a row: doubled each time, and spread by up to a half. */
 export function retryMs(failures: number, random = Math.random()): number {
@@ -28,7 +36,7 @@ export class Poller {
     this.#options = options;
   }
 
-  /** Runs the task now. One that is running is given up. */
+  /** Runs the task now, or when the page becomes visible. One that is running is given up. */
   now(): void {
     this.stop();
     this.#isStopped = false;
@@ -46,9 +54,7 @@ export class Poller {
 
   /** Must be called when the page becomes visible or hidden. */
   visibilityChanged(): void {
-    if (this.#isStopped) return;
-    if (this.#options.isVisible()) this.now();
-    else clearTimeout(this.#timer);
+    if (!this.#isStopped && this.#options.isVisible()) this.now();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -59,7 +65,7 @@ export class Poller {
       if (signal.aborted) return;
       this.#failures++;
     }
-    if (signal.aborted || !this.#options.isVisible()) return;
+    if (signal.aborted) return;
     const pause = this.#failures === 0 ? this.#options.intervalMs() : retryMs(this.#failures);
     this.#timer = setTimeout(() => this.now(), pause);
   }

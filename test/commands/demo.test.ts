@@ -1,7 +1,8 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
@@ -65,6 +66,7 @@ describe('a small fleet', () => {
         ],
       });
 
+      const gone = /^rm_host_agent_online\{.*,host="app-01\.fra"\} 0$/m;
       const failing = /^rm_host_last_backup_success\{.*,host="db-01\.fra"\} 0$/m;
       const body = await eventually(async () => {
         const { stdout } = await shell(curl);
@@ -76,6 +78,7 @@ describe('a small fleet', () => {
         expect(values(stdout, 'rm_host_last_backup_success')).toHaveLength(9);
         expect(values(stdout, 'rm_host_repo_size_bytes')).toHaveLength(10);
         expect(stdout).toMatch(failing);
+        expect(stdout, 'the agent that never comes back').toMatch(gone);
         expect(stdout).toMatch(/rm_host_repo_status\{.*status="init_failed"\} 1/);
         return stdout;
       }, 50_000);
@@ -91,6 +94,7 @@ describe('a small fleet', () => {
       expect(sample(body, 'rm_active_alerts{severity="critical"}')).toBeGreaterThan(0);
       expect(sample(body, 'rm_active_alerts{severity="warning"}')).toBeGreaterThan(0);
       expect(body).toContain('host="laptop-zoë"');
+      expect(new Set(values(body, 'rm_host_backup_interval_seconds'))).toEqual(new Set([86_400]));
       const labels = 'kind="backup",status="succeeded"';
       const sum = sample(body, `rm_job_duration_seconds_sum{${labels}}`) ?? 0;
       expect(sum / jobCount(body, 'backup', 'succeeded')).toBeGreaterThan(60);
@@ -156,8 +160,19 @@ describe('a small fleet', () => {
 needs('restic', 'curl').describe('--restic', () => {
   test('adds three hosts with real repositories, and leaves nothing behind', async () => {
     const args = ['--hosts', '1', '--listen', '127.0.0.1:0', '--restic'];
-    const { demo, temporaryFiles } = startDemo(args);
+    const cache = temporaryDirectory();
+    const { demo, temporaryFiles } = startDemo(args, {
+      XDG_CACHE_HOME: cache,
+      // Those of the user's own backups, with which restic and restic-report would do something else.
+      RESTIC_REPOSITORY_FILE: '/does/not/exist',
+      RESTIC_PASSWORD_FILE: '/does/not/exist',
+      RESTIC_PASSWORD_COMMAND: 'false',
+      RESTIC_REPORT_CONFIG: '/does/not/exist',
+      RESTIC_REPORT_TOKEN_FILE: '/does/not/exist',
+      RESTIC_REPORT_CACERT: '/does/not/exist',
+    });
     const [curl] = await demo.output(/^curl .*$/m);
+    expect(demo.stdout).toContain('restic-1 to restic-3');
     await eventually(async () => {
       const { stdout } = await shell(curl);
       const hosts = stdout.matchAll(/^rm_host_agent_reports_by_http{.*host="(.*)"} 1$/gm);
@@ -173,11 +188,29 @@ needs('restic', 'curl').describe('--restic', () => {
         expect(stdout).toMatch(row('rm_host_snapshot_count', '[1-9]'));
         expect(stdout).toMatch(row('rm_host_repo_size_bytes', '[1-9]\\d+'));
         expect(stdout).toMatch(row('rm_host_info', '1'));
+        expect(stdout).toMatch(row('rm_host_backup_interval_seconds', '20'));
       }
     }, 50_000);
     expect(await demo.end('SIGINT')).toBe(0);
     expect(temporaryFiles()).toEqual([]);
+    expect(readdirSync(cache)).toEqual([]);
   });
+});
+
+test('ends with 1 and leaves nothing behind when the simulated agents cannot go on', async () => {
+  const preload = join(temporaryDirectory(), 'broken.mjs');
+  writeFileSync(
+    preload,
+    `import { isMainThread, workerData } from 'node:worker_threads';
+    if (!isMainThread && workerData?.hosts !== undefined) throw new Error('broken agents');`,
+  );
+  const { demo, temporaryFiles } = startDemo(['--hosts', '2', '--listen', '127.0.0.1:0'], {
+    NODE_OPTIONS: `--import=${preload}`,
+  });
+  expect(await demo.exited).toBe(1);
+  expect(demo.stderr).toMatch(/fatal error, exiting/);
+  expect(demo.stderr).toContain('broken agents');
+  expect(temporaryFiles()).toEqual([]);
 });
 
 test('--restic says which program is missing', async () => {

@@ -155,6 +155,23 @@ test('a second signal while it shuts down changes nothing', async () => {
   ]);
 });
 
+// As when a timer that renews the certificate tells a server to reload that a supervisor starts just then.
+test('SIGHUP does not end a server whose start has just begun', async () => {
+  const preload = join(temporaryDirectory(), 'early.mjs');
+  writeFileSync(
+    preload,
+    `import { registerHooks } from 'node:module';
+    registerHooks({
+      load(url, context, next) {
+        if (url.endsWith('/commands/serve.ts')) process.kill(process.pid, 'SIGHUP');
+        return next(url, context);
+      },
+    });`,
+  );
+  const served = await Served.start({ NODE_OPTIONS: `--import=${preload}` });
+  expect(await served.stop()).toBe(0);
+});
+
 /** A module by which the store thread stands still from SIGUSR2 on, as it does on a disk that hangs. */
 function standstill(): string {
   const file = join(temporaryDirectory(), 'standstill.mjs');

@@ -196,3 +196,46 @@ test('an agent that cannot connect tries again, at least every 30 seconds', asyn
   }
   expect(presence, 'it was never connected').toEqual([]);
 });
+
+test('an agent has one connection, however often and how soon it is told to connect', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  let connections = 0;
+  server.on('connection', () => connections++);
+  let connecting = nextConnection(server);
+  client.connect();
+  client.connect();
+  const first = await connecting;
+  first.send('welcome', WELCOME);
+  while (presence.at(-1) !== true) await setImmediate();
+  await client.disconnect();
+  connecting = nextConnection(server);
+  client.connect();
+  vi.advanceTimersByTime(1_000); // the pause after a connection that was cut off
+  const second = await connecting;
+  second.send('welcome', WELCOME);
+  while (presence.at(-1) !== true) await setImmediate();
+  expect(connections).toBe(2);
+});
+
+test('each report has an id of its own, and is acknowledged by it alone', async () => {
+  const { server, url } = await startServer();
+  const { client } = clientOf(url);
+  const connecting = nextConnection(server);
+  client.connect();
+  const { receive, send } = await connecting;
+  await receive();
+  send('welcome', WELCOME);
+  const done: number[] = [];
+  const reports = [1, 2].map((n) => client.report('repo.stats', { n }).then(() => done.push(n)));
+  const ids = [(await receive()).id, (await receive()).id];
+  expect(new Set(ids).size).toBe(2);
+  send('ack', { id: 'unknown' });
+  send('ack', { id: ids[1] });
+  await reports[1];
+  expect(done).toEqual([2]);
+  send('ack', { id: ids[0] });
+  await reports[0];
+});

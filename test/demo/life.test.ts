@@ -47,6 +47,7 @@ describe('a steady host', () => {
     let last = first;
     let grew = 0;
     let shrank = 0;
+    let forgot = 0;
     for (let job = 0; job < 5_000; job++) {
       const { kind, status } = life.next();
       const stats = life.changedStats();
@@ -57,12 +58,18 @@ describe('a steady host', () => {
         expect(kind).toBe('prune');
         shrank++;
       }
+      if (stats.snapshotCount < last.snapshotCount) {
+        expect(kind).toBe('forget');
+        forgot++;
+      }
       expect(Number.isSafeInteger(stats.totalSizeBytes)).toBe(true);
       expect(stats.snapshotCount).toBeGreaterThan(0);
       last = stats;
     }
     expect(grew).toBeGreaterThan(100);
     expect(shrank).toBeGreaterThan(10);
+    expect(forgot).toBeGreaterThan(100);
+    expect(last?.snapshotCount, 'forget keeps their number').toBeLessThan(150);
     const growth = (last?.totalSizeBytes ?? 0) / (first?.totalSizeBytes ?? 0);
     expect(growth).toBeGreaterThan(0.3);
     expect(growth).toBeLessThan(3);
@@ -97,4 +104,45 @@ test('a host that was never backed up has an empty repository', () => {
   const jobs = [...life.past(), ...jobsOf(life, 100)];
   expect(jobs.some(({ kind }) => kind === 'backup')).toBe(false);
   expect(life.changedStats()?.snapshotCount).toBe(0);
+});
+
+test('every check and prune of a damaged host fails, and its backups do not', () => {
+  const life = lifeOf('damaged');
+  const past = life.past();
+  expect(past.at(-1)).toMatchObject({ kind: 'check', status: 'failed' });
+  expect(past.at(-1)?.finishedAgoMs).toBeLessThan(past.at(-2)?.finishedAgoMs ?? 0);
+  const jobs = jobsOf(life, 1_000);
+  const of = (kind: string) => jobs.filter((job) => job.kind === kind);
+  for (const { status } of [...of('check'), ...of('prune')]) expect(status).toBe('failed');
+  expect(of('backup').filter(({ status }) => status === 'succeeded').length).toBeGreaterThan(300);
+});
+
+test('a stale host has not been backed up for a week, and is not backed up', () => {
+  const life = lifeOf('stale');
+  const backups = life.past().filter(({ kind }) => kind === 'backup');
+  const DAY = 86_400_000;
+  expect(backups.length).toBeGreaterThan(0);
+  for (const { finishedAgoMs } of backups) expect(finishedAgoMs).toBeGreaterThan(7 * DAY);
+  const later = jobsOf(life, 200).filter(({ kind }) => kind === 'backup' || kind === 'prune');
+  expect(later).toEqual([]);
+});
+
+test('the last backup of the other hosts is less than a day old', () => {
+  for (const fate of ['steady', 'failing', 'damaged', 'flaky', 'gone'] as const) {
+    const backups = lifeOf(fate).past();
+    const last = backups.filter(({ kind }) => kind === 'backup').at(-1);
+    expect(last?.finishedAgoMs, fate).toBeLessThan(86_400_000);
+  }
+});
+
+test('a job ends with the exit code that restic has, and a failed one with an error', () => {
+  const jobs = jobsOf(lifeOf('steady'), 5_000);
+  for (const { status, exitCode, error } of jobs) {
+    if (status === 'succeeded') expect([exitCode, error]).toEqual([0, undefined]);
+    else if (status === 'cancelled') expect([exitCode, error]).toEqual([130, undefined]);
+    else expect([[1, 11], error]).toEqual([expect.arrayContaining([exitCode]), expect.any(String)]);
+  }
+  const lasting = jobsOf(lifeOf('failing'), 200).filter(({ kind }) => kind === 'backup');
+  for (const job of lasting)
+    expect(job).toMatchObject({ exitCode: 12, error: 'Fatal: wrong password or no key found' });
 });

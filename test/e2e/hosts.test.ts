@@ -168,6 +168,7 @@ describe('without a database', () => {
   test.each([
     ['list'],
     ['list', '--json'],
+    ['show', '01ARZ3NDEKTSV4RRFFQ69G5FAV'],
     ['token', '01ARZ3NDEKTSV4RRFFQ69G5FAV'],
     ['rename', '01ARZ3NDEKTSV4RRFFQ69G5FAV', 'web'],
     ['remove', '01ARZ3NDEKTSV4RRFFQ69G5FAV'],
@@ -535,9 +536,16 @@ describe('the command line', () => {
       ['hosts list --stdin', 'hosts'],
       ['hosts token', 'hosts'],
       ['hosts token one two', 'hosts'],
+      ['hosts nope', 'hosts'],
+      ['hosts show', 'hosts'],
+      ['hosts show one two', 'hosts'],
+      ['hosts show one --stdin', 'hosts'],
       ['hosts rename one', 'hosts'],
+      ['hosts rename one two three', 'hosts'],
       ['hosts add one --json', 'hosts'],
       ['hosts remove', 'hosts'],
+      ['hosts remove one two', 'hosts'],
+      ['import --nope', 'import'],
       ['demo --nope', 'demo'],
       ['nope', undefined],
       ['--nope', undefined],
@@ -556,21 +564,44 @@ describe('the command line', () => {
     );
   });
 
+  test('import takes one directory', async () => {
+    const { code, stderr } = await run('import --from here there');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('unexpected argument "there"')]);
+  });
+
+  test('all faults of the settings are told, each in a line, and the exit code is 2', async () => {
+    const { code, stdout, stderr } = await cli(['serve'], {
+      RM_LISTEN: 'nowhere',
+      RM_METRICS_SHARD: 'x',
+    });
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr.split('\n').sort()).toEqual([
+      '',
+      expect.stringMatching(/^restic-manager: .*RM_LISTEN/),
+      expect.stringMatching(/^restic-manager: .*RM_METRICS_SHARD/),
+    ]);
+  });
+
   test('--help everywhere, and it touches nothing', async () => {
     const overview = await run('--help');
     expect(overview).toMatchObject({ code: 0, stderr: '' });
-    for (const name of ['serve', 'hosts', 'demo']) {
+    for (const name of ['serve', 'hosts', 'import', 'demo']) {
       expect(overview.stdout).toMatch(new RegExp(`^ +${name} `, 'm'));
     }
+    const help = (await run('help hosts')).stdout;
+    for (const flag of ['add --stdin', 'list [--json]', 'show HOST_ID [--json]', '--config FILE'])
+      expect(help).toContain(flag);
     for (const line of ['', 'help', '-h']) expect(await run(line), line).toEqual(overview);
     await Promise.all(
-      ['serve', 'hosts', 'hosts add', 'hosts list', 'hosts remove', 'demo'].map(async (line) => {
-        const { code, stdout, stderr } = await run(`${line} --help`);
-        expect([code, stderr], line).toEqual([0, '']);
-        expect(stdout).toContain(`restic-manager ${line}`);
-        expect(stdout).toMatch(/^Usage: restic-manager /);
-        expect(await run(`help ${line}`), line).toMatchObject({ code: 0, stdout });
-      }),
+      ['serve', 'hosts', 'hosts add', 'hosts list', 'hosts remove', 'import', 'demo'].map(
+        async (line) => {
+          const { code, stdout, stderr } = await run(`${line} --help`);
+          expect([code, stderr], line).toEqual([0, '']);
+          expect(stdout).toContain(`restic-manager ${line}`);
+          expect(stdout).toMatch(/^Usage: restic-manager /);
+          expect(await run(`help ${line}`), line).toMatchObject({ code: 0, stdout });
+        },
+      ),
     );
   });
 

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { GENERATED } from '../../grafana/generated.ts';
+import { interpolate } from '../../grafana/interpolate.ts';
+import { withReferenceTable } from '../../grafana/reference.ts';
 import { FAMILIES } from '../../src/shared/families.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -61,4 +63,63 @@ test('six panels, each with a description of what to do', () => {
   for (const { title, description } of panels) {
     expect(description?.length, title).toBeGreaterThan(40);
   }
+});
+
+test('the panels fill rows of 24 columns, and none covers another one', () => {
+  const panels: { id: number; gridPos: Record<'x' | 'y' | 'w' | 'h', number> }[] = dashboard.panels;
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)},${y + Math.floor(cell / w)}`),
+  );
+  expect(new Set(cells).size).toBe(cells.length);
+  expect(Math.max(...panels.map(({ gridPos: { x, w } }) => x + w))).toBe(24);
+  const height = Math.max(...panels.map(({ gridPos: { y, h } }) => y + h));
+  expect(cells.length, 'no gap').toBe(24 * height);
+});
+
+test('it opens with the last day, of all hosts and control planes, and stays up to date', () => {
+  expect(dashboard).toMatchObject({
+    time: { from: 'now-24h', to: 'now' },
+    refresh: '1m',
+    timezone: 'browser',
+    graphTooltip: 1, // the time under the pointer is marked in all panels
+    templating: {
+      list: [
+        { name: 'datasource', query: 'prometheus' },
+        // Asks again when the time range changes: a control plane may be gone or new.
+        { name: 'instance', multi: true, includeAll: true, refresh: 2, sort: 5 },
+        { name: 'host', multi: true, includeAll: true, refresh: 2, sort: 5 },
+        { name: 'window', query: '1h,6h,1d,7d', current: { value: '1h' } },
+      ],
+    },
+  });
+  const [, , , window] = dashboard.templating.list;
+  expect(
+    window.options.map(({ value, selected }: Record<string, unknown>) => [value, selected]),
+  ).toEqual([
+    ['1h', true],
+    ['6h', false],
+    ['1d', false],
+    ['7d', false],
+  ]);
+});
+
+test('the reference table replaces the one before, and nothing around it', () => {
+  const [table = ''] =
+    /<!-- metric reference[\s\S]*end of metric reference -->/.exec(read('docs/prometheus.md')) ??
+    [];
+  const outdated = table.replace(/^\|.*\n/gm, '');
+  expect(outdated).not.toBe(table);
+  expect(withReferenceTable(`before\n${outdated}\nafter`)).toBe(`before\n${table}\nafter`);
+  expect(() => withReferenceTable('a page without the markers')).toThrow('must contain');
+  expect(() => withReferenceTable(table.replace('<!-- end of', '<!-- end'))).toThrow();
+});
+
+test('the preview fills in variables as Grafana does', () => {
+  const choices = { instance: 'all', host: ['a.b|c'], window: '6h', rangeSeconds: 60 } as const;
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder
+  const expr = 'x{instance=~`${instance:regex}`, host=~`${host:regex}`}[$window] $__range';
+  expect(interpolate(expr, choices)).toBe('x{instance=~`.*`, host=~`a\\.b\\|c`}[6h] 60s');
+  expect(interpolate(expr, { ...choices, host: ['a+', 'b'] })).toContain('host=~`(a\\+|b)`');
+  expect(() => interpolate('x[$interval]', choices)).toThrow('no variable $interval');
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fieldConfig, show } from '../../grafana/preview/field.ts';
+import { tableOf } from '../../grafana/preview/table.ts';
 import { JOB_KINDS } from '../../src/contract/jobs.ts';
 import { DASHBOARD, panel } from './committed.ts';
 
@@ -156,6 +157,118 @@ describe('a value has its word and colour', () => {
     ['Hosts', 'Alerts', 1, '1 orange'],
   ])('%s, %s: %s is %s', (title, field, value, word) => {
     expect(shown(title, field, value)).toBe(word);
+  });
+});
+
+/** How Prometheus is asked, in the order of the queries, with the legend. */
+const ASKED: Readonly<Record<string, readonly string[]>> = {
+  'Fleet status': ['range: Online', 'range: Hosts', 'instant: Online share'],
+  // Not over the time range: after an outage, the panel would show the alerts before it.
+  'Open alerts': ['instant: {{severity}}'],
+  'Backups failing': ['range: Hosts'],
+  Hosts: Array(9).fill('instant: table'),
+  'Repo size over time': ['range: {{host}}'],
+  'Job duration p95': ['range: {{kind}}'],
+};
+
+it.each(Object.entries(ASKED))('%s asks for the time range or for now', (title, asked) => {
+  const { targets } = panel(title);
+  expect(
+    targets.map(({ instant, range, format, legendFormat }) => {
+      expect(instant).toBe(!range);
+      return `${range ? 'range' : 'instant'}: ${legendFormat ?? format}`;
+    }),
+  ).toEqual(asked);
+  expect(new Set(targets.map(({ refId }) => refId)).size).toBe(asked.length);
+});
+
+it('the table has the columns that it should, in this order, and no others', () => {
+  const { targets } = panel('Hosts');
+  const labels = { host_id: '01', host: 'web' };
+  const versions = { agent_version: '1', restic_version: '0.18' };
+  const frames = new Map(
+    targets.map(({ refId, expr }) => [
+      String(refId),
+      [{ labels: expr.includes('version') ? { ...labels, ...versions } : labels, value: 1 }],
+    ]),
+  );
+  expect(tableOf(panel('Hosts'), frames, NOW).columns).toEqual([
+    'Host',
+    'State',
+    'Online',
+    'Last backup',
+    'Last success',
+    'Last result',
+    'Repo size',
+    'Snapshots',
+    'Alerts',
+    'Agent',
+    'restic',
+  ]);
+});
+
+it('a viewer sees the worst hosts first and can filter by name', () => {
+  const { options, fieldConfig: all } = panel('Hosts');
+  expect(options).toMatchObject({
+    showHeader: true,
+    sortBy: [{ displayName: 'State', desc: true }],
+  });
+  const filterable = (all?.overrides ?? []).filter(({ properties }) =>
+    properties.some(({ id, value }) => id === 'custom.filterable' && value),
+  );
+  expect(filterable.map(({ matcher }) => matcher.options)).toEqual(['Host']);
+  expect(all?.defaults.custom?.filterable).toBe(false);
+});
+
+it('colours are where they should be: behind the state and the alerts, else in the text', () => {
+  const colored = (panel('Hosts').fieldConfig?.overrides ?? []).flatMap(
+    ({ matcher, properties }) => {
+      const cell = properties.find(({ id }) => id === 'custom.cellOptions');
+      return cell === undefined ? [] : [`${matcher.options}: ${cell.value.type}`];
+    },
+  );
+  expect(colored.sort()).toEqual([
+    'Alerts: color-text',
+    'Last backup: color-text',
+    'Last result: color-text',
+    'Last success: color-text',
+    'Online: color-text',
+    'State: color-background',
+  ]);
+  expect(panel('Open alerts').options.colorMode).toBe('background');
+  expect(panel('Fleet status').options.colorMode).toBe('value');
+  for (const title of ['Fleet status', 'Open alerts'])
+    expect(panel(title).options.textMode, 'which number is which').toBe('value_and_name');
+});
+
+it('whole numbers have no decimals, and sizes have one', () => {
+  for (const title of ['Fleet status', 'Open alerts', 'Backups failing', 'Hosts'])
+    expect(panel(title).fieldConfig?.defaults.decimals, title).toBe(0);
+  expect(fieldConfig(panel('Hosts'), 'Repo size').decimals).toBe(1);
+});
+
+it.each(['Backups failing', 'Repo size over time', 'Job duration p95'])(
+  '%s has an axis from 0, a legend with the last value, and shows single values',
+  (title) => {
+    const { options, fieldConfig: all } = panel(title);
+    expect(all?.defaults.min).toBe(0);
+    expect(all?.defaults.custom?.showPoints).toBe('auto');
+    expect(options.legend).toMatchObject({ showLegend: true, displayMode: 'table' });
+    expect(options.legend.calcs[0]).toBe('lastNotNull');
+    expect(options.tooltip).toEqual({ mode: 'multi', sort: 'desc' });
+  },
+);
+
+it('only limits that mean something are drawn as lines', () => {
+  const drawn = DASHBOARD.panels.filter(
+    (one) => one.fieldConfig?.defaults.custom?.thresholdsStyle !== undefined,
+  );
+  expect(drawn.map(({ title }) => title)).toEqual(['Job duration p95']);
+  expect(drawn[0]?.fieldConfig?.defaults.custom.thresholdsStyle).toEqual({ mode: 'dashed' });
+  // A number of hosts has no value between two whole ones.
+  expect(panel('Backups failing').fieldConfig?.defaults.custom).toMatchObject({
+    lineInterpolation: 'stepAfter',
+    gradientMode: 'scheme',
   });
 });
 

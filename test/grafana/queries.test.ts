@@ -220,12 +220,19 @@ needs('prometheus').describe('dashboard', () => {
     expect(await seen(chosen(['nowhere:1']))).toMatchObject({ 'Fleet status C': [0] });
   });
 
-  test('hosts without a backup so far are none that fail', async () => {
+  test('a fleet without a host has no share of online hosts, and hosts without a backup are none that fail', async () => {
     const served = await Served.start();
-    const { token } = await served.addHost('new');
-    await TestAgent.online(served.agentUrl, token);
     const address = new URL(served.url).host;
     const prometheus = await Prometheus.start([{ job: 'x', address, token: TOKEN, labels: ONE }]);
+    await eventually(async () =>
+      expect(await values(prometheus, OF_ONE)).toMatchObject({
+        'Fleet status B': [0],
+        'Fleet status C': [],
+        'Backups failing A': [],
+      }),
+    );
+    const { token } = await served.addHost('new');
+    await TestAgent.online(served.agentUrl, token);
     await eventually(async () =>
       expect(await values(prometheus, OF_ONE)).toMatchObject({ 'Backups failing A': [0] }),
     );

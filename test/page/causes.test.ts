@@ -55,3 +55,29 @@ test('another failure or another alert has a cause of its own, which is asked fo
     expect(causes.of(host)?.backup?.exit_code).toBe(exitCode);
   }
 });
+
+test('failed and offline hosts have a cause, others are not asked for', async () => {
+  const asked: string[] = [];
+  const states = ['failed', 'never', 'overdue', 'offline', 'alerts', 'ok', 'pending'] as const;
+  const hosts = states.map((state) => ({ ...HOSTS[0], host_id: state, state }) as Host);
+  await new Causes().load(hosts, async (hostId) => {
+    asked.push(hostId);
+    return DETAILS;
+  });
+  expect(asked).toEqual(['failed', 'offline']);
+});
+
+test('a list without a new failure has no new causes, and causes of hosts that left it are forgotten', async () => {
+  const causes = new Causes();
+  const [host] = HOSTS as [Host];
+  expect(await causes.load([host], async () => DETAILS)).toBe(true);
+  expect(await causes.load([host], async () => DETAILS)).toBe(false);
+  expect(causes.of(host)).toBeDefined();
+  await causes.load([], async () => DETAILS);
+  expect(causes.of(host)).toBeUndefined();
+});
+
+test('what is no answer of the API is an error of the page, and is not hidden', async () => {
+  const load = new Causes().load(HOSTS.slice(0, 1), () => Promise.reject(new TypeError('a bug')));
+  await expect(load).rejects.toThrow('a bug');
+});

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Fleet, Host, HostDetails, Job, State } from '../../src/page/model.ts';
+import { moment } from '../../src/page/units.ts';
 import {
   announcement,
   causeIn,
@@ -11,6 +12,7 @@ import {
   type Reason,
   reasons,
   runningJobs,
+  STATE_LABELS,
 } from '../../src/page/words.ts';
 
 const NOW = Date.parse('2026-11-26T12:00:00Z');
@@ -54,6 +56,26 @@ describe('reasons', () => {
       { state: 'overdue', last_success_at: hoursAgo(30), backup_interval_seconds: null },
       [{ text: 'No backup for 30 h' }],
     ],
+    [
+      'an overdue host without a success',
+      { state: 'overdue', last_success_at: null },
+      [{ text: 'No successful backup yet, planned every 24 h' }],
+    ],
+    [
+      'a host that is well, without a backup',
+      { last_backup_at: null, last_backup_success: null, last_success_at: null },
+      [{ text: 'No backup yet' }],
+    ],
+    [
+      'a host that is offline and never backed up',
+      { state: 'never', status: 'offline', last_backup_at: null, last_backup_success: null },
+      [{ text: 'Never backed up' }, { text: 'Offline' }],
+    ],
+    [
+      'an alert about a backup before the last one',
+      { state: 'alerts', alerts: ['backup_failed', 'backup_incomplete'] },
+      [{ text: 'Backup failed' }, { text: 'Backup incomplete: some files could not be read' }],
+    ],
     ['an offline host', { state: 'offline', status: 'offline' }, [{ text: 'Offline' }]],
     [
       'alerts',
@@ -81,6 +103,18 @@ describe('reasons', () => {
     const cancelled = { status: 'cancelled', exit_code: 130, error: null } as const;
     expect(reasons({ ...HOST, ...FAILED }, NOW, { backup: cancelled })).toEqual([
       { text: 'Last backup was cancelled 3 h ago, exit code 130' },
+    ]);
+  });
+
+  test('the details of a host have alerts with more than their kind', () => {
+    const alerts = [
+      { kind: 'agent_offline', severity: 'warning', opened_at: hoursAgo(2) },
+      { kind: 'check_failed', severity: 'critical', opened_at: hoursAgo(1) },
+    ];
+    const details = { ...HOST, status: 'offline', alerts, jobs: [] } as unknown as HostDetails;
+    expect(reasons(details, NOW, causeIn(details))).toEqual([
+      { text: `Offline, alert since ${moment(NOW - 2 * HOUR, NOW)}` },
+      { text: 'Check failed' },
     ]);
   });
 
@@ -134,6 +168,7 @@ test('an announcement is about what became worse, or about the end of the last p
     '2 more hosts whose last backup failed. 1 more host offline.',
   );
   expect(say({ failed: 1 }, { ok: 1 })).toBe('No host needs attention any more.');
+  expect(say({ ok: 2 }, { overdue: 1, never: 1 })).toBe('1 more host overdue.');
   expect(say({ failed: 2 }, { failed: 1, ok: 1 })).toBe('');
   expect(say({ ok: 3 }, { ok: 3 })).toBe('');
 });
@@ -142,6 +177,7 @@ test('counts in words', () => {
   expect(runningJobs({})).toBe('none');
   expect(runningJobs(null)).toBe('unknown');
   expect(runningJobs({ backup: 0, check: 2 })).toBe('2 check');
+  expect(runningJobs({ check: 2, backup: 1 })).toBe('3: 2 check, 1 backup');
   expect(runningJobs({ check: 2, backup: 4, prune: 1, forget: 1 })).toBe(
     '8: 4 backup, 2 check, 2 other',
   );
@@ -149,6 +185,19 @@ test('counts in words', () => {
     openAlerts({ by_severity: { critical, warning, info } } as Fleet['alerts']);
   expect(alerts(0, 0, 0)).toBe('none');
   expect(alerts(2, 1, 0)).toBe('2 critical, 1 warning');
+  expect(alerts(0, 1_200, 3)).toBe('1,200 warnings, 3 info');
+});
+
+test('a state has a short name for a row', () => {
+  expect(STATE_LABELS).toEqual({
+    failed: 'Failed',
+    never: 'Never',
+    overdue: 'Overdue',
+    offline: 'Offline',
+    alerts: 'Alerts',
+    ok: 'OK',
+    pending: 'Pending',
+  });
 });
 
 test.each<[Partial<Job>, string]>([
@@ -171,6 +220,7 @@ test('the last line of an error is the last that is not empty', () => {
 test.each([
   [0, 'The server does not answer.'],
   [403, 'A proxy refused the request (403).'],
+  [404, 'The address /api is not available here (404). Check the reverse proxy.'],
   [503, 'The server cannot answer now (503).'],
   [502, 'The server answered with an error (502).'],
 ])('the failure %i in words', (status, expected) => {
