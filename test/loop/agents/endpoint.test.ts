@@ -1,9 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RmError } from '../../../src/errors.ts';
 import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
 import { MAX_MESSAGE_BYTES } from '../../../src/loop/agents/protocol.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask, RawConnection } from '../../support/http.ts';
+import { postBody } from '../../support/reports.ts';
 import { eventually } from '../../support/serve.ts';
 import { EndpointRig } from './endpoint-rig.ts';
 
@@ -75,6 +77,26 @@ describe('a token that the loop does not know', () => {
   });
 });
 
+describe('a token that another process has just created', () => {
+  // 401 would tell the agent that its token is dead.
+  test('is put off with 503 until this loop knows it, and is not called wrong', async () => {
+    const rig = await EndpointRig.start();
+    const token = rig.enrolUnnoticed('web');
+    await expect(TestAgent.connect(rig.agentUrl, token)).rejects.toThrow('503');
+    const { status, headers } = await postBody(new URL(rig.url).origin, token, '[]');
+    expect([status, headers['retry-after']]).toEqual([503, '1']);
+    expect(rig.answered(503)).toBe(1);
+    expect(rig.refused('unauthorized')).toBe(0);
+    expect(rig.logged).toEqual([]);
+  });
+});
+
+test('the address of a client that its proxy does not name is logged as unknown', async () => {
+  const rig = await EndpointRig.start({ trustedProxies: ['127.0.0.1'] });
+  await ask(rig.url, { headers: { 'X-Forwarded-For': '_hidden' } });
+  expect(rig.events('agent_unauthorized')).toMatchObject([{ address: 'unknown' }]);
+});
+
 describe('a request of an agent that is no WebSocket', () => {
   test('is told to upgrade', async () => {
     const rig = await EndpointRig.start();
@@ -99,6 +121,81 @@ describe('a request of an agent that is no WebSocket', () => {
     expect(raw.text).toMatch(/^HTTP\/1\.1 400 /);
     expect(rig.endpoint.connectionCount).toBe(0);
   });
+});
+
+describe('an upgrade', () => {
+  const upgrade = (token: string, ...more: string[]) => [
+    `Authorization: Bearer ${token}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+    ...more,
+  ];
+
+  // Many libraries fail if the server accepts none of the subprotocols that they have offered.
+  test('accepts the subprotocol that the agent offers, and offers none itself', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const answers: string[] = [];
+    for (const more of [['Sec-WebSocket-Protocol: backup'], []]) {
+      const raw = await RawConnection.open(rig.url);
+      raw.send('GET', '/ws/agent', upgrade(token, ...more));
+      await raw.until(({ text }) => text.includes('\r\n\r\n'));
+      answers.push(raw.text.toLowerCase());
+    }
+    expect(answers[0]).toMatch(/^http\/1.1 101 .*\r\nsec-websocket-protocol: backup\r\n/s);
+    expect(answers[1]).toMatch(/^http\/1.1 101 /);
+    expect(answers[1]).not.toContain('sec-websocket-protocol');
+  });
+
+  test('beyond the eighth without a hello is refused and counted; those with one do not count', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    for (let n = 0; n < 9; n++) await TestAgent.online(rig.agentUrl, token);
+    for (let n = 0; n < 8; n++) await TestAgent.connect(rig.agentUrl, token);
+    expect(rig.refused('too_many_connections')).toBe(0);
+    await expect(TestAgent.connect(rig.agentUrl, token)).rejects.toThrow('429');
+    expect(rig.refused('too_many_connections')).toBe(1);
+    await TestAgent.connect(rig.agentUrl, await rig.enrol('mail'));
+  });
+
+  test('whose connection ends without a close frame has sent no bad frame', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const leave = {
+      'is reset': (raw: RawConnection) => raw.vanish(),
+      'is closed': (raw: RawConnection) => raw.end(),
+    };
+    for (const [how, end] of Object.entries(leave)) {
+      const raw = await RawConnection.open(rig.url);
+      raw.send('GET', '/ws/agent', upgrade(token));
+      await eventually(() => expect(rig.endpoint.connectionCount).toBe(1));
+      end(raw);
+      await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+      expect(rig.refused('bad_frame'), how).toBe(0);
+    }
+    expect(rig.logged).toEqual([]);
+  });
+});
+
+test('an agent that does not read its answers is disconnected for that alone', async () => {
+  const rig = await EndpointRig.start();
+  const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+  agent.pause();
+  // In the answer each of these characters takes six bytes.
+  const id = '\u0001'.repeat(64);
+  while (rig.refused('unread_answers') === 0) {
+    for (let n = 0; n < 500; n++) agent.send('nonsense', {}, id);
+    await setImmediate();
+  }
+  await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
+  expect(rig.refused('unread_answers'), 'however many were dropped').toBe(1);
+  expect(rig.refused('bad_frame')).toBe(0);
+  expect(rig.events('agent_unread_answers')).toMatchObject([
+    { host: 'web', msg: 'agent connection closed: the agent does not read its answers' },
+  ]);
+  expect(rig.events('agent_bad_frame')).toEqual([]);
 });
 
 describe('a message that is refused', () => {
@@ -133,6 +230,16 @@ describe('a message that is refused', () => {
 });
 
 describe('a hello', () => {
+  test('that is refused closes the connection with the code of its error', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    agent.hello({ protocol_version: 2 });
+    await agent.receive('error');
+    expect(await agent.closed).toEqual({ code: 4001, reason: 'protocol_too_new' });
+    expect(rig.refused('protocol_too_new')).toBe(1);
+    expect(rig.refused('bad_hello')).toBe(1);
+  });
+
   test('may come again once it was answered, as after an update of restic, but not before', async () => {
     const rig = await EndpointRig.start();
     const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
@@ -169,6 +276,32 @@ describe('a hello', () => {
     }
     await TestAgent.online(rig.agentUrl, token);
     expect(rig.endpoint.connectionCount).toBe(1);
+  });
+});
+
+// `hosts remove` is another process: the server may hear of it a moment later.
+describe('an agent whose host was just removed', () => {
+  const LAST_MESSAGES: readonly (readonly [type: string, payload: object])[] = [
+    ['job.started', { job_id: '1', ...START }],
+    ['job.finished', { job_id: '1', ...START, ...FINISH }],
+    ['repo.stats', { snapshot_count: 1 }],
+    ['hello', { protocol_version: 1, agent_version: '1', hostname: 'x' }],
+  ];
+
+  test('gets no answer to whatever it sends, and is closed with 4002', async () => {
+    const rig = await EndpointRig.start();
+    for (const [type, payload] of LAST_MESSAGES) {
+      const token = await rig.enrol(type);
+      const agent = await (type === 'hello'
+        ? TestAgent.connect(rig.agentUrl, token)
+        : TestAgent.online(rig.agentUrl, token));
+      rig.removeUnnoticed(type);
+      agent.send(type, payload, 'last');
+      await expect(agent.receiveAny(), type).rejects.toThrow('closed with 4002');
+      expect(await agent.closed, type).toEqual({ code: 4002, reason: 'host removed' });
+    }
+    expect(rig.refused('removed')).toBe(LAST_MESSAGES.length);
+    expect(rig.observed).toEqual([]);
   });
 });
 
@@ -313,6 +446,26 @@ describe('while it drains, the endpoint', () => {
     const startedAt = performance.now();
     await rig.endpoint.drain(30_000);
     expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  test('answers the report by HTTP that it has, and puts off others with 503', async () => {
+    const rig = await EndpointRig.start();
+    const { origin } = new URL(rig.url);
+    const token = await rig.enrol('web');
+    const body = (jobId: string) =>
+      JSON.stringify([{ type: 'job.started', payload: { job_id: jobId, ...START } }]);
+    const unlock = rig.lockDatabase();
+    const first = postBody(origin, token, body('before'));
+    await eventually(() => expect(rig.received('job.started')).toBe(1));
+    const drained = rig.endpoint.drain();
+    const late = await postBody(origin, token, body('after'));
+    expect([late.status, late.headers['retry-after']]).toEqual([503, '1']);
+    expect(rig.answered(503)).toBe(1);
+    unlock();
+    await drained;
+    expect(rig.answered(200), 'when it is drained').toBe(1);
+    expect((await first).status).toBe(200);
+    expect(rig.jobs).toEqual(['before']);
   });
 
   test('does not wait for a store that cannot write, and acknowledges nothing', async () => {

@@ -191,6 +191,8 @@ describe('beyond the requests of one turn', () => {
     expect(exceeded).toBe(1);
     await setImmediate();
     expect(waiting.done.at(-1)).toEqual(['end', 'ok', false]);
+    waiting.abort();
+    expect(exceeded, 'it has its answer').toBe(1);
     expect(impatient.done).toEqual([]);
     const next = new FakeExchange();
     responseTo(next).send('200 OK', {}, 'ok');
