@@ -1,7 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RmError } from '../../../src/errors.ts';
-import { MAX_LOOKUPS } from '../../../src/loop/agents/limits.ts';
+import {
+  MAX_FRAMES_PER_TURN,
+  MAX_LOOKUPS,
+  MAX_UNANSWERED,
+} from '../../../src/loop/agents/limits.ts';
 import { MAX_MESSAGE_BYTES } from '../../../src/loop/agents/protocol.ts';
 import { TestAgent } from '../../support/agent.ts';
 import { ask, RawConnection } from '../../support/http.ts';
@@ -12,6 +16,16 @@ import { EndpointRig } from './endpoint-rig.ts';
 const START = { kind: 'backup', started_at: '2026-01-02T03:04:05Z' };
 
 const FINISH = { status: 'failed', finished_at: '2026-01-02T03:04:06Z' };
+
+/** The headers of an upgrade. */
+const upgrade = (token: string, ...more: string[]) => [
+  `Authorization: Bearer ${token}`,
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+  ...more,
+];
 
 describe('a token that the loop does not know', () => {
   const HEADERS = { Authorization: 'Bearer rmh_nobody-has-this-one' };
@@ -108,14 +122,7 @@ describe('a request of an agent that is no WebSocket', () => {
   test('with a body is refused, though it asks for the upgrade', async () => {
     const rig = await EndpointRig.start();
     const raw = await RawConnection.open(rig.url);
-    const headers = [
-      `Authorization: Bearer ${await rig.enrol('web')}`,
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-      'Content-Length: 2',
-    ];
+    const headers = upgrade(await rig.enrol('web'), 'Content-Length: 2');
     raw.send('GET', '/ws/agent', headers, '{}');
     await raw.until(({ text }) => text.includes('\r\n\r\n'));
     expect(raw.text).toMatch(/^HTTP\/1\.1 400 /);
@@ -124,15 +131,6 @@ describe('a request of an agent that is no WebSocket', () => {
 });
 
 describe('an upgrade', () => {
-  const upgrade = (token: string, ...more: string[]) => [
-    `Authorization: Bearer ${token}`,
-    'Connection: Upgrade',
-    'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13',
-    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-    ...more,
-  ];
-
   // Many libraries fail if the server accepts none of the subprotocols that they have offered.
   test('accepts the subprotocol that the agent offers, and offers none itself', async () => {
     const rig = await EndpointRig.start();
@@ -196,6 +194,66 @@ test('an agent that does not read its answers is disconnected for that alone', a
     { host: 'web', msg: 'agent connection closed: the agent does not read its answers' },
   ]);
   expect(rig.events('agent_bad_frame')).toEqual([]);
+});
+
+describe('more than 4,000 frames in one turn of the loop', () => {
+  /** A frame of a client, masked with zeros (RFC 6455, section 5.2). */
+  const frame = (opcode: number, payload: string) =>
+    Buffer.concat([
+      Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]),
+      Buffer.from(payload),
+    ]);
+
+  test('close the connection with 1008, be they messages, pings or pongs', async () => {
+    const rig = await EndpointRig.start();
+    const raw = await RawConnection.open(rig.url);
+    raw.send('GET', '/ws/agent', upgrade(await rig.enrol('web')));
+    await raw.until(({ text }) => text.includes('\r\n\r\n'));
+    const half = MAX_FRAMES_PER_TURN / 2;
+    // So few bytes are sent, and read, at once.
+    const frames = [
+      ...Array<Buffer>(half).fill(frame(9, '')),
+      ...Array<Buffer>(half).fill(frame(10, '')),
+      frame(1, '{"type":"x"}'),
+    ];
+    raw.sendRaw(Buffer.concat(frames));
+    await eventually(() => expect(rig.refused('too_many_messages')).toBe(1));
+    expect(rig.received('other'), 'the last one').toBe(0);
+    // 1008, and the reason.
+    await raw.until(({ text }) => text.includes('\x03\xf0too many messages at once'));
+    expect(rig.events('agent_too_many_messages')).toMatchObject([{ code: 1008 }]);
+  });
+});
+
+describe('a host with 4,000 unanswered messages', () => {
+  test('is disconnected by the next one, also after it has connected again', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const agent = await TestAgent.online(rig.agentUrl, token);
+    const unlock = rig.lockDatabase();
+    for (let n = 0; n < MAX_UNANSWERED; n++) {
+      agent.send('job.started', { job_id: `${n}`, ...START });
+      if (n % 1_000 === 999) await agent.heard();
+    }
+    agent.send('heartbeat', { sent_at: '2026-01-02T03:04:05Z' });
+    await agent.heard();
+    expect(agent.isClosed, 'a heartbeat needs no answer').toBe(false);
+    agent.send('job.started', { job_id: 'one more', ...START });
+    const closed = { code: 1013, reason: 'too many unanswered messages' };
+    expect(await agent.closed).toEqual(closed);
+    const again = await TestAgent.connect(rig.agentUrl, token);
+    again.hello();
+    expect(await again.closed).toEqual(closed);
+    expect(rig.refused('too_many_unanswered')).toBe(2);
+    unlock();
+    await eventually(() => expect(rig.jobs).toHaveLength(MAX_UNANSWERED));
+  });
+});
+
+test('a job whose agent already has its answer is observed', async () => {
+  const rig = await EndpointRig.start();
+  rig.client.onFinished([{ kind: 'backup', status: 'succeeded', durationMs: 1_500 }]);
+  expect(rig.observed).toEqual([1_500]);
 });
 
 describe('a message that is refused', () => {
@@ -306,6 +364,22 @@ describe('an agent whose host was just removed', () => {
 });
 
 describe('a connection that has said hello', () => {
+  test('is closed after 90 seconds without a message, in spite of its pings', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    vi.advanceTimersByTime(80_000);
+    agent.send('heartbeat', { sent_at: '2026-01-02T03:04:05Z' });
+    await agent.heard();
+    vi.advanceTimersByTime(80_000);
+    await agent.heard();
+    expect(agent.isClosed, 'the heartbeat came 80 seconds ago').toBe(false);
+    vi.advanceTimersByTime(11_000);
+    expect(await agent.closed).toEqual({ code: 1001, reason: 'no message in time' });
+    expect(rig.refused('silent')).toBe(1);
+  });
+
   test('stays open when a later hello is refused', async () => {
     const rig = await EndpointRig.start();
     const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));

@@ -125,8 +125,15 @@ describe('a request that is refused gives its place back to its host', () => {
     await eventually(async () => expect((await post()).status).toBe(503));
     for (let n = 0; n < MAX_REPORTS_PER_HOST; n++) expect((await post()).status).toBe(503);
     expect(rig.events('agent_too_many_requests')).toMatchObject([{ code: 503 }]);
+    const half = ' '.repeat(1_000);
+    const torn = await open(rig, token, 'Content-Length: 2002', `[${half}`);
+    expect((await post()).status, 'the half is read').toBe(503);
     for (const raw of held) raw.vanish();
     await eventually(async () => expect((await post()).status).toBe(200));
+    // Of its body the first half was not kept. With 400 the agent would drop its messages.
+    torn.sendRaw(`${half}]`);
+    await answered(torn);
+    expect(torn.text).toMatch(/^HTTP\/1\.1 503 /);
   });
 });
 
@@ -144,6 +151,25 @@ describe('a request beyond the fourth that a host has open', () => {
     expect([again.status, again.headers['retry-after']]).toEqual([429, '1']);
     expect(rig.answered(429)).toBe(rig.refused('too_many_requests'));
     expect(rig.events('agent_too_many_requests')).toMatchObject([{ code: 429 }]);
+  });
+});
+
+describe('a request whose client leaves before the answer', () => {
+  test('is handled, and until then is one of the four that its host may have open', async () => {
+    const rig = await EndpointRig.start();
+    const token = await rig.enrol('web');
+    const unlock = rig.lockDatabase();
+    for (let n = 0; n < MAX_REPORTS_PER_HOST; n++) {
+      const body = JSON.stringify([finished(`${n}`)]);
+      const raw = await open(rig, token, `Content-Length: ${body.length}`, body);
+      await eventually(() => expect(rig.received('job.finished')).toBe(n + 1));
+      raw.vanish();
+      await eventually(() => expect(rig.openSockets).toBe(0));
+    }
+    expect((await postBody(origin(rig), token, '[]')).status).toBe(429);
+    unlock();
+    await eventually(() => expect(rig.jobs).toEqual(['0', '1', '2', '3']));
+    await eventually(async () => expect(await report(origin(rig), token, [])).toEqual([]));
   });
 });
 
