@@ -477,6 +477,25 @@ describe('while it drains, the endpoint', () => {
     expect(rig.observed).toEqual([]);
   });
 
+  test('closes nobody for his silence, so that all hear that it restarts', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const rig = await EndpointRig.start();
+    const silent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    const ungreeted = await TestAgent.connect(rig.agentUrl, await rig.enrol('mail'));
+    const unlock = rig.lockDatabase();
+    silent.send('job.started', { job_id: 'a', ...START });
+    await silent.heard();
+    const drained = rig.endpoint.drain();
+    vi.advanceTimersByTime(100_000);
+    unlock();
+    await drained;
+    for (const agent of [silent, ungreeted]) {
+      expect(await agent.closed).toEqual({ code: 1012, reason: 'restarting' });
+    }
+    expect([rig.refused('silent'), rig.refused('bad_hello')]).toEqual([0, 0]);
+  });
+
   test('sends away at once who connects meanwhile', async () => {
     const rig = await EndpointRig.start();
     const token = await rig.enrol('mail');

@@ -213,6 +213,18 @@ test('the content type is read in any case, and without its parameters', async (
   expect((await postBody(origin(rig), token, '{}', array)).status).toBe(400);
 });
 
+test('of several hellos in a request the last one counts', async () => {
+  const rig = await EndpointRig.start();
+  const token = await rig.enrol('web');
+  const hello = (version: string) => ({
+    type: 'hello',
+    payload: { protocol_version: 1, agent_version: version, hostname: 'web' },
+  });
+  await report(origin(rig), token, [hello('1.0'), hello('1.1'), { type: 'nonsense' }]);
+  const hostId = await rig.hostId('web');
+  expect(await rig.client.submit('showHost', { hostId })).toMatchObject({ agentVersion: '1.1' });
+});
+
 test('a request with another method than POST is counted by its answer', async () => {
   const rig = await EndpointRig.start();
   expect((await ask(`${origin(rig)}/agent/messages`)).status).toBe(405);
