@@ -105,10 +105,17 @@ describe('a token that another process has just created', () => {
   });
 });
 
-test('the address of a client that its proxy does not name is logged as unknown', async () => {
+test.each([
+  [
+    'the one that the trusted proxy tells, not the client',
+    ['192.0.2.1', '198.51.100.7'],
+    '198.51.100.7',
+  ],
+  ['unknown if the proxy does not tell it', '_hidden', 'unknown'],
+])('the address of a refused agent is %s', async (_, forwardedFor, address) => {
   const rig = await EndpointRig.start({ trustedProxies: ['127.0.0.1'] });
-  await ask(rig.url, { headers: { 'X-Forwarded-For': '_hidden' } });
-  expect(rig.events('agent_unauthorized')).toMatchObject([{ address: 'unknown' }]);
+  await ask(rig.url, { headers: { 'X-Forwarded-For': forwardedFor } });
+  expect(rig.events('agent_unauthorized')).toMatchObject([{ address }]);
 });
 
 describe('a request of an agent that is no WebSocket', () => {
@@ -313,6 +320,15 @@ describe('a hello', () => {
     expect(payload.message).toMatch(/wait for the welcome/);
     unlock();
     await agent.receive('welcome');
+  });
+
+  test('is followed by other messages, which need not wait for the welcome', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.connect(rig.agentUrl, await rig.enrol('web'));
+    agent.hello();
+    agent.send('job.started', { job_id: 'first', ...START }, 'first');
+    await agent.receive('welcome');
+    expect((await agent.receive('ack')).payload.id).toBe('first');
   });
 
   test('with an id is answered by the welcome alone', async () => {
