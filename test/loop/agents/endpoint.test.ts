@@ -190,11 +190,13 @@ test('an agent that does not read its answers is disconnected for that alone', a
   agent.pause();
   // In the answer each of these characters takes six bytes.
   const id = '\u0001'.repeat(64);
-  while (rig.refused('unread_answers') === 0) {
+  let unread = 0;
+  while (rig.endpoint.connectionCount > 0) {
     for (let n = 0; n < 500; n++) agent.send('nonsense', {}, id);
     await setImmediate();
+    if (rig.refused('unread_answers') > 0) unread++;
+    expect(unread, 'it can send on and on').toBeLessThan(50);
   }
-  await eventually(() => expect(rig.endpoint.connectionCount).toBe(0));
   expect(rig.refused('unread_answers'), 'however many were dropped').toBe(1);
   expect(rig.refused('bad_frame')).toBe(0);
   expect(rig.events('agent_unread_answers')).toMatchObject([
