@@ -495,7 +495,7 @@ describe('while it drains, the endpoint', () => {
     expect(rig.observed).toEqual([]);
   });
 
-  test('closes nobody for his silence, so that all hear that it restarts', async () => {
+  test('closes no agent for its silence, so that all hear of the restart', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
     onTestFinished(() => void vi.useRealTimers());
     const rig = await EndpointRig.start();
@@ -527,6 +527,15 @@ describe('while it drains, the endpoint', () => {
     expect(agent.isClosed, 'what it has sent is not stored yet').toBe(false);
     unlock();
     await drained;
+  });
+
+  test('shows no host as offline, since it is the server that leaves', async () => {
+    const rig = await EndpointRig.start();
+    const agent = await TestAgent.online(rig.agentUrl, await rig.enrol('web'));
+    await rig.endpoint.drain();
+    await agent.closed;
+    const [host] = await rig.client.submit('listHosts', null);
+    expect(host).toMatchObject({ host: 'web', status: 'online' });
   });
 
   test('does not wait for messages that have failed', async () => {
