@@ -92,8 +92,8 @@ export class RawConnection {
     this.#socket.end();
   }
 
-  sendRaw(text: string): void {
-    this.#socket.write(text);
+  sendRaw(data: string | Buffer): void {
+    this.#socket.write(data);
   }
 
   /**

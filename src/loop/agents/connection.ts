@@ -118,7 +118,7 @@ export class AgentConnection {
     if (socket === undefined || messages === undefined) return;
     socket.cork(() => {
       for (const message of messages) {
-        // `send` closes the socket if the agent has left too many bytes unread.
+        // A closed socket must not be used.
         if (this.#socket === undefined) return;
         socket.send(message);
       }
@@ -129,6 +129,11 @@ export class AgentConnection {
     this.flush();
     this.isEnded = true;
     this.#socket?.end(code, reason);
+  }
+
+  /** Closes the socket without a close frame. */
+  cutOff(): void {
+    this.#socket?.close();
   }
 
   /**

@@ -82,7 +82,6 @@ export class AgentEndpoint {
       // closes the socket without an answer at this length.
       maxPayloadLength: 2 * MAX_MESSAGE_BYTES,
       maxBackpressure: MAX_UNREAD_BYTES,
-      closeOnBackpressureLimit: true,
       // The sweep closes silent connections instead of uWS, for which a pong counts as life. A pong
       // does not show that the agent itself still works.
       idleTimeout: 0,
@@ -99,8 +98,7 @@ export class AgentEndpoint {
         this.#receive(socket.getUserData().connection, frame, isBinary),
       ping: (socket, frame) => void this.#countFrame(socket.getUserData().connection, frame),
       pong: (socket, frame) => void this.#countFrame(socket.getUserData().connection, frame),
-      // uWS closes the socket, because of `closeOnBackpressureLimit`.
-      dropped: (socket) => this.#noteUnread(socket.getUserData().connection),
+      dropped: (socket) => this.#cutOff(socket.getUserData().connection),
       close: (socket, code, reason) =>
         this.#left(socket.getUserData().connection, code, Buffer.from(reason).toString()),
     });
@@ -209,10 +207,16 @@ export class AgentEndpoint {
     store.submit('goodbye', goodbye).catch(() => {});
   }
 
-  #noteUnread(connection: AgentConnection): void {
+  /**
+   * Closes a connection whose agent does not read. `closeOnBackpressureLimit` of uWS would not close it for
+   * as long as the agent sends.
+   */
+  #cutOff(connection: AgentConnection): void {
     if (connection.hasUnread) return;
     connection.hasUnread = true;
     noteRefusal(connection, 'unread_answers', this.#options);
+    // Not in this turn, in which uWS still uses the socket.
+    setImmediate(() => connection.cutOff());
   }
 
   #disconnect({ connection: number, reason }: Disconnect): void {

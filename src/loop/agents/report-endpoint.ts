@@ -213,11 +213,11 @@ export class ReportEndpoint {
     try {
       // All operations are submitted in one turn of the loop, so the store has them in one batch.
       const seen = this.#seen(sender.hostId, messages);
-      const [presence, ...results] = await Promise.all([
+      const [, ...results] = await Promise.all([
         seen,
         ...messages.map((message) => this.#submit(sender.hostId, message, seen)),
       ]);
-      if (presence === 'gone' || results.includes('gone')) {
+      if (results.includes('gone')) {
         this.#admission.unauthorized(response, sender.address, (code) =>
           this.#options.stats.report(code),
         );

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { Networks } from '../../../src/access/networks.ts';
 import { AgentEndpoint } from '../../../src/loop/agents/endpoint.ts';
@@ -7,8 +9,7 @@ import { Store } from '../../../src/loop/doors/store.ts';
 import type { StoreClient } from '../../../src/loop/doors/store-client.ts';
 import { RequestBudget } from '../../../src/loop/http/request-budget.ts';
 import { SocketLimit } from '../../../src/loop/http/socket-limit.ts';
-import { EventLog } from '../../../src/platform/event-log.ts';
-import { createLog } from '../../../src/platform/log.ts';
+import { type EventKind, EventLog } from '../../../src/platform/event-log.ts';
 import { uws } from '../../../src/platform/uws.ts';
 import { allocateFleetBuffer } from '../../../src/shared/fleet-layout.ts';
 import {
@@ -16,7 +17,9 @@ import {
   MESSAGE_TYPES,
   type MessageType,
   REFUSALS,
+  REPORT_CODES,
   type Refusal,
+  type ReportCode,
   ServerStats,
   STATS_CELLS,
 } from '../../../src/shared/server-stats.ts';
@@ -30,6 +33,8 @@ export class EndpointRig {
   readonly endpoint: AgentEndpoint;
   /** Of the jobs that the histogram was told. */
   readonly observed: number[] = [];
+  /** The lines of the log. */
+  readonly logged: Readonly<Record<string, unknown>>[] = [];
   readonly #sockets = SocketLimit.allocate();
   readonly #stats: ServerStats;
   #url = '';
@@ -39,6 +44,7 @@ export class EndpointRig {
     store: Store,
     stats: ServerStats,
     events: SharedArrayBuffer,
+    trustedProxies: readonly string[],
   ) {
     this.dataDir = dataDir;
     this.store = store;
@@ -48,15 +54,22 @@ export class EndpointRig {
     this.endpoint = new AgentEndpoint({
       store: this.client,
       stats: counter,
-      events: new EventLog(createLog('silent'), events),
+      events: new EventLog(
+        pino({}, { write: (line: string) => void this.logged.push(JSON.parse(line)) }),
+        events,
+      ),
       requests: new RequestBudget(),
       sockets: new SocketLimit(this.#sockets, () => {}),
-      proxies: new Networks([], 'trusted_proxies'),
+      proxies: new Networks(trustedProxies, 'trusted_proxies'),
       observeJob: (_kind, _status, durationMs) => this.observed.push(durationMs),
     });
   }
 
-  static async start(): Promise<EndpointRig> {
+  static async start({
+    trustedProxies = [],
+  }: {
+    trustedProxies?: readonly string[];
+  } = {}): Promise<EndpointRig> {
     const dataDir = temporaryDirectory();
     const stats = ServerStats.create();
     const events = EventLog.allocate();
@@ -72,7 +85,7 @@ export class EndpointRig {
         logLevel: 'silent',
       },
     });
-    const rig = new EndpointRig(dataDir, store, stats, events);
+    const rig = new EndpointRig(dataDir, store, stats, events, trustedProxies);
     await rig.client.ready;
     const app = uws().App();
     rig.endpoint.mount(app);
@@ -113,6 +126,16 @@ export class EndpointRig {
     return this.#counted(CELL.messages + MESSAGE_TYPES.indexOf(type));
   }
 
+  /** How many requests with messages were answered with this status. */
+  answered(code: ReportCode): number {
+    return this.#counted(CELL.reports + REPORT_CODES.indexOf(code));
+  }
+
+  /** The lines of the log about this event. */
+  events(event: EventKind): Readonly<Record<string, unknown>>[] {
+    return this.logged.filter((line) => line.event === event);
+  }
+
   #counted(cell: number): number {
     const cells = new Float64Array(STATS_CELLS);
     this.#stats.read(cells);
@@ -131,6 +154,32 @@ export class EndpointRig {
     const found = listed.find(({ host }) => host === name);
     if (found === undefined) throw new Error(`no host ${name}`);
     return found.hostId;
+  }
+
+  /**
+   * Enrols a host as another process would, and this loop is not told.
+   * @returns its token
+   */
+  enrolUnnoticed(host: string): string {
+    const token = `rmh_${host}`;
+    this.#write(
+      'INSERT INTO hosts (host_id, host, token_digest, enrolled_at) VALUES (?, ?, ?, 0)',
+      host,
+      host,
+      createHash('sha256').update(token).digest(),
+    );
+    return token;
+  }
+
+  /** Removes a host as another process would, and neither the store nor this loop is told. */
+  removeUnnoticed(host: string): void {
+    this.#write('DELETE FROM hosts WHERE host = ?', host);
+  }
+
+  #write(statement: string, ...values: SQLInputValue[]): void {
+    const db = new DatabaseSync(join(this.dataDir, 'fleet.db'), { timeout: 5_000 });
+    db.prepare(statement).run(...values);
+    db.close();
   }
 
   /** As another process that writes to the database: the store has to wait until the returned function is called. */

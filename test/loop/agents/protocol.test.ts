@@ -118,6 +118,7 @@ const TYPES: Readonly<Record<string, MessageType>> = {
             { bytes_added: -1 },
             { files_unreadable: '1' },
             { snapshot_id: 'no hex' },
+            { snapshot_id: '' },
             { snapshot_id: 'a'.repeat(65) },
           ],
         },
@@ -272,6 +273,16 @@ describe('good messages', () => {
     expect(parse({ type: 'job.started', payload })).toMatchObject({
       startedAtMs: Date.UTC(2000, 0, 1),
     });
+  });
+
+  // As on a machine without a battery for its clock, before it has asked others for the time.
+  it('a clock that was never set is no reason to refuse a hello or a heartbeat', () => {
+    const never = '1970-01-01T00:00:05Z';
+    const hello = { ...goodPayload('hello'), boot_time: never };
+    expect(parse({ type: 'hello', payload: hello })).toMatchObject({
+      agent: { bootTimeMs: 5_000 },
+    });
+    expect(parse({ type: 'heartbeat', payload: { sent_at: never } }).type).toBe('heartbeat');
   });
 
   it('times of any offset and with nanoseconds', () => {

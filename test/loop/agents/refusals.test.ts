@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AgentConnection } from '../../../src/loop/agents/connection.ts';
+import { refuse } from '../../../src/loop/agents/messages.ts';
 import { ProtocolError, type ProtocolErrorCode } from '../../../src/loop/agents/protocol-error.ts';
 import { closeFor, noteRefusedMessage } from '../../../src/loop/agents/refusals.ts';
 import type { EventLog } from '../../../src/platform/event-log.ts';
@@ -84,5 +85,29 @@ describe('the log says of a connection that the server closes', () => {
         'agent connection closed: no message in time',
       ],
     ]);
+  });
+});
+
+describe('the twenty-first error within a minute', () => {
+  it.each<[ProtocolErrorCode, boolean]>([
+    ['bad_message', true],
+    ['bad_time', true],
+    ['hello_required', true],
+    ['protocol_too_new', true],
+    ['protocol_too_old', true],
+    // A newer agent may say what this server does not know.
+    ['unknown_job', false],
+    ['unknown_kind', false],
+    ['unknown_status', false],
+    ['unknown_type', false],
+    // The message is in order; an earlier one may not be.
+    ['job_conflict', false],
+  ])('of %s closes the connection: %s', (code, closes) => {
+    const connection = new AgentConnection(1, HOST_ID, '192.0.2.1');
+    connection.greet();
+    for (let n = 0; n < 20; n++) refuse(connection, errorOf(code), context);
+    expect(connection.isEnded).toBe(false);
+    refuse(connection, errorOf(code), context);
+    expect(connection.isEnded).toBe(closes);
   });
 });

@@ -49,6 +49,13 @@ describe('a body', () => {
     expect(read('{}\n\n7\n', 'application/x-ndjson')).toEqual(['bad_message', 'bad_message']);
   });
 
+  it.each(['', '\n', ' \r\n\n'])(
+    'of lines without a message, %j, is one without messages',
+    (body) => {
+      expect(read(body, 'application/x-ndjson')).toEqual([]);
+    },
+  );
+
   it('with a line that is no JSON is accepted for the sake of the others', () => {
     expect(read(`no JSON\n${BEAT}\n`, 'application/x-ndjson')).toEqual([
       'bad_message',
@@ -89,4 +96,17 @@ describe('a message in a body', () => {
       message: expect.stringContaining('262144 bytes'),
     });
   });
+
+  it.each([
+    ['application/json', (messages: string[]) => `[${messages}]`],
+    ['application/x-ndjson', (messages: string[]) => messages.join('\n')],
+  ])(
+    'of type %s that is too long and has a bad id does not spoil the others',
+    (contentType, bodyOf) => {
+      const long = JSON.stringify({ id: 'x'.repeat(65), pad: 'x'.repeat(MAX_MESSAGE_BYTES) });
+      const [first, second] = readMessages(Buffer.from(bodyOf([long, BEAT])), contentType);
+      expect(first).toMatchObject({ code: 'bad_message', id: undefined });
+      expect(second).toMatchObject({ type: 'heartbeat' });
+    },
+  );
 });

@@ -126,6 +126,19 @@ describe('a request with a body', () => {
     },
   );
 
+  it.each<[string, number[], boolean]>([
+    ['64 KiB', [64 * 1024], false],
+    ['more than 64 KiB', [64 * 1024, 1], true],
+    ['64 chunks', Array(64).fill(1), false],
+    ['65 chunks', Array(65).fill(1), true],
+  ])('that nobody uses and that has %s is cut off, or is not', (_, chunks, cut) => {
+    const exchange = post();
+    new PendingResponse(exchange, exchange, requests).send('405 Method Not Allowed', {}, 'no');
+    for (const chunk of chunks) exchange.data(bytes(chunk), false);
+    expect(exchange.done.at(-1)).toEqual(cut ? ['end', 'no', true] : undefined);
+    expect(exceeded).toBe(cut ? 1 : 0);
+  });
+
   it('of exactly the limits is read, and its reader gets every chunk', () => {
     const exchange = post();
     const read: unknown[] = [];
@@ -191,6 +204,8 @@ describe('beyond the requests of one turn', () => {
     expect(exceeded).toBe(1);
     await setImmediate();
     expect(waiting.done.at(-1)).toEqual(['end', 'ok', false]);
+    waiting.abort();
+    expect(exceeded, 'it has its answer').toBe(1);
     expect(impatient.done).toEqual([]);
     const next = new FakeExchange();
     responseTo(next).send('200 OK', {}, 'ok');

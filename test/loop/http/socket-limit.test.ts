@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { SocketLimit } from '../../../src/loop/http/socket-limit.ts';
 import type { HttpResponse, TemplatedApp } from '../../../src/platform/uws.ts';
 
@@ -28,4 +28,18 @@ test('exactly as many sockets as the limit are accepted, over all threads', () =
   first?.(1, -1);
   second?.(5, 1);
   expect(closed).toEqual([4]);
+});
+
+test('a WebSocket that will be closed counts until then, and no longer', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const shared = SocketLimit.allocate();
+  const open = new Int32Array(shared);
+  open[0] = 2;
+  const limit = new SocketLimit(shared, () => {}, 3);
+  limit.webSocketClosedAfter(10_000);
+  vi.advanceTimersByTime(9_999);
+  expect(open[0]).toBe(2);
+  vi.advanceTimersByTime(1);
+  expect(open[0]).toBe(1);
 });
