@@ -15,7 +15,7 @@ const ATTACKS = 'test/hostile/{embedded,floods,reports,shutdown,sockets,tokens}.
 export default defineConfig({
   test: {
     // More than there are cores: most tests wait for processes of their own, and many for a time to pass.
-    maxWorkers: Math.max(4, availableParallelism()),
+    maxWorkers: Math.max(5, availableParallelism()),
     projects: [
       {
         test: {
