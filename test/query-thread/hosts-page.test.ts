@@ -43,6 +43,8 @@ function listed(roster: Roster, limit: number, states: readonly HostState[] = []
   for (let after: HostPosition | undefined; ; ) {
     const { hosts, next } = hostsPage(roster.pages(), { states, search, limit, after }, NOW);
     expect(hosts.length).toBeLessThanOrEqual(limit);
+    // A list never goes on with an empty page.
+    if (after !== undefined) expect(hosts).not.toHaveLength(0);
     found.push(...hosts.map(({ host, state, hostId }) => ({ host, state, hostId })));
     if (next === undefined) return found;
     expect(hosts).toHaveLength(limit);

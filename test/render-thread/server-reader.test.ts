@@ -28,6 +28,15 @@ test('the process is described in seconds, bytes and files', () => {
   expect(reading[PROCESS_CELL.openFds]).toBeGreaterThan(2);
 });
 
+test('the start of the process is that of the process, also for a reader that begins hours later', () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 2) });
+  onTestFinished(() => void vi.useRealTimers());
+  const uptime = vi.spyOn(process, 'uptime').mockReturnValue(3 * 3600 + 0.5);
+  onTestFinished(() => uptime.mockRestore());
+  const shown = new ServerReader(undefined).read()[PROCESS_CELL.startTimeSeconds];
+  expect(shown).toBe(Date.UTC(2026, 0, 1, 20, 59, 59, 500) / 1_000);
+});
+
 test('the process is asked once a second at most, and again after that', () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
