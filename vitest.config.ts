@@ -4,8 +4,8 @@ import { SkipReporter } from './test/support/skip-reporter.ts';
 
 const shared = {
   // Many tests start processes and threads of their own; on a busy machine they need patience.
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
   pool: 'forks',
 } as const;
 
