@@ -452,4 +452,24 @@ needs('chromium').describe('the status page', () => {
     expect(await page.locator('#hosts a').nth(97).textContent()).toBe('well');
     expect(await page.evaluate('document.activeElement.textContent')).toBe('well');
   });
+
+  // The last test, because it adds a host.
+  test('an alert that has ended leaves the page with the next update, and so does its reason', async () => {
+    const mended = await served().addHost('mended');
+    await report(served().url, mended.token, [
+      finished('1', { ...at(3), status: 'failed', exit_code: 1, error: 'Fatal: x' }),
+    ]);
+    const { page } = await openedHost('mended');
+    expect(await textsOf(page, '#host-alerts h3, #host-reasons > *')).not.toHaveLength(0);
+    await report(served().url, mended.token, [finished('2', at(1))]);
+    await update(page);
+    expect(await textsOf(page, '#host-alerts > *')).toEqual([]);
+    expect(await textsOf(page, '#jobs tbody')).toEqual([
+      expect.stringContaining('Succeeded'),
+      expect.stringContaining('Failed'),
+    ]);
+    expect(await textsOf(page, '#host-reasons > *')).toEqual([
+      expect.stringContaining('Backed up'),
+    ]);
+  });
 });
