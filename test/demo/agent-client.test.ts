@@ -100,6 +100,37 @@ test('nothing but a hello is sent before the welcome', async () => {
   expect(await receive()).toMatchObject({ type: 'heartbeat' });
 });
 
+test('a connection that ends before its welcome gets no report and is not announced, also after one that was welcomed', async () => {
+  const { server, url } = await startServer();
+  const { client, presence } = clientOf(url);
+  let connecting = nextConnection(server);
+  client.connect();
+  const first = await connecting;
+  await first.receive();
+  first.send('welcome', WELCOME);
+  connecting = nextConnection(server);
+  const report = client.report('repo.stats', {});
+  await first.receive();
+  first.socket.terminate();
+
+  const second = await connecting;
+  expect((await second.receive()).type).toBe('hello');
+  void client.report('repo.stats', { snapshot_count: 1 });
+  connecting = nextConnection(server);
+  const afterHello = second.receive();
+  second.socket.close();
+
+  const third = await connecting;
+  expect((await third.receive()).type).toBe('hello');
+  third.send('welcome', WELCOME);
+  const { id } = await third.receive();
+  expect((await third.receive()).payload).toEqual({ snapshot_count: 1 });
+  third.send('ack', { id });
+  await report;
+  expect(presence).toEqual([true, false, true]);
+  expect(await Promise.race([afterHello, 'nothing'])).toBe('nothing');
+});
+
 test('a heartbeat is sent as often as the server asks for it, in seconds', async () => {
   const { server, url } = await startServer();
   const { client, presence } = clientOf(url);

@@ -83,6 +83,20 @@ function functionsUnder(shell: readonly string[]): void {
     expect(found.trim().split('\n')).toEqual(expected);
   });
 
+  it('the last line of the settings file counts also if no line feed ends it', () => {
+    const file = join(temporaryDirectory(), 'conf');
+    writeFileSync(file, 'RESTIC_REPORT_URL=http://x\nRESTIC_REPORT_TOKEN=t');
+    const found = call(
+      `RESTIC_REPORT_CONFIG='${file}'; load_settings; echo "$RESTIC_REPORT_TOKEN"`,
+    );
+    expect(found).toBe('t\n');
+  });
+
+  it('the statistics have only the time that the delivery of the job has left', () => {
+    const stubs = `report_stats_later() { has_stats=1; }; deliver() { echo "$1"; }`;
+    expect(call(`${stubs}; took=7; report_stats; took=0; report_stats`)).toBe('3\n10\n');
+  });
+
   it.each([
     ['does not exist', '/nonexistent'],
     ['is a directory', '/'],

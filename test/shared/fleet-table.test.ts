@@ -19,7 +19,9 @@ import {
   VERSION,
   viewFleetBuffer,
 } from '../../src/shared/fleet-layout.ts';
+import { FleetReader, PageCopy } from '../../src/shared/fleet-reader.ts';
 import { FleetTable } from '../../src/shared/fleet-table.ts';
+import { COPY_SLACK_BYTES } from '../../src/shared/text-format.ts';
 import { BAD_NAMES } from '../support/bad-names.ts';
 import { CopyingReader, type KeptCopy } from '../support/copying-reader.ts';
 import { decodeFleet, type ShownHost, shown } from '../support/decode-fleet.ts';
@@ -197,6 +199,26 @@ describe('pages', () => {
       for (const index of indices) table.upsert(hostOf(index, index));
     }
     expect(used()).toEqual(atFirst);
+  });
+
+  it('the texts of a page may be as long as the usual room for them, a little shorter or longer', () => {
+    const table = new FleetTable();
+    for (let n = 0; n < PAGE_ROWS - 1; n++) {
+      table.upsert({ hostId: ulidOf(n), host: `host-${n}`.padEnd(99, 'x'), online: true });
+    }
+    const reader = new FleetReader(table.buffer);
+    const lengths: number[] = [];
+    for (let length = 1; length <= 255; length++) {
+      const last = { hostId: ulidOf(PAGE_ROWS), host: 'y'.repeat(length), online: true };
+      table.upsert(last);
+      const copy = new PageCopy();
+      const usual = copy.text.byteLength - COPY_SLACK_BYTES;
+      reader.read((blocks) => reader.copyIfChanged(blocks[0] ?? -1, undefined, copy));
+      const text = Buffer.from(copy.text.buffer, 0, copy.textLength).toString();
+      expect(text).toContain(`host="${last.host}"`);
+      lengths.push(copy.textLength - usual);
+    }
+    for (let over = -8; over <= 8; over++) expect(lengths).toContain(over);
   });
 
   it('a host renamed for ever takes no more text than two names', () => {
