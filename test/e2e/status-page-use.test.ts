@@ -247,6 +247,24 @@ needs('chromium').describe('the status page', () => {
     expect(page.url()).toBe('about:blank');
   });
 
+  test('a load that another filter makes useless is no failure', async () => {
+    const { page } = await opened();
+    await page.evaluate(`window.states = [];
+      new MutationObserver(() => states.push(document.getElementById('connection').textContent))
+        .observe(document.getElementById('connection'), { childList: true, subtree: true, characterData: true })`);
+    // The first request gets no answer.
+    await page.route('**/api/hosts?*', () => {}, { times: 1 });
+    const asked = page.waitForRequest('**/api/hosts?*');
+    await page.locator('#filters button', { hasText: 'Failed' }).click();
+    const useless = await asked;
+    await page.locator('#filters button', { hasText: 'OK' }).click();
+    await page.locator('#shown', { hasText: '2 shown' }).waitFor();
+    expect(useless.failure()?.errorText).toBe('net::ERR_ABORTED');
+    const states = await page.evaluate('states');
+    for (const state of states as string[]) expect(state).toMatch(/^Live, /);
+    expect(await page.locator('#notice').isVisible()).toBe(false);
+  });
+
   test('the search asks once for what was typed, without spaces around it, and leaves the field alone', async () => {
     const { page, requests } = await opened();
     await pauseClock(page);
