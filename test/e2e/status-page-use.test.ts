@@ -45,6 +45,8 @@ async function tell(served: Served): Promise<void> {
   await leave();
   await eventually(async () => expect(await served.scrape()).toMatch(/^rm_hosts_online 2$/m));
   await addHosts(served.dataDir, PENDING);
+  const pending = new RegExp(`^rm_hosts_pending ${PENDING}$`, 'm');
+  await eventually(async () => expect(await served.scrape()).toMatch(pending));
 }
 
 /** From now on, no timer of the page ends. */
@@ -106,6 +108,8 @@ needs('chromium').describe('the status page', () => {
       `Pending ${PENDING}`,
     ]);
     expect(await page.locator('#filters .zero').count()).toBe(3);
+    // The error of the last backup comes with a request of its own.
+    await page.locator('#hosts li', { hasText: 'Fatal: e' }).waitFor();
     const rows = await page.locator('#hosts li').allTextContents();
     expect(rows.slice(0, 4)).toEqual([
       expect.stringMatching(
