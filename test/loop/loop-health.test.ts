@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { LoopHealthMonitor } from '../../src/loop/loop-health.ts';
+import { eventually } from '../support/serve.ts';
 
 /** Longer than a busy machine holds a loop up by itself, which is what the bounds below allow for. */
 const BLOCKED_MS = 1_000;
@@ -22,6 +23,17 @@ test('a loop that stood still shows for how long, in seconds, and once', async (
   expect(blocked.lagSeconds).toBeLessThan(blocked.lagP99Seconds);
   await sleep(200);
   expect(monitor.read().lagP99Seconds, 'of the time since').toBeLessThan(0.8);
+});
+
+test('an idle loop has no lag: the interval of the timers is none', async () => {
+  const monitor = new LoopHealthMonitor();
+  onTestFinished(() => monitor.close());
+  // Also on a busy machine, one of these times is quiet.
+  await eventually(async () => {
+    monitor.read();
+    await sleep(200);
+    expect(monitor.read().lagSeconds).toBeLessThan(0.005);
+  });
 });
 
 test('a loop that was not watched for any time has no lag', () => {
